@@ -1,0 +1,166 @@
+//! The native device: pooled, cache-line aligned words, threads over pieces of a kernel's items.
+
+use super::Work;
+use crate::{Error, Result, ring::Word};
+use rayon::prelude::*;
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+/// The native device. Fresh pages cost more than a whole protocol (a page fault is slower than the arithmetic on the
+/// page), so buffers are kept and used again.
+pub struct Cpu {
+    threads: Option<rayon::ThreadPool>,
+    free: Mutex<BTreeMap<usize, Vec<Vec<Line>>>>,
+    chacha_blocks: AtomicU64,
+    multiply_adds: AtomicU64,
+}
+
+#[repr(C, align(64))]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Line([Word; 8]);
+
+/// Words of one buffer; they return to the device's pool.
+pub(super) struct Words {
+    lines: Vec<Line>,
+    len: usize,
+    device: Arc<Cpu>,
+}
+
+/// An output that is cut into pieces, so many words an item.
+pub struct Output<'a> {
+    /// The words.
+    pub words: &'a mut [Word],
+    /// Words an item; the last piece takes what is left.
+    pub per_item: usize,
+}
+
+impl Cpu {
+    pub(super) fn new(threads: usize) -> Result<Arc<Self>> {
+        let count = match threads {
+            0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
+            n => n,
+        };
+        let pool = match count {
+            1 => None,
+            n => Some(
+                rayon::ThreadPoolBuilder::new()
+                    .num_threads(n)
+                    .thread_name(|i| format!("trishade-cpu-{i}"))
+                    .build()
+                    .map_err(|e| Error::Device(format!("cpu: cannot start {n} threads: {e}")))?,
+            ),
+        };
+        Ok(Arc::new(Self { threads: pool, free: Mutex::default(), chacha_blocks: AtomicU64::new(0), multiply_adds: AtomicU64::new(0) }))
+    }
+
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.threads.as_ref().map_or(1, |pool| pool.current_num_threads())
+    }
+
+    /// Counts what a kernel has computed.
+    pub fn count(&self, chacha_blocks: usize, multiply_adds: u64) {
+        self.chacha_blocks.fetch_add(chacha_blocks as u64, Relaxed);
+        self.multiply_adds.fetch_add(multiply_adds, Relaxed);
+    }
+
+    /// Cuts `items` into pieces of `grain` and runs `body` on each: the items, and each output's words of those items.
+    pub fn pieces(&self, items: usize, grain: usize, outputs: Vec<Output<'_>>, body: impl Fn(Range<usize>, &mut [&mut [Word]]) + Sync) {
+        let grain = grain.max(1);
+        let Some(pool) = self.threads.as_ref().filter(|_| items > grain) else {
+            let mut rest = outputs;
+            let mut start = 0;
+            while start < items {
+                let end = (start + grain).min(items);
+                body(start..end, &mut cut(&mut rest, end - start, end == items));
+                start = end;
+            }
+            return;
+        };
+        let mut work = Vec::with_capacity(items.div_ceil(grain));
+        let mut rest = outputs;
+        let mut start = 0;
+        while start < items {
+            let end = (start + grain).min(items);
+            work.push((start..end, cut(&mut rest, end - start, end == items)));
+            start = end;
+        }
+        pool.install(|| work.into_par_iter().for_each(|(range, mut outs)| body(range, &mut outs)));
+    }
+
+    pub(super) fn allocate(self: &Arc<Self>, len: usize) -> Words {
+        let lines = size_class(len);
+        let pooled = self.pool().get_mut(&lines).and_then(Vec::pop);
+        let lines = pooled.unwrap_or_else(|| vec![Line([0; 8]); lines]);
+        Words { lines, len, device: self.clone() }
+    }
+
+    pub(super) fn clear(&self) {
+        let mut pool = std::mem::take(&mut *self.pool());
+        for lines in pool.values_mut().flatten() {
+            zeroize::Zeroize::zeroize(bytemuck::cast_slice_mut::<Line, Word>(lines));
+        }
+    }
+
+    pub(super) fn work(&self) -> Work {
+        Work { chacha_blocks: self.chacha_blocks.load(Relaxed), multiply_adds: self.multiply_adds.load(Relaxed) }
+    }
+
+    fn pool(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, Vec<Vec<Line>>>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Cpu {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl Words {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn as_slice(&self) -> &[Word] {
+        &bytemuck::cast_slice(&self.lines)[..self.len]
+    }
+
+    pub(super) fn as_mut_slice(&mut self) -> &mut [Word] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+    }
+}
+
+impl Drop for Words {
+    fn drop(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        self.device.pool().entry(lines.len()).or_default().push(lines);
+    }
+}
+
+/// Takes the next `items` of every output; the last piece takes all that is left.
+fn cut<'a>(outputs: &mut [Output<'a>], items: usize, last: bool) -> Vec<&'a mut [Word]> {
+    outputs
+        .iter_mut()
+        .map(|out| {
+            let words = std::mem::take(&mut out.words);
+            let at = if last { words.len() } else { (items * out.per_item).min(words.len()) };
+            let (piece, rest) = words.split_at_mut(at);
+            out.words = rest;
+            piece
+        })
+        .collect()
+}
+
+/// Lines of the pooled buffer that holds `len` words: at most an eighth larger than asked.
+fn size_class(len: usize) -> usize {
+    let lines = len.div_ceil(8).max(1);
+    let step = (lines.next_power_of_two() / 16).max(1);
+    lines.next_multiple_of(step)
+}

@@ -1,0 +1,246 @@
+//! Where words live and kernels run: `gpu` (wgpu), `cpu` (native), `dry` (sizes only).
+//!
+//! A [`Device`] is a value that the caller owns and clones freely. A [`Buffer`] is written once, by an upload or by one
+//! kernel, and goes back to its device's pool when the last handle is dropped.
+
+mod cpu;
+mod dry;
+pub mod vector;
+
+pub use cpu::{Cpu, Output};
+pub use dry::Dry;
+
+use crate::{Error, Result, ring::Word};
+use std::sync::Arc;
+
+/// The head of every kernel's parameters: which items this dispatch covers.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Window {
+    /// Index of the first item: streams count from the tensor's beginning, data from the window's.
+    pub first: u32,
+    /// Number of items.
+    pub count: u32,
+}
+
+/// Parameters of a kernel, laid out as the WGSL uniform of the same name: `window` first, a multiple of 16 bytes.
+pub trait Params: bytemuck::Pod + Send + Sync {
+    /// The window that the device fills in.
+    fn window_mut(&mut self) -> &mut Window;
+}
+
+/// One kernel: a WGSL entry point and its native twin under one name.
+pub struct Kernel<P: 'static> {
+    /// Entry point, label, and the name in every error and test.
+    pub name: &'static str,
+    /// Text of `shaders/NAME.wgsl`, without the prelude.
+    pub wgsl: &'static str,
+    /// Number of workgroups for the window in the parameters.
+    pub groups: fn(&P) -> u64,
+    /// The native implementation: inputs and whole outputs in the order of the bindings.
+    pub cpu: fn(&Cpu, &P, &[&[Word]], &mut [&mut [Word]]),
+}
+
+/// An input binding.
+#[derive(Clone, Copy)]
+pub struct Arg<'a> {
+    /// The words.
+    pub buffer: &'a Buffer,
+    /// Words an item, or 0 if every window needs the whole buffer.
+    pub per_item: usize,
+}
+
+/// An output binding, made by the kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Out {
+    /// Words in all.
+    pub len: usize,
+    /// Words an item.
+    pub per_item: usize,
+}
+
+/// Where words live.
+#[derive(Clone)]
+pub enum Device {
+    /// Native.
+    Cpu(Arc<Cpu>),
+    /// Sizes only.
+    Dry(Arc<Dry>),
+}
+
+enum Store {
+    Cpu(cpu::Words),
+    Dry(dry::Size),
+}
+
+/// Words on a device, written once.
+#[derive(Clone)]
+pub struct Buffer {
+    len: usize,
+    store: Arc<Store>,
+}
+
+/// What a device has computed since it was made: for tests and benchmarks that ask who did the work.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Work {
+    /// ChaCha20 blocks of 64 bytes.
+    pub chacha_blocks: u64,
+    /// Ring multiply-adds of matrix products and convolutions.
+    pub multiply_adds: u64,
+}
+
+impl Device {
+    /// The native device with so many threads; 0 means one a core.
+    pub fn cpu(threads: usize) -> Result<Self> {
+        Ok(Self::Cpu(Cpu::new(threads)?))
+    }
+
+    /// A device that keeps sizes and computes nothing.
+    pub fn dry() -> Self {
+        Self::Dry(Dry::new())
+    }
+
+    /// For people: `cpu`, `dry`, or the adapter's name.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Cpu(_) => "cpu".into(),
+            Self::Dry(_) => "dry".into(),
+        }
+    }
+
+    /// Whether a buffer of the one can be used on the other.
+    pub fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Cpu(a), Self::Cpu(b)) => Arc::ptr_eq(a, b),
+            (Self::Dry(_), Self::Dry(_)) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether buffers hold no words.
+    pub fn is_dry(&self) -> bool {
+        matches!(self, Self::Dry(_))
+    }
+
+    /// Copies words to the device. A dry device takes only their number.
+    pub fn upload(&self, words: &[Word]) -> Buffer {
+        let store = match self {
+            Self::Cpu(cpu) => {
+                let mut to = cpu.allocate(words.len());
+                to.as_mut_slice().copy_from_slice(words);
+                Store::Cpu(to)
+            }
+            Self::Dry(dry) => Store::Dry(dry.allocate(words.len())),
+        };
+        Buffer { len: words.len(), store: Arc::new(store) }
+    }
+
+    /// Copies buffers to the host, in one submission. On a dry device: zeros.
+    pub async fn download(&self, buffers: &[&Buffer]) -> Result<Vec<Vec<Word>>> {
+        match self {
+            Self::Cpu(_) => Ok(buffers.iter().map(|b| b.cpu_words().to_vec()).collect()),
+            Self::Dry(_) => Ok(buffers.iter().map(|b| vec![0; b.len]).collect()),
+        }
+    }
+
+    /// Runs one kernel over `items`; every output is written in full.
+    pub fn run<P: Params, const N: usize>(
+        &self,
+        kernel: &'static Kernel<P>,
+        mut params: P,
+        items: usize,
+        inputs: &[Arg<'_>],
+        outputs: [Out; N],
+    ) -> [Buffer; N] {
+        match self {
+            Self::Cpu(cpu) => {
+                *params.window_mut() = Window { first: 0, count: items as u32 };
+                let mut made = outputs.map(|out| cpu.allocate(out.len));
+                {
+                    let read: Vec<&[Word]> = inputs.iter().map(|arg| arg.buffer.cpu_words()).collect();
+                    let mut write: Vec<&mut [Word]> = made.iter_mut().map(|words| words.as_mut_slice()).collect();
+                    (kernel.cpu)(cpu, &params, &read, &mut write);
+                }
+                made.map(|words| Buffer { len: words.len(), store: Arc::new(Store::Cpu(words)) })
+            }
+            Self::Dry(dry) => outputs.map(|out| Buffer { len: out.len, store: Arc::new(Store::Dry(dry.allocate(out.len))) }),
+        }
+    }
+
+    /// The first failure since the last call: a lost device, a validation error, memory that ran out.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::Cpu(_) | Self::Dry(_) => Ok(()),
+        }
+    }
+
+    /// Overwrites every pooled buffer with zeros and frees it.
+    pub fn clear(&self) {
+        match self {
+            Self::Cpu(cpu) => cpu.clear(),
+            Self::Dry(_) => {}
+        }
+    }
+
+    /// What the device has computed; zero where it does not count.
+    pub fn work(&self) -> Work {
+        match self {
+            Self::Cpu(cpu) => cpu.work(),
+            Self::Dry(_) => Work::default(),
+        }
+    }
+
+    /// The most bytes that lived at one time, for a dry device.
+    pub fn peak_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Dry(dry) => Some(dry.peak_bytes()),
+            Self::Cpu(_) => None,
+        }
+    }
+}
+
+impl Buffer {
+    /// Number of words.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Never: a tensor has at least one element.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// This buffer as an input of which each item reads `per_item` words.
+    pub fn each(&self, per_item: usize) -> Arg<'_> {
+        Arg { buffer: self, per_item }
+    }
+
+    /// This buffer as an input that every item may read.
+    pub fn whole(&self) -> Arg<'_> {
+        Arg { buffer: self, per_item: 0 }
+    }
+
+    fn cpu_words(&self) -> &[Word] {
+        match &*self.store {
+            Store::Cpu(words) => words.as_slice(),
+            Store::Dry(_) => unreachable!("a buffer of another device reached the CPU: the links convert"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Buffer({} words)", self.len)
+    }
+}
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Device({})", self.name())
+    }
+}
+
+/// Error for a device that is not there.
+pub fn no_device(name: &str, known: &[String]) -> Error {
+    Error::Device(format!("no device matches '{name}'; known: {} (`trishade devices` lists them)", known.join(", ")))
+}

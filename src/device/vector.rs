@@ -1,0 +1,1 @@
+//! The only unsafe native code: run-time dispatch and vector kernels.
