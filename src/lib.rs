@@ -4,6 +4,9 @@
 //! * [`ring`], [`fixed`], [`shape`], [`error`]: numbers and shapes, no device.
 //! * [`device`]: where words live and kernels run: GPU (wgpu), CPU (native), dry (sizes only).
 //! * [`kernels`]: one party's local step of a protocol, as a WGSL file and its native twin under one name.
+//! * [`share`]: what a party holds of a secret.
+//! * [`party`]: ops, joins, rounds, costs; three parties in one process.
+//! * [`protocol`]: one file, one figure: products, truncation, sign, ReLU, maximum.
 
 #![deny(missing_docs)]
 
@@ -11,7 +14,10 @@ pub mod device;
 pub mod error;
 pub mod fixed;
 pub mod kernels;
+pub mod party;
+pub mod protocol;
 pub mod ring;
 pub mod shape;
+pub mod share;
 
 pub use error::{Error, Result};

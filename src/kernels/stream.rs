@@ -1,7 +1,9 @@
-//! ChaCha20 keystreams as kernels draw them.
+//! ChaCha20 keystreams (RFC 8439) as kernels draw them, and the types that keep masks honest.
 //!
-//! Words: word `e` of a stream is word `e mod 8` (little endian, 64 bits) of block `e / 8`. Bit planes: see
-//! [`planes`](super::planes). The block counter is the first state word after the key, as in RFC 8439, section 2.3.
+//! *Words*: word `e` of a stream is 64-bit little-endian word `e mod 8` of block `e / 8`. *Bit planes*: see
+//! [`planes`](super::planes). *Fields*: see [`fields`](super::fields). The block counter is state word 12.
+
+use crate::device::Buffer;
 
 /// One keystream: a (key, nonce) pair. It is secret, and `Debug` does not print it.
 #[repr(C)]
@@ -13,8 +15,82 @@ pub struct Stream {
     pub nonce: [u32; 4],
 }
 
+impl Stream {
+    /// The ChaCha20 block of this counter: the definition that every faster path is tested against.
+    pub fn block(&self, counter: u32) -> [u32; 16] {
+        let mut start = [0u32; 16];
+        start[..4].copy_from_slice(&[0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574]);
+        start[4..12].copy_from_slice(&self.key);
+        start[12] = counter;
+        start[13..].copy_from_slice(&self.nonce[..3]);
+        let mut s = start;
+        for _ in 0..10 {
+            for i in 0..4 {
+                quarter(&mut s, i, 4 + i, 8 + i, 12 + i);
+            }
+            for i in 0..4 {
+                quarter(&mut s, i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4);
+            }
+        }
+        for (word, first) in s.iter_mut().zip(start) {
+            *word = word.wrapping_add(first);
+        }
+        s
+    }
+}
+
+fn quarter(s: &mut [u32; 16], a: usize, b: usize, c: usize, d: usize) {
+    for (x, y, z, turn) in [(a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)] {
+        s[x] = s[x].wrapping_add(s[y]);
+        s[z] = (s[z] ^ s[x]).rotate_left(turn);
+    }
+}
+
 impl std::fmt::Debug for Stream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Stream(..)")
+    }
+}
+
+/// A keystream that no other message has used or will use. Only an op makes one (`party::Op::pad`), it cannot be
+/// copied, and it is consumed by the one message that it masks.
+#[derive(Debug)]
+pub struct Pad(Stream);
+
+impl Pad {
+    /// For the op alone, which guarantees that the stream is fresh.
+    pub(crate) fn fresh(stream: Stream) -> Self {
+        Self(stream)
+    }
+
+    /// For kernels: the mask of one message, or a component that was never sent.
+    pub(super) fn consume(self) -> Stream {
+        self.0
+    }
+}
+
+/// A value that may be sent: it was made by a kernel that added a pad to it.
+#[derive(Debug)]
+pub struct Masked(Buffer);
+
+impl Masked {
+    /// For kernels: words that a pad (or a zero share) has been added to.
+    pub(super) fn by_kernel(buffer: Buffer) -> Self {
+        Self(buffer)
+    }
+
+    /// A local product: it carries its zero share from birth.
+    pub(crate) fn local_product(z: Buffer) -> Self {
+        Self(z)
+    }
+
+    /// A component of a share, for an opening: its receiver is meant to learn it.
+    pub(crate) fn component(x: Buffer) -> Self {
+        Self(x)
+    }
+
+    /// For resharing protocols: what goes on the wire, which the sender also knows.
+    pub(crate) fn words(&self) -> &Buffer {
+        &self.0
     }
 }

@@ -1,0 +1,37 @@
+//! What a run costs: rounds, bytes and time, by label and by layer.
+
+use super::message::Label;
+use std::collections::BTreeMap;
+
+/// Costs of one label in one layer at one party.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Cost {
+    /// Messages sent.
+    pub messages: u64,
+    /// Bytes sent, headers of the messages included.
+    pub bytes: u64,
+}
+
+/// What one party has spent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Meter {
+    /// The longest chain of messages.
+    pub rounds: u32,
+    /// Bytes sent to each party, everything on the wire counted.
+    pub bytes_to: [u64; 3],
+    /// Frames sent that held a message.
+    pub frames: u64,
+    /// Messages received.
+    pub received: u64,
+    /// By layer (`u16::MAX`: none) and label.
+    pub by_label: BTreeMap<(u16, Label), Cost>,
+    /// By layer: the clock when its scope began and ended.
+    pub layers: BTreeMap<u16, (u32, u32)>,
+}
+
+impl Meter {
+    /// Bytes sent in all.
+    pub fn bytes(&self) -> u64 {
+        self.bytes_to.iter().sum()
+    }
+}

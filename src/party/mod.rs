@@ -1,0 +1,231 @@
+//! The only place where sharing meets the network: parties, ops, joins, rounds, costs.
+//!
+//! Protocol code is plain `async fn` over `&Party`. An [`Op`] takes a structural number; what it sends lies in the outbox
+//! until the party's whole task is blocked; then everything goes out in one frame a peer. Messages are matched by name, the
+//! name also keys the masks, and the number of rounds is the longest chain of messages (docs/architecture.md).
+
+mod join;
+mod keys;
+mod local;
+mod message;
+mod meter;
+mod op;
+mod scope;
+mod window;
+
+pub use join::{join, join_all, tagged};
+pub use keys::Keys;
+pub use local::{Link, run};
+pub use message::{Label, Message, Name};
+pub use meter::{Cost, Meter};
+pub use op::{Deal, Op, Receive};
+pub use scope::Tag;
+
+use crate::{
+    Error, Result,
+    device::Device,
+    kernels::{
+        bits::Compiled,
+        circuit::{self, Tree},
+    },
+};
+use scope::Scope;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use window::Window;
+
+/// What a party is in a run: it follows from its number and the lead's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Only sends: knows `A = x_0 + x_1`, components counted from the lead.
+    Lead,
+    /// Holds components 1 and 2, knows `B = x_2`; draws what the lead deals.
+    First,
+    /// Holds components 2 and 0, knows `B = x_2`; receives what the lead deals.
+    Second,
+}
+
+/// One of the three parties: its device, its keys, and the state of its task.
+pub struct Party {
+    number: usize,
+    device: Device,
+    keys: Keys,
+    fraction_bits: u32,
+    state: Mutex<State>,
+}
+
+/// A compiled circuit of one role on this party's device.
+#[derive(Debug)]
+pub struct Steps {
+    /// One step a level; outputs are dealt or swapped.
+    pub levels: Vec<Compiled>,
+    /// After the last swap.
+    pub finish: Compiled,
+}
+
+/// Which circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Circuit {
+    /// `[x >= 0]`.
+    Nonnegative(Tree),
+    /// All 64 bits.
+    AllBits,
+}
+
+pub(crate) struct State {
+    scope: Scope,
+    runs: u64,
+    outbox: [Vec<Message>; 3],
+    inbox: HashMap<Name, Message>,
+    /// Room at each peer for what is dealt; and what was taken of what each peer dealt.
+    windows: [Window; 3],
+    taken: [u64; 3],
+    waits: Vec<String>,
+    yielded: bool,
+    failed: Option<Error>,
+    meter: Meter,
+    circuits: HashMap<(Circuit, bool), Arc<Steps>>,
+    used: HashSet<(usize, Name)>,
+    tree: Tree,
+}
+
+impl Party {
+    /// A party with its keys. All three must agree on `fraction_bits`.
+    pub fn new(number: usize, device: Device, keys: Keys, fraction_bits: u32) -> Self {
+        assert!(number < 3, "there are three parties");
+        let scope = Scope::root(&keys, 0);
+        let state = State {
+            scope,
+            runs: 0,
+            outbox: Default::default(),
+            inbox: HashMap::new(),
+            windows: std::array::from_fn(|_| Window::new(WINDOW)),
+            taken: [0; 3],
+            waits: Vec::new(),
+            yielded: false,
+            failed: None,
+            meter: Meter::default(),
+            circuits: HashMap::new(),
+            used: HashSet::new(),
+            tree: Tree::Five,
+        };
+        Self { number, device, keys, fraction_bits, state: Mutex::new(state) }
+    }
+
+    /// Three parties of one process, with fresh keys from the operating system.
+    pub fn local(devices: [Device; 3], fraction_bits: u32) -> Result<[Self; 3]> {
+        Ok(Self::with_keys(devices, fraction_bits, Keys::generate()?))
+    }
+
+    /// Three parties whose masks follow from a number: for tests that compare devices bit for bit, and for nothing else.
+    #[cfg(feature = "seeded")]
+    pub fn local_seeded(devices: [Device; 3], fraction_bits: u32, seed: u64) -> [Self; 3] {
+        Self::with_keys(devices, fraction_bits, Keys::seeded([seed, seed ^ 1 << 32, seed ^ 2 << 32]))
+    }
+
+    /// As [`local_seeded`](Self::local_seeded), one seed a component: for tests that change one key and watch the others' views.
+    #[cfg(feature = "seeded")]
+    pub fn local_with_component_seeds(devices: [Device; 3], fraction_bits: u32, seeds: [u64; 3]) -> [Self; 3] {
+        Self::with_keys(devices, fraction_bits, Keys::seeded(seeds))
+    }
+
+    fn with_keys(devices: [Device; 3], fraction_bits: u32, keys: [Keys; 3]) -> [Self; 3] {
+        let mut number = 0;
+        let mut devices = devices.into_iter();
+        keys.map(|keys| {
+            let device = devices.next().unwrap_or_else(Device::dry);
+            number += 1;
+            Self::new(number - 1, device, keys, fraction_bits)
+        })
+    }
+
+    /// 0, 1 or 2.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Where this party computes.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Fraction bits of fixed-point values.
+    pub fn fraction_bits(&self) -> u32 {
+        self.fraction_bits
+    }
+
+    /// The role in the current scope.
+    pub fn role(&self) -> Role {
+        match (self.number + 3 - self.lock().scope.lead) % 3 {
+            0 => Role::Lead,
+            1 => Role::First,
+            _ => Role::Second,
+        }
+    }
+
+    /// Starts an op: it takes the next number of the current scope.
+    pub fn op(&self, label: Label) -> Op<'_> {
+        Op::start(self, label)
+    }
+
+    /// What the party has spent since it was made or since the last [`reset_meter`](Self::reset_meter).
+    pub fn meter(&self) -> Meter {
+        self.lock().meter.clone()
+    }
+
+    /// Starts counting anew.
+    pub fn reset_meter(&self) {
+        self.lock().meter = Meter::default();
+    }
+
+    /// The most bytes that the lead may have dealt to a peer and that the peer has not yet taken; all parties agree.
+    pub fn set_window(&self, bytes: u64) {
+        self.lock().windows = std::array::from_fn(|_| Window::new(bytes));
+    }
+
+    /// The shape of the carry tree, public and the same at all parties.
+    pub fn set_tree(&self, tree: Tree) {
+        self.lock().tree = tree;
+    }
+
+    /// The shape of the carry tree.
+    pub fn tree(&self) -> Tree {
+        self.lock().tree
+    }
+
+    /// A circuit as this party's role runs it, compiled once.
+    pub(crate) fn circuit(&self, which: Circuit) -> Arc<Steps> {
+        let lead = self.role() == Role::Lead;
+        if let Some(steps) = self.lock().circuits.get(&(which, lead)) {
+            return steps.clone();
+        }
+        let circuit = match which {
+            Circuit::Nonnegative(tree) => circuit::nonnegative(tree),
+            Circuit::AllBits => circuit::all_bits(),
+        };
+        let side = |level: circuit::Level| Compiled::new(&self.device, if lead { level.lead } else { level.pair });
+        let steps = Arc::new(Steps { levels: circuit.levels.into_iter().map(side).collect(), finish: side(circuit.finish) });
+        self.lock().circuits.insert((which, lead), steps.clone());
+        steps
+    }
+
+    /// Records a failure; the driver drops the task and returns it.
+    pub(crate) fn fail(&self, error: Error) {
+        self.lock().failed.get_or_insert(error);
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What may be dealt and not yet taken, in bytes a receiver, unless set otherwise.
+pub const WINDOW: u64 = 1 << 30;
+
+impl std::fmt::Debug for Party {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Party {} on {}", self.number, self.device.name())
+    }
+}

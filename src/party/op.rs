@@ -1,0 +1,206 @@
+//! Ops: a structural number, pads, and the futures that send and wait.
+
+use super::{Label, Message, Name, Party, Role};
+use crate::{
+    Error,
+    device::{Buffer, Device},
+    kernels::{Masked, Pad, Stream},
+};
+use std::{
+    future::Future,
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+/// A step of a protocol. Components are counted from the lead: the lead holds 0 and 1, the first of the pair 1 and 2, the
+/// second 2 and 0.
+pub struct Op<'p> {
+    party: &'p Party,
+    path: u128,
+    number: u32,
+    label: Label,
+    lead: usize,
+    keys: [[u32; 8]; 2],
+}
+
+impl<'p> Op<'p> {
+    pub(super) fn start(party: &'p Party, label: Label) -> Self {
+        let mut state = party.lock();
+        let scope = &mut state.scope;
+        let number = scope.ops;
+        scope.ops += 1;
+        Self { party, path: scope.path, number, label, lead: scope.lead, keys: scope.keys }
+    }
+
+    /// The party.
+    pub fn party(&self) -> &'p Party {
+        self.party
+    }
+
+    /// Where to compute.
+    pub fn device(&self) -> &'p Device {
+        &self.party.device
+    }
+
+    /// This party's role in the op.
+    pub fn role(&self) -> Role {
+        match (self.party.number + 3 - self.lead) % 3 {
+            0 => Role::Lead,
+            1 => Role::First,
+            _ => Role::Second,
+        }
+    }
+
+    /// A fresh pad from the key of a component that this party holds.
+    pub(crate) fn pad(&self, component: usize, purpose: u8) -> Pad {
+        if cfg!(feature = "seeded") && !self.party.lock().used.insert((component, self.name(purpose))) {
+            self.party.fail(Error::Misuse(format!("{}: pad {purpose} of component {component} used twice", self.label)));
+        }
+        Pad::fresh(self.known(component, purpose))
+    }
+
+    /// The stream of a pad that this party knows: to draw what was dealt or masked with it.
+    pub(crate) fn known(&self, component: usize, purpose: u8) -> Stream {
+        let at = (component + self.lead + 3 - self.party.number) % 3;
+        assert!(at < 2, "{}: party {} does not hold the key of component {component}", self.label, self.party.number);
+        Stream { key: self.keys[at], nonce: [self.number, u32::from(purpose), 0, 0] }
+    }
+
+    fn name(&self, purpose: u8) -> Name {
+        Name { path: self.path, op: self.number, purpose }
+    }
+
+    /// Puts a message into the outbox for the party of this role. Only `protocol/reshare.rs` and `protocol/io.rs` send.
+    pub(crate) fn send(&self, to: Role, purpose: u8, masked: &Masked) {
+        let mut state = self.party.lock();
+        let (round, layer) = (state.scope.clock + 1, state.scope.layer);
+        let message = Message { name: self.name(purpose), label: self.label, layer, round, payload: masked.words().clone() };
+        let to = (self.lead + to as usize) % 3;
+        let cost = state.meter.by_label.entry((layer, self.label)).or_default();
+        cost.messages += 1;
+        cost.bytes += message.bytes();
+        state.outbox[to].push(message);
+    }
+
+    /// Waits for a message of `words` words.
+    pub(crate) fn receive(&self, from: Role, purpose: u8, words: usize) -> Receive<'p> {
+        let from = (self.lead + from as usize) % 3;
+        Receive { party: self.party, name: self.name(purpose), label: self.label, from, words, dealt: false }
+    }
+
+    /// Waits for a message that the lead has dealt; taking it gives the lead room.
+    pub(crate) fn receive_dealt(&self, purpose: u8, words: usize) -> Receive<'p> {
+        Receive { dealt: true, ..self.receive(Role::Lead, purpose, words) }
+    }
+
+    /// The lead's deal of `words` words in all: waits for room, then computes and sends, then ends the task's turn, so
+    /// that the lead goes breadth-first over tasks, the order in which the pair consumes.
+    pub(crate) fn deal<'a>(&self, words: usize, make: impl FnOnce() -> Vec<(u8, Masked)> + Send + 'a) -> Deal<'a>
+    where
+        'p: 'a,
+    {
+        let messages = words as u64 * 8;
+        let op = Op { keys: self.keys, ..*self };
+        Deal { op, bytes: messages, ticket: None, make: Some(Box::new(make)), sent: false }
+    }
+}
+
+impl std::fmt::Debug for Op<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Op({} {})", self.label, self.number)
+    }
+}
+
+/// A message to come.
+#[must_use = "a message that nobody awaits is an error at the end of the run"]
+pub struct Receive<'p> {
+    party: &'p Party,
+    name: Name,
+    label: Label,
+    from: usize,
+    words: usize,
+    dealt: bool,
+}
+
+impl Future for Receive<'_> {
+    type Output = Buffer;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Buffer> {
+        let mut state = self.party.lock();
+        let Some(message) = state.inbox.remove(&self.name) else {
+            state.wait(format!("{} waits for message {} of op {} from party {}", self.label, self.name.purpose, self.name.op, self.from));
+            return Poll::Pending;
+        };
+        if message.payload.len() != self.words || message.label != self.label {
+            let (label, from, got, words) = (self.label, self.from, message.payload.len(), self.words);
+            state
+                .failed
+                .get_or_insert(Error::OutOfStep(format!("{label}: party {from} sent {got} words of {}, expected {words}", message.label)));
+            return Poll::Pending;
+        }
+        state.scope.clock = state.scope.clock.max(message.round);
+        if self.dealt {
+            state.taken[self.from] += message.payload.len() as u64 * 8;
+        }
+        Poll::Ready(message.payload)
+    }
+}
+
+type Make<'a> = Box<dyn FnOnce() -> Vec<(u8, Masked)> + Send + 'a>;
+
+/// A deal under way.
+#[must_use = "a deal sends when it is awaited"]
+pub struct Deal<'a> {
+    op: Op<'a>,
+    bytes: u64,
+    ticket: Option<u64>,
+    make: Option<Make<'a>>,
+    sent: bool,
+}
+
+impl Future for Deal<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if self.sent {
+            return Poll::Ready(());
+        }
+        let to = (self.op.lead + Role::Second as usize) % 3;
+        {
+            let mut state = self.op.party.lock();
+            let ticket = *self.ticket.get_or_insert_with(|| state.windows[to].queue());
+            if !state.windows[to].enter(ticket, self.bytes) {
+                state.wait(format!("{} waits for room at party {to}", self.op.label));
+                return Poll::Pending;
+            }
+        }
+        if let Some(make) = self.make.take() {
+            for (purpose, masked) in make() {
+                self.op.send(Role::Second, purpose, &masked);
+            }
+        }
+        self.sent = true;
+        let mut state = self.op.party.lock();
+        state.wait(String::new());
+        state.yielded = true;
+        Poll::Pending
+    }
+}
+
+impl super::State {
+    /// Notes that the current scope waits. Two waits in one scope in one turn mean a join that is not ours.
+    pub(super) fn wait(&mut self, why: String) {
+        if std::mem::replace(&mut self.scope.waiting, true) {
+            let misuse = "two waits in one scope: use the engine's join and join_all";
+            self.failed.get_or_insert(Error::Misuse(format!("{misuse} ({why})")));
+        }
+        self.waits.push(why);
+    }
+}
+
+/// Protocol futures can move between threads.
+const _: fn() = || {
+    fn send<T: Send>(_: PhantomData<T>) {}
+    send(PhantomData::<(Receive<'_>, Deal<'_>, Op<'_>)>);
+};

@@ -1,0 +1,50 @@
+//! A scope: the path that names ops, and the clock that counts rounds.
+//!
+//! A message's round is one more than its scope's clock; awaiting a message raises the clock to the message's round; a child
+//! starts at its parent's clock, and a join takes the latest of its children.
+
+use super::keys::Keys;
+
+/// Public marks that a scope hands down to its children.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tag {
+    /// Which party leads.
+    pub lead: Option<usize>,
+    /// Which layer of a network the costs belong to.
+    pub layer: Option<u16>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Scope {
+    pub(super) path: u128,
+    pub(super) ops: u32,
+    pub(super) children: u32,
+    pub(super) clock: u32,
+    pub(super) lead: usize,
+    pub(super) layer: u16,
+    /// Something in this scope already waits in this turn.
+    pub(super) waiting: bool,
+    pub(super) keys: [[u32; 8]; 2],
+}
+
+impl Scope {
+    pub(super) fn root(keys: &Keys, run: u64) -> Self {
+        let path = keys.path(0, run);
+        Self { path, ops: 0, children: 0, clock: 0, lead: 0, layer: u16::MAX, waiting: false, keys: keys.of_scope(path) }
+    }
+
+    pub(super) fn child(&mut self, keys: &Keys, tag: Tag) -> Self {
+        let path = keys.path(self.path, u64::from(self.children));
+        self.children += 1;
+        Self {
+            path,
+            ops: 0,
+            children: 0,
+            clock: self.clock,
+            lead: tag.lead.unwrap_or(self.lead),
+            layer: tag.layer.unwrap_or(self.layer),
+            waiting: false,
+            keys: keys.of_scope(path),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! How far the lead may run ahead: bytes dealt to one receiver and not yet taken.
+
+use std::collections::VecDeque;
+
+/// First come, first served; what is larger than the window goes when nothing is undelivered.
+#[derive(Debug)]
+pub(super) struct Window {
+    size: u64,
+    undelivered: u64,
+    queue: VecDeque<u64>,
+    tickets: u64,
+}
+
+impl Window {
+    pub(super) fn new(size: u64) -> Self {
+        Self { size, undelivered: 0, queue: VecDeque::new(), tickets: 0 }
+    }
+
+    pub(super) fn queue(&mut self) -> u64 {
+        self.tickets += 1;
+        self.queue.push_back(self.tickets);
+        self.tickets
+    }
+
+    /// Takes room for `bytes` if it is this ticket's turn and there is room.
+    pub(super) fn enter(&mut self, ticket: u64, bytes: u64) -> bool {
+        let turn = self.queue.front() == Some(&ticket);
+        let room = self.undelivered == 0 || self.undelivered + bytes <= self.size;
+        if turn && room {
+            self.queue.pop_front();
+            self.undelivered += bytes;
+        }
+        turn && room
+    }
+
+    pub(super) fn credit(&mut self, bytes: u64) {
+        self.undelivered = self.undelivered.saturating_sub(bytes);
+    }
+}

@@ -1,0 +1,165 @@
+//! Inputs and openings: how secrets come in and results go out.
+
+use crate::{
+    Error, Result,
+    device::Buffer,
+    kernels::{
+        Masked, Stream,
+        draw::{draw, mask},
+        linear,
+    },
+    party::{Label, Op, Party, Role},
+    ring::Word,
+    shape::Shape,
+    share::Arith,
+};
+use std::sync::Arc;
+use zeroize::Zeroize;
+
+/// What an outside owner sends to one party: its two components, a component as a seed or as words.
+#[derive(Clone)]
+pub struct Input {
+    shape: Shape,
+    own: Component,
+    next: Component,
+}
+
+#[derive(Clone)]
+enum Component {
+    Seed([u32; 8]),
+    Words(Arc<[Word]>),
+}
+
+impl Input {
+    /// Bytes that the owner sends.
+    pub fn bytes(&self) -> u64 {
+        [&self.own, &self.next].iter().map(|c| if let Component::Words(words) = c { words.len() as u64 * 8 } else { 32 }).sum()
+    }
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Input{}", self.shape)
+    }
+}
+
+/// Shares a tensor among three parties: two seeds from the operating system and one tensor, `x_2 = x - x_0 - x_1`.
+pub fn share(shape: &Shape, words: &[Word]) -> Result<[Input; 3]> {
+    if words.len() != shape.elements() {
+        return Err(Error::Input(format!("{} values for a tensor of shape {shape}", words.len())));
+    }
+    let mut random = [0u8; 64];
+    getrandom::fill(&mut random).map_err(|e| Error::Device(format!("the operating system gives no randomness: {e}")))?;
+    let word = |i: usize| u32::from_le_bytes(std::array::from_fn(|j| random[4 * i + j]));
+    let seeds: [[u32; 8]; 2] = [std::array::from_fn(word), std::array::from_fn(|i| word(8 + i))];
+    random.zeroize();
+    let mut rest = words.to_vec();
+    let mut drawn = vec![0; words.len()];
+    for seed in seeds {
+        crate::device::vector::keystream(&Stream { key: seed, nonce: [0; 4] }, 0, &mut drawn);
+        rest.iter_mut().zip(&drawn).for_each(|(x, r)| *x = x.wrapping_sub(*r));
+    }
+    drawn.zeroize();
+    let components = [Component::Seed(seeds[0]), Component::Seed(seeds[1]), Component::Words(rest.into())];
+    Ok(std::array::from_fn(|i| Input { shape: shape.clone(), own: components[i].clone(), next: components[(i + 1) % 3].clone() }))
+}
+
+/// A tensor that is known to all, as a share: component 0 of the lead is the value.
+pub fn public(p: &Party, shape: &Shape, words: &[Word]) -> Arith {
+    let zero = || p.device().upload(&vec![0; words.len()]);
+    let value = || p.device().upload(words);
+    let (own, next) = match p.role() {
+        Role::Lead => (value(), zero()),
+        Role::First => (zero(), zero()),
+        Role::Second => (zero(), value()),
+    };
+    Arith { shape: shape.clone(), own, next }
+}
+
+/// Takes in what an owner has shared. No message between the parties.
+pub fn input(p: &Party, input: &Input) -> Arith {
+    let n = input.shape.elements();
+    let place = |component: &Component| match component {
+        Component::Seed(seed) => draw(p.device(), n, Stream { key: *seed, nonce: [0; 4] }),
+        Component::Words(words) => p.device().upload(words),
+    };
+    Arith { shape: input.shape.clone(), own: place(&input.own), next: place(&input.next) }
+}
+
+/// What this party sends to the owner of the result: `x_i + F_i - F_{i+1}`. The three sum to `x` and are otherwise fresh,
+/// so the owner learns `x` and nothing of the sharing it came from. One round, 192 bits (to the owner).
+pub fn reveal(p: &Party, x: &Arith) -> Buffer {
+    let op = p.op(Label::Reveal);
+    fresh_summand(&op, &x.own).words().clone()
+}
+
+/// `z + F_i - F_{i+1}` for this party's components.
+fn fresh_summand(op: &Op<'_>, z: &Buffer) -> Masked {
+    let component = op.role() as usize;
+    let plus = draw(op.device(), z.len(), op.known(component, 0));
+    let sum = linear::add(op.device(), z, &plus);
+    mask(op.device(), &sum, op.pad((component + 1) % 3, 0)).0
+}
+
+/// The sum of what the three parties have revealed.
+pub fn combine(parts: [&[Word]; 3]) -> Vec<Word> {
+    parts[0].iter().zip(parts[1]).zip(parts[2]).map(|((a, b), c)| a.wrapping_add(*b).wrapping_add(*c)).collect()
+}
+
+const COMPONENT: u8 = 0;
+const DIGEST: u8 = 1;
+const KEY: u8 = 2;
+
+/// Opens to all three: party `i` sends `x_i` to party `i + 1`, which lacks it. One round, 192 bits, and a digest of the same
+/// component from its second holder, keyed by what the sender does not know, so that a wrong component is noticed.
+///
+/// The result is public; the party must not branch on anything else.
+pub async fn open(p: &Party, x: &Arith) -> Vec<Word> {
+    let op = p.op(Label::Open);
+    let (n, role) = (x.own.len(), op.role() as usize);
+    let (after, before) = (of(role + 1), of(role + 2));
+    op.send(after, COMPONENT, &Masked::component(x.own.clone()));
+    let words = match p.device().download(&[&x.own, &x.next]).await {
+        Ok(words) => words,
+        Err(error) => return failed(p, n, error),
+    };
+    // `next` is also held by party `role + 1`, which sends it to `role + 2`: this party vouches for it there.
+    let digest_of_next = digest(&op, (role) % 3, &words[1]);
+    op.send(before, DIGEST, &Masked::component(p.device().upload(&digest_of_next)));
+    let from = op.receive(before, COMPONENT, n);
+    let component = from.await;
+    let vouched = op.receive(after, DIGEST, 2).await;
+    let received = match p.device().download(&[&component, &vouched]).await {
+        Ok(words) => words,
+        Err(error) => return failed(p, n, error),
+    };
+    if !p.device().is_dry() && received[1] != digest(&op, (role + 1) % 3, &received[0]) {
+        let error =
+            Error::OutOfStep(format!("opening: party {} sent a component that its second holder does not have", (p.number() + 2) % 3));
+        return failed(p, n, error);
+    }
+    combine([&words[0], &words[1], &received[0]])
+}
+
+fn failed(p: &Party, n: usize, error: Error) -> Vec<Word> {
+    p.fail(error);
+    vec![0; n]
+}
+
+fn of(role: usize) -> Role {
+    [Role::Lead, Role::First, Role::Second][role % 3]
+}
+
+/// Two words that bind a tensor: `sum_e k_e (x_e mod 2^32) + k'_e (x_e >> 32)` with fresh words `k`, twice over; collisions of
+/// chosen tensors have probability 2^-32 for each.
+fn digest(op: &Op<'_>, component: usize, words: &[Word]) -> [Word; 2] {
+    [0, 1].map(|which| {
+        let mut key = vec![0; 2 * words.len() + 1];
+        crate::device::vector::keystream(&op.known(component, KEY + which), 0, &mut key);
+        let start = key[2 * words.len()];
+        words
+            .iter()
+            .zip(key.chunks(2))
+            .fold(start, |sum, (x, k)| sum.wrapping_add(k[0].wrapping_mul(x & 0xffff_ffff)).wrapping_add(k[1].wrapping_mul(x >> 32)))
+    })
+}

@@ -1,0 +1,47 @@
+//! What costs nothing: sums, public factors and addends, on both components alike.
+
+use crate::{
+    device::Buffer,
+    kernels::linear::{self, Broadcast},
+    party::{Party, Role},
+    ring::Word,
+    share::{Arith, Local},
+};
+
+/// `[x + y]`, equal shapes.
+pub fn add(p: &Party, x: &Arith, y: &Arith) -> Arith {
+    both(x, y, |x, y| linear::add(p.device(), x, y))
+}
+
+/// `[x - y]`, equal shapes.
+pub fn sub(p: &Party, x: &Arith, y: &Arith) -> Arith {
+    both(x, y, |x, y| linear::sub(p.device(), x, y))
+}
+
+/// `[factor x]`, a public ring element.
+pub fn scale(p: &Party, x: &Arith, factor: Word) -> Arith {
+    both(x, x, |x, _| linear::scale(p.device(), x, factor, 0))
+}
+
+/// `[x + addend]`, a public ring element: component 0 of the lead takes it.
+pub fn add_public(p: &Party, x: &Arith, addend: Word) -> Arith {
+    let shifted = |part: &Buffer| linear::scale(p.device(), part, 1, addend);
+    let (own, next) = match p.role() {
+        Role::Lead => (shifted(&x.own), x.next.clone()),
+        Role::First => (x.own.clone(), x.next.clone()),
+        Role::Second => (x.own.clone(), shifted(&x.next)),
+    };
+    Arith { shape: x.shape.clone(), own, next }
+}
+
+/// `z + factor y`, the share's own component added to the local product; `y` broadcast if asked.
+pub fn accumulate(p: &Party, z: Local, y: &Arith, broadcast: Option<Broadcast>, factor: Word) -> Local {
+    let sum = linear::affine(p.device(), &z.z, &y.own, broadcast, [1, factor, 0]);
+    Local { shape: z.shape, z: sum }
+}
+
+/// One operation on both components.
+pub(super) fn both(x: &Arith, y: &Arith, f: impl Fn(&Buffer, &Buffer) -> Buffer) -> Arith {
+    assert_eq!(x.shape, y.shape, "shares of different shapes");
+    Arith { shape: x.shape.clone(), own: f(&x.own, &y.own), next: f(&x.next, &y.next) }
+}

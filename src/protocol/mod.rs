@@ -1,0 +1,19 @@
+//! The protocols, one file for each figure of PROTOCOLS: costs are bits an element over all links and rounds.
+//!
+//! Components are counted from the lead of the run. Protocols are infallible: a dead peer or a lost device ends the run.
+
+mod injection;
+mod io;
+mod linear;
+mod relu;
+mod reshare;
+mod sign;
+mod truncation;
+
+pub use injection::{inject, lift};
+pub use io::{Input, combine, input, open, public, reveal, share};
+pub use linear::{accumulate, add, add_public, scale, sub};
+pub use relu::{activate, relu, rescale};
+pub use reshare::{reshare, split, split_of_share};
+pub use sign::{all_bits, bit, nonnegative, not, sign};
+pub use truncation::truncate;

@@ -1,0 +1,153 @@
+//! Protocols against plain arithmetic on full-range values, over both in-process links.
+#![allow(missing_docs, reason = "tests")]
+
+use std::future::Future;
+use trishade::{
+    device::Device,
+    kernels::circuit::Tree,
+    party::{Link, Party, run},
+    protocol as mpc,
+    ring::{EDGES, Word, floor_shift},
+    shape::Shape,
+    share::Arith,
+};
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    pollster::block_on(future)
+}
+
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+fn parties() -> [Party; 3] {
+    let device = Device::cpu(1).unwrap();
+    Party::local([device.clone(), device.clone(), device], 20).unwrap()
+}
+
+fn shares(inputs: &[Vec<Word>]) -> Vec<[mpc::Input; 3]> {
+    inputs.iter().map(|words| mpc::share(&Shape::new([words.len()]).unwrap(), words).unwrap()).collect()
+}
+
+macro_rules! evaluate {
+    ($parties:expr, $link:expr, $inputs:expr, |$p:ident, $x:ident| $body:expr) => {{
+        let shares = shares($inputs);
+        let parts = block_on(run($parties, $link, |$p: &Party| {
+            let $x: Vec<Arith> = shares.iter().map(|s| mpc::input($p, &s[$p.number()])).collect();
+            async move {
+                let z: Arith = $body;
+                let part = mpc::reveal($p, &z);
+                $p.device().download(&[&part]).await.unwrap().remove(0)
+            }
+        }))
+        .unwrap();
+        mpc::combine([&parts[0], &parts[1], &parts[2]])
+    }};
+}
+
+const SIZES: [usize; 9] = [1, 7, 31, 33, 511, 512, 513, 1000, 3001];
+
+fn full_range(n: usize, seed: u64) -> Vec<Word> {
+    let mut rng = Rng(seed);
+    (0..n).map(|i| if i % 3 == 0 { EDGES[i / 3 % EDGES.len()] } else { rng.next() }).collect()
+}
+
+fn below_2_62(n: usize, seed: u64) -> Vec<Word> {
+    let mut rng = Rng(seed);
+    let edges = [0, 1, u64::MAX, (1 << 62) - 1, 1u64.wrapping_sub(1 << 62), 1 << 40, (1u64 << 40).wrapping_neg()];
+    (0..n).map(|i| if i % 4 == 0 { edges[i / 4 % edges.len()] } else { ((rng.next() as i64) >> 2) as u64 }).collect()
+}
+
+#[test]
+fn relu_is_exact_on_the_full_range() {
+    for tree in [Tree::Five, Tree::Six] {
+        for link in [Link::Handover, Link::Bytes] {
+            for n in SIZES {
+                let x = full_range(n, n as u64);
+                let parties = parties();
+                parties.iter().for_each(|p| p.set_tree(tree));
+                let got = evaluate!(&parties, link, std::slice::from_ref(&x), |p, x| mpc::relu(p, &x[0]).await);
+                let want: Vec<u64> = x.iter().map(|&v| (v as i64).max(0) as u64).collect();
+                assert_eq!(got, want, "{tree:?} {link:?} {n}");
+            }
+        }
+    }
+}
+
+#[test]
+fn truncation_is_floor_or_one_more() {
+    for n in SIZES {
+        for f in [8, 13, 20, 26] {
+            let x = below_2_62(n, n as u64);
+            let got = evaluate!(&parties(), Link::Handover, std::slice::from_ref(&x), |p, x| {
+                mpc::truncate(p, &mpc::split_of_share(p, &x[0]), f).await
+            });
+            for (x, y) in x.iter().zip(&got) {
+                let error = y.wrapping_sub(floor_shift(*x, f));
+                assert!(error <= 1, "f {f}: {x:x} gave {y:x}");
+                assert!(error == 0 || x % (1 << f) != 0, "multiples are exact");
+            }
+        }
+    }
+}
+
+#[test]
+fn activation_is_relu_of_the_truncation() {
+    for n in SIZES {
+        let x = below_2_62(n, n as u64);
+        let got = evaluate!(&parties(), Link::Handover, std::slice::from_ref(&x), |p, x| {
+            mpc::activate(p, &mpc::split_of_share(p, &x[0])).await
+        });
+        for (x, y) in x.iter().zip(&got) {
+            let floor = floor_shift(*x, 20);
+            if (*x as i64) < 0 {
+                assert_eq!(*y, 0, "{x:x}");
+            } else {
+                assert!(y.wrapping_sub(floor) <= 1, "{x:x} gave {y:x}");
+            }
+        }
+    }
+}
+
+#[test]
+fn bits_rebuild_the_word() {
+    for n in [1, 33, 513, 1000] {
+        let x = full_range(n, 5);
+        let got = evaluate!(&parties(), Link::Handover, std::slice::from_ref(&x), |p, x| {
+            let bits = mpc::all_bits(p, &mpc::split_of_share(p, &x[0])).await;
+            let lifted = trishade::party::join_all(
+                p,
+                (0..64)
+                    .map(|j| {
+                        let bit = mpc::bit(p, &bits, j);
+                        async move { mpc::lift(p, &bit).await }
+                    })
+                    .collect(),
+            )
+            .await;
+            lifted.iter().enumerate().fold(mpc::scale(p, &lifted[0], 0), |sum, (j, bit)| mpc::add(p, &sum, &mpc::scale(p, bit, 1 << j)))
+        });
+        assert_eq!(got, x, "{n}");
+    }
+}
+
+#[test]
+fn opening_tells_all() {
+    let x = full_range(100, 9);
+    let inputs = shares(std::slice::from_ref(&x));
+    let parties = parties();
+    let opened = block_on(run(&parties, Link::Bytes, |p: &Party| {
+        let x = mpc::input(p, &inputs[0][p.number()]);
+        async move { mpc::open(p, &x).await }
+    }))
+    .unwrap();
+    assert!(opened.iter().all(|words| *words == x));
+}
