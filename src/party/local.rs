@@ -135,6 +135,8 @@ impl Party {
     fn deliver(&self, from: usize, message: Message) -> Result<()> {
         let mut state = self.lock();
         state.meter.received += 1;
+        #[cfg(feature = "seeded")]
+        state.observed.note(&message);
         let (label, purpose) = (message.label, message.name.purpose);
         match state.inbox.insert(message.name, message) {
             None => Ok(()),

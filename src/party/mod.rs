@@ -9,6 +9,8 @@ mod keys;
 mod local;
 mod message;
 mod meter;
+#[cfg(feature = "seeded")]
+mod observe;
 mod op;
 mod scope;
 mod window;
@@ -18,6 +20,8 @@ pub use keys::Keys;
 pub use local::{Link, run};
 pub use message::{Label, Message, Name};
 pub use meter::{Cost, Meter};
+#[cfg(feature = "seeded")]
+pub use observe::{Mutation, Seen};
 pub use op::{Deal, Op, Receive};
 pub use scope::Tag;
 
@@ -88,6 +92,8 @@ pub(crate) struct State {
     meter: Meter,
     circuits: HashMap<(Circuit, bool), Arc<Steps>>,
     used: HashSet<(usize, Name)>,
+    #[cfg(feature = "seeded")]
+    observed: observe::Observed,
     tree: Tree,
 }
 
@@ -109,6 +115,8 @@ impl Party {
             meter: Meter::default(),
             circuits: HashMap::new(),
             used: HashSet::new(),
+            #[cfg(feature = "seeded")]
+            observed: Default::default(),
             tree: Tree::Five,
         };
         Self { number, device, keys, fraction_bits, state: Mutex::new(state) }

@@ -64,7 +64,10 @@ impl<'p> Op<'p> {
     pub(crate) fn known(&self, component: usize, purpose: u8) -> Stream {
         let at = (component + self.lead + 3 - self.party.number) % 3;
         assert!(at < 2, "{}: party {} does not hold the key of component {component}", self.label, self.party.number);
-        Stream { key: self.keys[at], nonce: [self.number, u32::from(purpose), 0, 0] }
+        let key = self.keys[at];
+        #[cfg(feature = "seeded")]
+        let (purpose, key) = self.party.lock().observed.stream(self.label, purpose, key);
+        Stream { key, nonce: [self.number, u32::from(purpose), 0, 0] }
     }
 
     fn name(&self, purpose: u8) -> Name {
