@@ -1,6 +1,13 @@
 //! Two owners share their numbers among three parties, who multiply them and learn nothing.
 
-use trishade::{Error, device::Device, fixed::Fixed, party::{Link, Party, run}, protocol as mpc, shape::Shape};
+use trishade::{
+    Error,
+    device::Device,
+    fixed::Fixed,
+    party::{Link, Party, run},
+    protocol as mpc,
+    shape::Shape,
+};
 
 fn main() -> Result<(), Error> {
     let fixed = Fixed::default();

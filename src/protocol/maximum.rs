@@ -52,9 +52,8 @@ pub async fn argmax(p: &Party, x: &Arith) -> Arith {
     while width > 1 {
         let half = width.div_ceil(2);
         let shape = Shape::new([rows, half]).unwrap_or_else(|_| value.shape.clone());
-        let columns_from = |x: &Arith, at: usize| {
-            each(x, shape.clone(), |part| view::view(p.device(), part, &[rows, half], &[width as isize, 1], at))
-        };
+        let columns_from =
+            |x: &Arith, at: usize| each(x, shape.clone(), |part| view::view(p.device(), part, &[rows, half], &[width as isize, 1], at));
         let (low, high) = (columns_from(&value, 0), columns_from(&value, width - half));
         let (low_index, high_index) = (columns_from(&index, 0), columns_from(&index, width - half));
         let difference = sub(p, &low, &high);

@@ -152,9 +152,22 @@ mod avx512 {
         // SAFETY: sixteen 32-bit words are 64 readable bytes.
         let counter = unsafe { _mm512_loadu_si512(counters.as_ptr().cast()) };
         let mut s = [
-            word(0x6170_7865), word(0x3320_646e), word(0x7962_2d32), word(0x6b20_6574),
-            word(k[0]), word(k[1]), word(k[2]), word(k[3]), word(k[4]), word(k[5]), word(k[6]), word(k[7]),
-            counter, word(stream.nonce[0]), word(stream.nonce[1]), word(stream.nonce[2]),
+            word(0x6170_7865),
+            word(0x3320_646e),
+            word(0x7962_2d32),
+            word(0x6b20_6574),
+            word(k[0]),
+            word(k[1]),
+            word(k[2]),
+            word(k[3]),
+            word(k[4]),
+            word(k[5]),
+            word(k[6]),
+            word(k[7]),
+            counter,
+            word(stream.nonce[0]),
+            word(stream.nonce[1]),
+            word(stream.nonce[2]),
         ];
         let start = s;
         macro_rules! quarter {
@@ -249,8 +262,22 @@ mod tests {
     #[test]
     fn rfc_8439_section_2_3_2() {
         let want: [u32; 16] = [
-            0xe4e7_f110, 0x1559_3bd1, 0x1fdd_0f50, 0xc471_20a3, 0xc7f4_d1c7, 0x0368_c033, 0x9aaa_2204, 0x4e6c_d4c3, 0x4664_82d2,
-            0x09aa_9f07, 0x05d7_c214, 0xa202_8bd9, 0xd19c_12b5, 0xb94e_16de, 0xe883_d0cb, 0x4e3c_50a2,
+            0xe4e7_f110,
+            0x1559_3bd1,
+            0x1fdd_0f50,
+            0xc471_20a3,
+            0xc7f4_d1c7,
+            0x0368_c033,
+            0x9aaa_2204,
+            0x4e6c_d4c3,
+            0x4664_82d2,
+            0x09aa_9f07,
+            0x05d7_c214,
+            0xa202_8bd9,
+            0xd19c_12b5,
+            0xb94e_16de,
+            0xe883_d0cb,
+            0x4e3c_50a2,
         ];
         assert_eq!(rfc_stream().block(1), want);
         for level in levels() {
