@@ -5,6 +5,7 @@
 
 mod cpu;
 mod dry;
+pub mod gemm;
 pub mod vector;
 
 pub use cpu::{Cpu, Output};

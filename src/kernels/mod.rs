@@ -3,12 +3,25 @@
 pub mod activate;
 pub mod bits;
 pub mod circuit;
+pub mod conv;
+pub mod cross;
 pub mod draw;
 pub mod fields;
 pub mod inject;
 pub mod linear;
+pub mod matmul;
 pub mod planes;
 mod stream;
 pub mod truncate;
+pub mod view;
 
 pub use stream::{Masked, Pad, Stream};
+
+/// The output of a future that needs no waiting: downloads from the native device, in tests.
+#[cfg(test)]
+pub(crate) fn now_or_never<T>(future: impl Future<Output = T>) -> T {
+    match std::pin::pin!(future).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(output) => output,
+        std::task::Poll::Pending => panic!("the future is not ready"),
+    }
+}

@@ -4,6 +4,7 @@
 //! until the party's whole task is blocked; then everything goes out in one frame a peer. Messages are matched by name, the
 //! name also keys the masks, and the number of rounds is the longest chain of messages (docs/architecture.md).
 
+mod cell;
 mod join;
 mod keys;
 mod local;
@@ -15,6 +16,7 @@ mod op;
 mod scope;
 mod window;
 
+pub use cell::Cell;
 pub use join::{join, join_all, tagged};
 pub use keys::Keys;
 pub use local::{Link, run};

@@ -5,6 +5,8 @@
 mod injection;
 mod io;
 mod linear;
+mod maximum;
+mod product;
 mod relu;
 mod reshare;
 mod sign;
@@ -13,6 +15,8 @@ mod truncation;
 pub use injection::{inject, lift};
 pub use io::{Input, combine, input, open, public, reveal, share};
 pub use linear::{accumulate, add, add_public, scale, sub};
+pub use maximum::{argmax, max, max_pool, window_sum};
+pub use product::{and, convolution, matmul, mul, product};
 pub use relu::{activate, relu, rescale};
 pub use reshare::{reshare, split, split_of_share};
 pub use sign::{all_bits, bit, nonnegative, not, sign};

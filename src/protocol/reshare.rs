@@ -30,6 +30,14 @@ pub(super) fn deal<'a, 'p: 'a>(op: &Op<'p>, words: usize, make: impl FnOnce() ->
 const DEAL: u8 = 0;
 const SWAP: u8 = 1;
 
+/// Each party sends its masked local value to the party before it, which lacks it: one round, one word each.
+pub(super) fn rotate<'p>(op: &Op<'p>, z: &Buffer) -> Receive<'p> {
+    let roles = [Role::Lead, Role::First, Role::Second];
+    let role = op.role() as usize;
+    op.send(roles[(role + 2) % 3], SWAP, &Masked::local_product(z.clone()));
+    op.receive(roles[(role + 1) % 3], SWAP, z.len())
+}
+
 /// A local product as a share, in 1 round and 192 bits: the lead deals `z_0`, the pair swaps `z_1, z_2`.
 pub async fn reshare(p: &Party, z: Local) -> Arith {
     let op = p.op(Label::Reshare);

@@ -1,0 +1,127 @@
+//! The options, with the help that people read.
+
+use clap::{Args as Options, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Secure three-party inference of neural networks in compute shaders.
+///
+/// A model and its input are secret-shared among three parties, which compute on shares and learn nothing; here all three
+/// run in this process. Semi-honest security with one corrupted party of three.
+///
+/// Exit codes: 0 success, 1 failure, 2 usage, 3 no such device or it failed, 4 peer or network, 5 a check failed.
+#[derive(Debug, Parser)]
+#[command(name = "trishade", version, max_term_width = 100)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Classify 100 real handwritten digits with a trained network, both secret-shared, and show what it cost.
+    Demo(Demo),
+    /// Run private inference of an ONNX model on an array of inputs.
+    Infer(Infer),
+    /// List the devices: adapters with backend, driver and limits, and the ring path that would be used.
+    Devices(Devices),
+    /// Run every kernel on a device and compare it bit for bit with the native one. Exit code 5 if one differs.
+    Selftest(Selftest),
+    /// Predict rounds, bytes and memory of a model, by layer and in all, without running it.
+    Plan(Plan),
+}
+
+/// Where and how precisely to compute.
+#[derive(Debug, Options)]
+pub struct Engine {
+    /// `auto` (a hardware GPU if there is one, else the CPU), `cpu`, or a GPU by part of its name, index or backend. Software
+    /// adapters such as `llvmpipe` only when named.
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    pub device: String,
+    /// Fraction bits of the fixed-point numbers, 8 to 26: values stay below 2^(62-2F), so more bits mean a smaller range.
+    #[arg(long, default_value_t = 20, value_name = "F")]
+    pub fraction_bits: u32,
+    /// Threads of the CPU device; 0 means one a core.
+    #[arg(long, default_value_t = 0, value_name = "T")]
+    pub threads: usize,
+}
+
+#[derive(Debug, Options)]
+pub struct Demo {
+    #[command(flatten)]
+    pub engine: Engine,
+}
+
+/// How inputs become numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Preprocess {
+    /// Take the numbers as they are.
+    Raw,
+    /// Divide by 255.
+    Unit,
+}
+
+/// What the owner of the result learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Reveal {
+    /// All scores of each input.
+    Logits,
+    /// Only the index of the largest score.
+    Argmax,
+}
+
+#[derive(Debug, Options)]
+pub struct Infer {
+    /// The network, an ONNX file.
+    #[arg(long, value_name = "M.onnx")]
+    pub model: PathBuf,
+    /// The inputs, a .npy file of shape (N, C, H, W) or (N, features), f32 or u8.
+    #[arg(long, value_name = "X.npy")]
+    pub input: PathBuf,
+    /// The true classes, a .npy file of N integers: prints the accuracy.
+    #[arg(long, value_name = "Y.npy")]
+    pub labels: Option<PathBuf>,
+    /// Inputs in one run; the last batch may be smaller. Default: all at once, at most 128.
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    #[command(flatten)]
+    pub engine: Engine,
+    /// Default: `raw` for f32, `unit` for u8.
+    #[arg(long, value_enum)]
+    pub preprocess: Option<Preprocess>,
+    /// What is revealed to the owner of the input.
+    #[arg(long, value_enum, default_value = "logits")]
+    pub reveal: Reveal,
+    /// Print one JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Options)]
+pub struct Devices {
+    /// Print one JSON array on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Options)]
+pub struct Selftest {
+    /// `auto` (the CPU and every hardware GPU), `cpu`, or a GPU by part of its name, index or backend.
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    pub device: String,
+}
+
+#[derive(Debug, Options)]
+pub struct Plan {
+    /// The network, an ONNX file.
+    #[arg(long, value_name = "M.onnx")]
+    pub model: PathBuf,
+    /// Inputs in one run.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub batch: usize,
+    /// Fraction bits of the fixed-point numbers, 8 to 26.
+    #[arg(long, default_value_t = 20, value_name = "F")]
+    pub fraction_bits: u32,
+    /// Print one JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}

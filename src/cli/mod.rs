@@ -1,0 +1,58 @@
+//! The command line: `demo`, `infer`, `devices`, `selftest`, `plan`.
+
+mod args;
+mod demo;
+mod devices;
+mod infer;
+mod paint;
+mod plan;
+mod selftest;
+
+use crate::Error;
+use args::{Args, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+/// A check of the program on itself that did not pass: exit code 5.
+#[derive(Debug)]
+pub(crate) struct CheckFailed(pub(crate) String);
+
+/// What a command ends with.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Engine(Error),
+    Check(CheckFailed),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// Runs the program; exit codes: 0, 1 failure, 2 usage, 3 no device, 4 peer or network, 5 a check failed.
+pub fn run() -> ExitCode {
+    let args = Args::parse();
+    let ended = match &args.command {
+        Command::Demo(options) => demo::run(options),
+        Command::Infer(options) => infer::run(options),
+        Command::Devices(options) => devices::run(options),
+        Command::Selftest(options) => selftest::run(options),
+        Command::Plan(options) => plan::run(options),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Check(CheckFailed(what))) => {
+            paint::complain(&what);
+            ExitCode::from(5)
+        }
+        Err(Failure::Engine(error)) => {
+            paint::complain(&error.to_string());
+            ExitCode::from(match error {
+                Error::Device(_) => 3,
+                Error::Peer(_) | Error::OutOfStep(_) => 4,
+                _ => 1,
+            })
+        }
+    }
+}

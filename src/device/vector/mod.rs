@@ -1,0 +1,74 @@
+//! Run-time dispatch to vector code: the only unsafe native code of the package lies in this folder.
+//!
+//! Plain loops over slices are written once, as `#[inline(always)]` functions, and compiled for each [`Level`] by
+//! [`vectorised`]. Only ChaCha20 and the product's micro kernel need intrinsics; each has its portable twin and a test.
+
+#![allow(unsafe_code, reason = "calls into target_feature functions after detection, and vector loads and stores")]
+
+mod chacha;
+mod product;
+
+pub use chacha::{keystream, keystream_from_word, keystream_sliced};
+pub use product::{COLUMNS, ROWS, multiply_add};
+
+/// What the processor offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Whatever the compiler assumes everywhere.
+    Portable,
+    /// 256-bit vectors.
+    Avx2,
+    /// 512-bit vectors with 64-bit products.
+    Avx512,
+}
+
+impl Level {
+    /// The best level of this processor.
+    #[inline]
+    pub fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            if has!("avx512f") && has!("avx512dq") && has!("avx512bw") && has!("avx512vl") {
+                return Self::Avx512;
+            }
+            if has!("avx2") && has!("bmi2") {
+                return Self::Avx2;
+            }
+        }
+        Self::Portable
+    }
+}
+
+/// Runs a body compiled for the processor's best level. What it calls must be `#[inline(always)]` to profit.
+#[inline(always)]
+pub fn vectorised<R>(body: impl FnOnce() -> R) -> R {
+    at(Level::best(), body)
+}
+
+/// Runs a body compiled for a level, which the processor must have.
+#[inline(always)]
+fn at<R>(level: Level, body: impl FnOnce() -> R) -> R {
+    assert!(level <= Level::best(), "this processor has no {level:?}");
+    #[cfg(target_arch = "x86_64")]
+    match level {
+        // SAFETY: the assertion above has found the features.
+        Level::Avx512 => return unsafe { in_avx512(body) },
+        // SAFETY: as above.
+        Level::Avx2 => return unsafe { in_avx2(body) },
+        Level::Portable => {}
+    }
+    body()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,bmi2")]
+fn in_avx512<R>(body: impl FnOnce() -> R) -> R {
+    body()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi2")]
+fn in_avx2<R>(body: impl FnOnce() -> R) -> R {
+    body()
+}

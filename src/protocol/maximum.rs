@@ -1,0 +1,72 @@
+//! Maximum, max-pool, argmax: tournaments of `max(a, b) = b + ReLU(a - b)`.
+
+use super::{
+    injection::inject,
+    linear::{add, sub},
+    relu::relu,
+    reshare::split_of_share,
+    sign::nonnegative,
+};
+use crate::{
+    kernels::view,
+    party::{Party, join, join_all},
+    shape::{Pool, Shape},
+    share::Arith,
+};
+
+/// `[max(a, b)]`: the cost of one ReLU.
+pub async fn max(p: &Party, a: &Arith, b: &Arith) -> Arith {
+    add(p, b, &relu(p, &sub(p, a, b)).await)
+}
+
+/// The maximum of each window: `k - 1` comparisons an output in `ceil(log2 k)` levels of ReLU rounds. It may come before
+/// ReLU and truncation, with which it commutes. A padded tap takes no part: it repeats a real one.
+pub async fn max_pool(p: &Party, x: &Arith, pool: &Pool) -> Arith {
+    let taps = (0..pool.axes[0].kernel).flat_map(|row| (0..pool.axes[1].kernel).map(move |column| [row, column]));
+    let mut candidates: Vec<Arith> = taps.map(|tap| each(x, pool.out_shape(), |part| view::tap(p.device(), part, pool, tap))).collect();
+    while candidates.len() > 1 {
+        let odd = (candidates.len() % 2 == 1).then(|| candidates.pop()).flatten();
+        let pairs = candidates.chunks_exact(2).map(|pair| max(p, &pair[0], &pair[1])).collect();
+        candidates = join_all(p, pairs).await;
+        candidates.extend(odd);
+    }
+    candidates.remove(0)
+}
+
+/// The sum of each window, for free; an average is this with the divisor folded into what follows.
+pub fn window_sum(p: &Party, x: &Arith, pool: &Pool) -> Arith {
+    each(x, pool.out_shape(), |part| view::window_sum(p.device(), part, pool))
+}
+
+/// Index of the largest entry of each row of `(N, C)`, the first of equal ones, as integers `(N, 1)`: `ceil(log2 C)` levels
+/// of a comparison and two injections. With an odd number of columns the middle one meets itself.
+pub async fn argmax(p: &Party, x: &Arith) -> Arith {
+    let [rows, columns] = match *x.shape.extents() {
+        [rows, columns] => [rows, columns],
+        _ => [1, x.shape.elements()],
+    };
+    let indices: Vec<u64> = (0..rows).flat_map(|_| 0..columns as u64).collect();
+    let mut index = super::io::public(p, &x.shape, &indices);
+    let mut value = x.clone();
+    let mut width = columns;
+    while width > 1 {
+        let half = width.div_ceil(2);
+        let shape = Shape::new([rows, half]).unwrap_or_else(|_| value.shape.clone());
+        let columns_from =
+            |x: &Arith, at: usize| each(x, shape.clone(), |part| view::view(p.device(), part, &[rows, half], &[width as isize, 1], at));
+        let (low, high) = (columns_from(&value, 0), columns_from(&value, width - half));
+        let (low_index, high_index) = (columns_from(&index, 0), columns_from(&index, width - half));
+        let difference = sub(p, &low, &high);
+        let not_less = nonnegative(p, &split_of_share(p, &difference)).await;
+        let moved = sub(p, &low_index, &high_index);
+        let (gain, shift) = join(p, inject(p, &difference, &not_less), inject(p, &moved, &not_less)).await;
+        value = add(p, &high, &gain);
+        index = add(p, &high_index, &shift);
+        width = half;
+    }
+    index
+}
+
+fn each(x: &Arith, shape: Shape, f: impl Fn(&crate::device::Buffer) -> crate::device::Buffer) -> Arith {
+    Arith { shape, own: f(&x.own), next: f(&x.next) }
+}
