@@ -3,6 +3,7 @@
 pub mod activate;
 pub mod bits;
 pub mod circuit;
+pub mod cross;
 pub mod draw;
 pub mod fields;
 pub mod inject;
@@ -10,5 +11,6 @@ pub mod linear;
 pub mod planes;
 mod stream;
 pub mod truncate;
+pub mod view;
 
 pub use stream::{Masked, Pad, Stream};
