@@ -6,10 +6,14 @@
 mod cpu;
 mod dry;
 pub mod gemm;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod vector;
 
 pub use cpu::{Cpu, Output};
 pub use dry::Dry;
+#[cfg(feature = "gpu")]
+pub use gpu::Gpu;
 
 use crate::{Error, Result, ring::Word};
 use std::sync::Arc;
@@ -30,6 +34,9 @@ pub trait Params: bytemuck::Pod + Send + Sync {
     fn window_mut(&mut self) -> &mut Window;
 }
 
+/// A native twin: parameters, inputs, whole outputs.
+pub type Native<P> = fn(&Cpu, &P, &[&[Word]], &mut [&mut [Word]]);
+
 /// One kernel: a WGSL entry point and its native twin under one name.
 pub struct Kernel<P: 'static> {
     /// Entry point, label, and the name in every error and test.
@@ -39,7 +46,7 @@ pub struct Kernel<P: 'static> {
     /// Number of workgroups for the window in the parameters.
     pub groups: fn(&P) -> u64,
     /// The native implementation: inputs and whole outputs in the order of the bindings.
-    pub cpu: fn(&Cpu, &P, &[&[Word]], &mut [&mut [Word]]),
+    pub cpu: Native<P>,
 }
 
 /// An input binding.
@@ -67,11 +74,16 @@ pub enum Device {
     Cpu(Arc<Cpu>),
     /// Sizes only.
     Dry(Arc<Dry>),
+    /// A GPU.
+    #[cfg(feature = "gpu")]
+    Gpu(Arc<Gpu>),
 }
 
 enum Store {
     Cpu(cpu::Words),
-    Dry(dry::Size),
+    Dry(#[expect(dead_code, reason = "counted while it lives")] dry::Size),
+    #[cfg(feature = "gpu")]
+    Gpu(gpu::Words),
 }
 
 /// Words on a device, written once.
@@ -101,11 +113,38 @@ impl Device {
         Self::Dry(Dry::new())
     }
 
+    /// The GPU that the selector names: an index of [`gpu::adapters`], a backend (`vulkan`, `metal`, `dx12`: hardware only), or
+    /// a part of the adapter's name, upper or lower case.
+    #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
+    pub fn gpu(selector: &str) -> Result<Self> {
+        pollster::block_on(Gpu::open(selector, None)).map(Self::Gpu)
+    }
+
+    /// The same with a prelude of the caller's choice.
+    #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
+    pub fn gpu_with(selector: &str, prelude: gpu::Prelude) -> Result<Self> {
+        pollster::block_on(Gpu::open(selector, Some(prelude))).map(Self::Gpu)
+    }
+
+    /// The best hardware GPU, if there is one; software adapters are used only when asked for by name.
+    #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
+    pub fn auto() -> Option<Result<Self>> {
+        Some(pollster::block_on(Gpu::auto())?.map(Self::Gpu))
+    }
+
+    /// An application's own device: errors are caught in scopes, its handlers are left alone.
+    #[cfg(feature = "gpu")]
+    pub fn from_wgpu(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        Gpu::from_wgpu(adapter, device, queue).map(Self::Gpu)
+    }
+
     /// For people: `cpu`, `dry`, or the adapter's name.
     pub fn name(&self) -> String {
         match self {
             Self::Cpu(_) => "cpu".into(),
             Self::Dry(_) => "dry".into(),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => gpu.facts().to_string(),
         }
     }
 
@@ -114,6 +153,8 @@ impl Device {
         match (self, other) {
             (Self::Cpu(a), Self::Cpu(b)) => Arc::ptr_eq(a, b),
             (Self::Dry(_), Self::Dry(_)) => true,
+            #[cfg(feature = "gpu")]
+            (Self::Gpu(a), Self::Gpu(b)) => Arc::ptr_eq(a, b),
             _ => false,
         }
     }
@@ -132,6 +173,8 @@ impl Device {
                 Store::Cpu(to)
             }
             Self::Dry(dry) => Store::Dry(dry.allocate(words.len())),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => Store::Gpu(gpu.upload(words)),
         };
         Buffer { len: words.len(), store: Arc::new(store) }
     }
@@ -141,6 +184,11 @@ impl Device {
         match self {
             Self::Cpu(_) => Ok(buffers.iter().map(|b| b.cpu_words().to_vec()).collect()),
             Self::Dry(_) => Ok(buffers.iter().map(|b| vec![0; b.len]).collect()),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => {
+                let words: Vec<_> = buffers.iter().map(|b| (b.gpu_words(), b.len)).collect();
+                gpu.download(&words).await
+            }
         }
     }
 
@@ -165,6 +213,13 @@ impl Device {
                 made.map(|words| Buffer { len: words.len(), store: Arc::new(Store::Cpu(words)) })
             }
             Self::Dry(dry) => outputs.map(|out| Buffer { len: out.len, store: Arc::new(Store::Dry(dry.allocate(out.len))) }),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => {
+                let lens = outputs.map(|out| out.len);
+                let made = gpu.run(kernel, params, items, inputs, outputs);
+                let mut lens = lens.into_iter();
+                made.map(|words| Buffer { len: lens.next().unwrap_or(0), store: Arc::new(Store::Gpu(words)) })
+            }
         }
     }
 
@@ -172,6 +227,8 @@ impl Device {
     pub fn check(&self) -> Result<()> {
         match self {
             Self::Cpu(_) | Self::Dry(_) => Ok(()),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => gpu.check(),
         }
     }
 
@@ -180,6 +237,8 @@ impl Device {
         match self {
             Self::Cpu(cpu) => cpu.clear(),
             Self::Dry(_) => {}
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => gpu.clear(),
         }
     }
 
@@ -188,6 +247,8 @@ impl Device {
         match self {
             Self::Cpu(cpu) => cpu.work(),
             Self::Dry(_) => Work::default(),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(_) => Work::default(),
         }
     }
 
@@ -195,7 +256,7 @@ impl Device {
     pub fn peak_bytes(&self) -> Option<u64> {
         match self {
             Self::Dry(dry) => Some(dry.peak_bytes()),
-            Self::Cpu(_) => None,
+            _ => None,
         }
     }
 }
@@ -224,7 +285,15 @@ impl Buffer {
     fn cpu_words(&self) -> &[Word] {
         match &*self.store {
             Store::Cpu(words) => words.as_slice(),
-            Store::Dry(_) => unreachable!("a buffer of another device reached the CPU: the links convert"),
+            _ => unreachable!("a buffer of another device reached the CPU: the links convert"),
+        }
+    }
+
+    #[cfg(feature = "gpu")]
+    fn gpu_words(&self) -> &gpu::Words {
+        match &*self.store {
+            Store::Gpu(words) => words,
+            _ => unreachable!("a buffer of another device reached a GPU: the links convert"),
         }
     }
 }

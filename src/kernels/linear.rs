@@ -26,8 +26,8 @@ pub struct LinearParams {
     pub gamma: [u32; 2],
     /// 0: the formula above; 1: `x ^ y`.
     pub mode: u32,
-    /// To a multiple of 16 bytes.
-    pub padding: u32,
+    /// 1 if every window reads the whole `y`.
+    pub broadcast: u32,
 }
 
 impl Params for LinearParams {
@@ -38,7 +38,7 @@ impl Params for LinearParams {
 
 /// The kernel: x, y -> out.
 pub static LINEAR: Kernel<LinearParams> =
-    Kernel { name: "linear", wgsl: include_str!("../../shaders/linear.wgsl"), groups: |p| u64::from(p.window.count).div_ceil(64), cpu };
+    Kernel { name: "linear", wgsl: include_str!("../../shaders/linear.wgsl"), groups: |p| u64::from(p.window.count).div_ceil(128), cpu };
 
 /// Which element of `y` meets element `e` of `x`: `(e / inner) mod modulus`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub fn affine(device: &Device, x: &Buffer, y: &Buffer, broadcast: Option<Broadca
         beta: halves(beta),
         gamma: halves(gamma),
         mode: 0,
-        padding: 0,
+        broadcast: (b != same).into(),
     };
     let y = if b == same { y.each(1) } else { y.whole() };
     let [out] = device.run(&LINEAR, params, n, &[x.each(1), y], [Out { len: n, per_item: 1 }]);

@@ -1,0 +1,48 @@
+//! Compute pipelines by kernel name.
+#![allow(unsafe_code, reason = "create_shader_module_trusted: bounded loops need no loop counters, which cost up to 100x")]
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+/// A pipeline and the layout of its one bind group.
+#[derive(Clone)]
+pub(super) struct Pipeline {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+}
+
+/// Pipelines made so far.
+#[derive(Default)]
+pub(super) struct Pipelines(Mutex<HashMap<&'static str, Pipeline>>);
+
+impl Pipelines {
+    pub(super) fn get(&self, device: &wgpu::Device, name: &'static str, text: impl FnOnce() -> String) -> Pipeline {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.entry(name).or_insert_with(|| compile(device, name, text())).clone()
+    }
+
+    /// Forgets one: a test's shader may be broken on purpose.
+    #[cfg(test)]
+    pub(super) fn forget(&self, name: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+}
+
+fn compile(device: &wgpu::Device, name: &str, text: String) -> Pipeline {
+    let source = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
+    let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
+    // SAFETY: every loop in `shaders/` counts up to a bound in the uniform; bounds checks stay on.
+    let module = unsafe { device.create_shader_module_trusted(source, checks) };
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(name),
+        layout: None,
+        module: &module,
+        entry_point: Some(name),
+        compilation_options: wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() },
+        cache: None,
+    });
+    let layout = pipeline.get_bind_group_layout(0);
+    Pipeline { pipeline, layout }
+}
