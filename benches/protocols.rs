@@ -23,7 +23,8 @@ fn parties() -> [Party; 3] {
 
 fn shared(parties: &[Party; 3], shape: &[usize]) -> [Arith; 3] {
     let shape = Shape::new(shape).expect("a shape");
-    let words: Vec<u64> = (0..shape.elements() as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20).wrapping_sub(1 << 43)).collect();
+    let words: Vec<u64> =
+        (0..shape.elements() as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20).wrapping_sub(1 << 43)).collect();
     let inputs = mpc::share(&shape, &words).expect("shares");
     std::array::from_fn(|i| mpc::input(&parties[i], &inputs[i]))
 }
@@ -42,8 +43,10 @@ fn bench(c: &mut Criterion) {
         }
         group.bench_function(format!("truncation {n}"), |b| {
             b.iter(|| {
-                pollster::block_on(run(&parties, Link::Handover, |p| async { mpc::truncate(p, &mpc::split_of_share(p, &x[p.number()]), 20).await }))
-                    .expect("truncation")
+                pollster::block_on(run(&parties, Link::Handover, |p| async {
+                    mpc::truncate(p, &mpc::split_of_share(p, &x[p.number()]), 20).await
+                }))
+                .expect("truncation")
             });
         });
     }

@@ -140,8 +140,7 @@ async fn connect(adapter: &wgpu::Adapter, facts: AdapterFacts, prelude: Option<P
         required_limits: adapter.limits(),
         ..Default::default()
     };
-    let (device, queue) =
-        adapter.request_device(&description).await.map_err(|e| Error::Device(format!("{facts} does not open: {e}")))?;
+    let (device, queue) = adapter.request_device(&description).await.map_err(|e| Error::Device(format!("{facts} does not open: {e}")))?;
     Gpu::new(device, queue, facts, prelude, true)
 }
 

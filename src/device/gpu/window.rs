@@ -23,7 +23,7 @@ pub(super) fn split(items: usize, spans: &[Span], max: u64) -> Result<Vec<Range<
         return Err(format!("a binding of {} bytes, the adapter allows {}", whole.len * 8, max * 8));
     }
     if spans.iter().all(|span| span.len <= max) {
-        return Ok(Vec::from([0..items]));
+        return Ok(std::iter::once(0..items).collect());
     }
     let windowed = || spans.iter().filter(|span| span.per_item > 0);
     let step = windowed().map(|span| ALIGNMENT >> span.per_item.trailing_zeros().min(5)).max().unwrap_or(1);
