@@ -35,8 +35,7 @@ struct BitsParams {
 @group(0) @binding(7) var<storage, read_write> message: array<u32>;
 @group(0) @binding(8) var<storage, read_write> kept: array<u32>;
 
-const REGISTERS: u32 = 1024u;
-
+// Stands behind this file with an entry point: REGISTERS, as few as the program needs, since all are cleared first.
 var<private> r: array<u32, REGISTERS>;
 
 // Transposes the 32 by 32 bits of the registers from here on.
@@ -81,9 +80,7 @@ fn draw_planes(s: Stream, at: u32, planes: u32, lane: u32, keep: u32) {
     }
 }
 
-@compute @workgroup_size(64)
-fn bits(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-    let number = group_number(group) * 64u + index;
+fn run(number: u32) {
     let tile = number / 16u;
     let lane = number % 16u;
     if tile >= p.count {

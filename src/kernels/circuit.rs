@@ -46,6 +46,15 @@ pub struct Program {
     pub kept: Vec<u16>,
 }
 
+impl Program {
+    /// Registers that are loaded or named.
+    pub fn registers(&self) -> usize {
+        let loaded = 3 + 64 * usize::from(self.words) + self.received + self.saved + self.masks + self.dealt;
+        let named = self.code.iter().flatten().chain(&self.outputs).chain(&self.kept).max();
+        loaded.max(named.map_or(0, |&r| usize::from(r) + 1))
+    }
+}
+
 /// One level: the lead deals, the pair combines and swaps.
 #[derive(Debug, Clone)]
 pub struct Level {

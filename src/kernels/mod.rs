@@ -32,11 +32,11 @@ pub struct Shader {
 }
 
 /// The shaders of all kernels.
-pub fn shaders() -> [Shader; 17] {
+pub fn shaders() -> Vec<Shader> {
     fn of<P>(kernel: &Kernel<P>) -> Shader {
         Shader { name: kernel.name, wgsl: kernel.wgsl, params: size_of::<P>() }
     }
-    [
+    let mut all = vec![
         of(&linear::LINEAR),
         of(&draw::DRAW),
         of(&draw::MASK),
@@ -53,8 +53,9 @@ pub fn shaders() -> [Shader; 17] {
         of(&inject::INJECT_PAIR),
         of(&activate::ACTIVATE_DEAL),
         of(&activate::ACTIVATE_PAIR),
-        of(&bits::BITS),
-    ]
+    ];
+    all.extend(bits::BITS.iter().map(|(_, kernel)| of(kernel)));
+    all
 }
 
 /// The output of a future that needs no waiting: downloads from the native device, in tests.
