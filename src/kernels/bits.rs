@@ -7,11 +7,13 @@ use super::{
     Masked, Pad, Stream,
     circuit::{ONES, Program, REGISTERS, UNIT},
     planes::{self, LANES, Plane, TILE},
+    unrolled::unrolled,
 };
 use crate::{
     device::{Buffer, Cpu, Device, Kernel, Out, Output, Params, Window, vector},
     ring::Word,
 };
+use std::sync::Arc;
 
 /// Uniform of `shaders/bits.wgsl`. Counts of planes, in the order in which they fill the registers.
 #[repr(C)]
@@ -61,44 +63,22 @@ impl Params for BitsParams {
     }
 }
 
-macro_rules! kernel {
-    ($name:literal, $registers:literal) => {
-        Kernel {
-            name: $name,
-            wgsl: concat!(
-                include_str!("../../shaders/bits.wgsl"),
-                "const REGISTERS: u32 = ",
-                $registers,
-                ";\n@compute @workgroup_size(64)\nfn ",
-                $name,
-                "(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {\n",
-                "    run(group_number(group) * 64u + lane);\n}\n"
-            ),
-            groups,
-            cpu,
-        }
-    };
-}
-
 fn groups(p: &BitsParams) -> u64 {
     (u64::from(p.window.count) * 16).div_ceil(64)
 }
 
-/// The kernel, by the number of registers: code, words, a, b, saved, dealt -> message, kept.
-pub static BITS: [(usize, Kernel<BitsParams>); 5] = [
-    (16, kernel!("bits_16", 16)),
-    (72, kernel!("bits_72", 72)),
-    (160, kernel!("bits_160", 160)),
-    (320, kernel!("bits_320", 320)),
-    (REGISTERS, kernel!("bits_1024", 1024)),
-];
+/// The kernel of a program: code, words, a, b, saved, dealt -> message, kept.
+pub fn kernel(program: &Program) -> Kernel<BitsParams, String> {
+    let (name, entry) = unrolled(program);
+    Kernel { name, wgsl: [include_str!("../../shaders/bits.wgsl"), &entry].concat(), groups, cpu }
+}
 
 /// A program on its device.
 #[derive(Clone)]
 pub struct Compiled {
     program: Program,
     code: Buffer,
-    kernel: &'static Kernel<BitsParams>,
+    kernel: Arc<Kernel<BitsParams, String>>,
 }
 
 impl std::fmt::Debug for Compiled {
@@ -114,10 +94,7 @@ impl Compiled {
         let registers = program.outputs.iter().chain(&program.kept).map(|&r| u64::from(r));
         let mut code: Vec<u64> = program.code.iter().map(|&i| pack(i)).chain(registers).collect();
         code.push(0);
-        let registers = program.registers();
-        let kernel = BITS.iter().find(|(most, _)| registers <= *most);
-        let Some((_, kernel)) = kernel else { unreachable!("circuits stay within {REGISTERS} registers") };
-        Self { code: device.upload(&code), program, kernel }
+        Self { code: device.upload(&code), kernel: Arc::new(kernel(&program)), program }
     }
 
     /// What is computed.
@@ -203,7 +180,7 @@ pub fn bits(device: &Device, compiled: &Compiled, n: usize, sources: &Sources<'_
     inputs.extend(bound.iter().map(|(buffer, per_item)| buffer.each(*per_item)));
     let out = |planes: usize| Out { len: planes::words(n, planes), per_item: planes * LANES / 2 };
     let [message, kept] =
-        device.run(compiled.kernel, params, planes::tiles(n), &inputs, [out(program.outputs.len()), out(program.kept.len())]);
+        device.run(&compiled.kernel, params, planes::tiles(n), &inputs, [out(program.outputs.len()), out(program.kept.len())]);
     ((params.outputs > 0).then(|| Masked::by_kernel(message)), kept)
 }
 

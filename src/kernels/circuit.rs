@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 
-/// Registers that a program may use; the shader's array has the same size.
+/// Registers that a program may use.
 pub const REGISTERS: usize = 1024;
 
 /// Register that holds 0.
@@ -44,15 +44,6 @@ pub struct Program {
     pub outputs: Vec<u16>,
     /// Registers that the party keeps.
     pub kept: Vec<u16>,
-}
-
-impl Program {
-    /// Registers that are loaded or named.
-    pub fn registers(&self) -> usize {
-        let loaded = 3 + 64 * usize::from(self.words) + self.received + self.saved + self.masks + self.dealt;
-        let named = self.code.iter().flatten().chain(&self.outputs).chain(&self.kept).max();
-        loaded.max(named.map_or(0, |&r| usize::from(r) + 1))
-    }
 }
 
 /// One level: the lead deals, the pair combines and swaps.
