@@ -81,6 +81,41 @@ fn taps(oh: vec4<u32>, ow: vec4<u32>, kh: u32, kw: u32) -> Taps {
     return Taps((ih * p.width + iw) & ones, halves(ones, ones));
 }
 
+// Sums of rows 0 and 1, columns a and b, and where the next channel's words lie.
+struct State {
+    a0: Sum,
+    b0: Sum,
+    a1: Sum,
+    b1: Sum,
+    xa: vec4<u32>,
+    xb: vec4<u32>,
+    y: vec2<u32>,
+}
+
+fn own_four(i: vec4<u32>, real: Quad) -> Quad { return and4(quad(x_own[i.x], x_own[i.y], x_own[i.z], x_own[i.w]), real); }
+
+fn next_four(i: vec4<u32>, real: Quad) -> Quad { return and4(quad(x_next[i.x], x_next[i.y], x_next[i.z], x_next[i.w]), real); }
+
+fn advance(s: State, real_a: Quad, real_b: Quad, area: u32, size: u32) -> State {
+    let own_a = own_four(s.xa, real_a);
+    let own_b = own_four(s.xb, real_b);
+    let next_a = next_four(s.xa, real_a);
+    let next_b = next_four(s.xb, real_b);
+    let w0 = y_own[s.y.x];
+    let w1 = y_own[s.y.y];
+    let both0 = add(w0, y_next[s.y.x]);
+    let both1 = add(w1, y_next[s.y.y]);
+    return State(
+        mul_add(mul_add(s.a0, both0, own_a), w0, next_a),
+        mul_add(mul_add(s.b0, both0, own_b), w0, next_b),
+        mul_add(mul_add(s.a1, both1, own_a), w1, next_a),
+        mul_add(mul_add(s.b1, both1, own_b), w1, next_b),
+        s.xa + area,
+        s.xb + area,
+        s.y + size,
+    );
+}
+
 @compute @workgroup_size(64)
 fn conv(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let rows = p.out_channels / p.groups;
@@ -105,46 +140,44 @@ fn conv(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let oh_b = cb / p.out_width;
     let ow_a = ca - oh_a * p.out_width;
     let ow_b = cb - oh_b * p.out_width;
-    var sum0a = no_sum();
-    var sum0b = no_sum();
-    var sum1a = no_sum();
-    var sum1b = no_sum();
+    var s: State;
+    s.a0 = no_sum();
+    s.b0 = no_sum();
+    s.a1 = no_sum();
+    s.b1 = no_sum();
     var terms = 0u;
     for (var tap = 0u; tap < size; tap++) {
         let kh = tap / p.kernel_w;
         let kw = tap - kh * p.kernel_w;
         let a = taps(oh_a, ow_a, kh, kw);
         let b = taps(oh_b, ow_b, kh, kw);
+        s.xa = a.at + x_panel;
+        s.xb = b.at + x_panel;
+        s.y = vec2<u32>(y0, y1) + tap;
         for (var done = 0u; done < channels; done += CHANNELS) {
             let end = min(channels, done + CHANNELS);
-            for (var c = done; c < end; c++) {
-                let xa = a.at + vec4<u32>(x_panel + c * area);
-                let xb = b.at + vec4<u32>(x_panel + c * area);
-                let own_a = and4(quad(x_own[xa.x], x_own[xa.y], x_own[xa.z], x_own[xa.w]), a.real);
-                let own_b = and4(quad(x_own[xb.x], x_own[xb.y], x_own[xb.z], x_own[xb.w]), b.real);
-                let next_a = and4(quad(x_next[xa.x], x_next[xa.y], x_next[xa.z], x_next[xa.w]), a.real);
-                let next_b = and4(quad(x_next[xb.x], x_next[xb.y], x_next[xb.z], x_next[xb.w]), b.real);
-                let w0 = y_own[y0 + c * size + tap];
-                let w1 = y_own[y1 + c * size + tap];
-                let both0 = add(w0, y_next[y0 + c * size + tap]);
-                let both1 = add(w1, y_next[y1 + c * size + tap]);
-                sum0a = mul_add(mul_add(sum0a, both0, own_a), w0, next_a);
-                sum0b = mul_add(mul_add(sum0b, both0, own_b), w0, next_b);
-                sum1a = mul_add(mul_add(sum1a, both1, own_a), w1, next_a);
-                sum1b = mul_add(mul_add(sum1b, both1, own_b), w1, next_b);
+            // four at a time: Mesa's software Vulkan leaves loops after 65,535 turns
+            for (var c = 0u; c < (end - done) / 4u; c++) {
+                s = advance(s, a.real, b.real, area, size);
+                s = advance(s, a.real, b.real, area, size);
+                s = advance(s, a.real, b.real, area, size);
+                s = advance(s, a.real, b.real, area, size);
+            }
+            for (var c = 0u; c < (end - done) % 4u; c++) {
+                s = advance(s, a.real, b.real, area, size);
             }
             terms += 2u * (end - done);
             if terms + 2u * CHANNELS > TERMS {
-                sum0a = settle(sum0a);
-                sum0b = settle(sum0b);
-                sum1a = settle(sum1a);
-                sum1b = settle(sum1b);
+                s.a0 = settle(s.a0);
+                s.b0 = settle(s.b0);
+                s.a1 = settle(s.a1);
+                s.b1 = settle(s.b1);
                 terms = 0u;
             }
         }
     }
-    finish(t.whole, t.column, first, count, sum0a, sum0b);
+    finish(t.whole, t.column, first, count, s.a0, s.b0);
     if t.row + 8u < t.end {
-        finish(t.whole + 8u, t.column, first, count, sum1a, sum1b);
+        finish(t.whole + 8u, t.column, first, count, s.a1, s.b1);
     }
 }

@@ -66,7 +66,9 @@ fn convolutions(cases: &mut Vec<Case>) {
         cases.push(Case::new(format!("conv {x:?} to {outputs} in {groups} groups"), move |d| convolved(d, x, outputs, groups, axes, 0)));
     }
     let wide = [axis(1, 1, 0, 1), axis(1, 1, 0, 1)];
-    cases.push(Case::new("conv all ones, depth 16385", move |d| convolved(d, [1, 16_385, 1, 1], 1, 1, wide, u64::MAX)));
+    for depth in [16_385, 73_728] {
+        cases.push(Case::new(format!("conv all ones, depth {depth}"), move |d| convolved(d, [1, depth, 1, 1], 1, 1, wide, u64::MAX)));
+    }
 }
 
 /// Weights and activations are the fixed words, or these bits where there are any.
