@@ -22,12 +22,6 @@ impl Pipelines {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         made.entry(name).or_insert_with(|| compile(device, name, text())).clone()
     }
-
-    /// Forgets one: a test's shader may be broken on purpose.
-    #[cfg(test)]
-    pub(super) fn forget(&self, name: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-    }
 }
 
 fn compile(device: &wgpu::Device, name: &str, text: String) -> Pipeline {
