@@ -25,6 +25,9 @@ pub struct Session {
     fixed: Fixed,
     link: Link,
     leads: Leads,
+    /// Where the owners' randomness starts, for tests that compare devices.
+    #[cfg(feature = "seeded")]
+    owners: Option<std::sync::atomic::AtomicU64>,
 }
 
 /// Who leads.
@@ -124,11 +127,19 @@ impl Session {
     /// The same with masks that follow from a number: for tests that compare devices, and for nothing else.
     #[cfg(feature = "seeded")]
     pub fn seeded(devices: [Device; 3], fixed: Fixed, seed: u64) -> Self {
-        Self::of(Party::local_seeded(devices, fixed.fraction_bits(), seed), fixed)
+        let owners = Some(std::sync::atomic::AtomicU64::new(seed << 32));
+        Self { owners, ..Self::of(Party::local_seeded(devices, fixed.fraction_bits(), seed), fixed) }
     }
 
     fn of(parties: [Party; 3], fixed: Fixed) -> Self {
-        Self { parties, fixed, link: Link::Handover, leads: Leads::One }
+        Self {
+            parties,
+            fixed,
+            link: Link::Handover,
+            leads: Leads::One,
+            #[cfg(feature = "seeded")]
+            owners: None,
+        }
     }
 
     /// How messages pass.
@@ -146,13 +157,22 @@ impl Session {
         &self.parties
     }
 
+    /// An owner shares a tensor.
+    fn share(&self, shape: &Shape, words: &[Word]) -> Result<[mpc::Input; 3]> {
+        #[cfg(feature = "seeded")]
+        if let Some(next) = &self.owners {
+            return Ok(mpc::share_seeded(shape, words, next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)));
+        }
+        mpc::share(shape, words)
+    }
+
     /// Shares a model's weights among the parties. The architecture is public.
     pub fn load(&self, graph: &Graph) -> Result<Model> {
         let steps = Steps::new(graph)?;
         let mut parameters: [Vec<Arith>; 3] = Default::default();
         let mut bytes = 0;
         for parameter in steps.parameters(self.fixed)? {
-            let shares = mpc::share(&parameter.shape, &parameter.words)?;
+            let shares = self.share(&parameter.shape, &parameter.words)?;
             for (party, share) in self.parties.iter().zip(&shares) {
                 bytes += share.bytes();
                 parameters[party.number()].push(mpc::input(party, share));
@@ -198,7 +218,7 @@ impl Session {
             rest = after;
             let shape = Shape::new([&[rows], &model.steps.input_extents[..]].concat())?;
             let words = Zeroizing::new(self.fixed.encode("input", part)?);
-            for (party, share) in self.parties.iter().zip(&mpc::share(&shape, &words)?) {
+            for (party, share) in self.parties.iter().zip(&self.share(&shape, &words)?) {
                 answer.cost.bytes_from_owners += share.bytes();
                 inputs[party.number()].push(mpc::input(party, share));
             }
