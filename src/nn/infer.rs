@@ -192,7 +192,7 @@ impl Session {
         mut progress: impl FnMut(usize),
     ) -> Result<Answer> {
         let size = Shape::new(model.steps.input_extents.clone())?.elements();
-        if values.is_empty() || values.len() % size != 0 || batch == 0 {
+        if values.is_empty() || !values.len().is_multiple_of(size) || batch == 0 {
             return Err(Error::Input(format!("{} numbers in batches of {batch}: an input of the model has {size}", values.len())));
         }
         let mut answer = Answer { softmax: model.softmax, ..Answer::default() };

@@ -158,7 +158,7 @@ fn resolve(from: &Shape, wanted: &[i64]) -> Result<Vec<usize>> {
     }
     let known = to.iter().flatten().try_fold(1usize, |n, &e| n.checked_mul(e)).ok_or_else(bad)?;
     let free = to.iter().filter(|e| e.is_none()).count();
-    if free > 1 || known == 0 || from.elements() % known != 0 || (free == 0 && known != from.elements()) {
+    if free > 1 || known == 0 || !from.elements().is_multiple_of(known) || (free == 0 && known != from.elements()) {
         return Err(bad());
     }
     Ok(to.into_iter().map(|e| e.unwrap_or(from.elements() / known)).collect())
