@@ -1,9 +1,13 @@
 //! Convolution of shares, one party's local part with its zero share: as [`matmul`](super::matmul) with `x` the activations
 //! (N, C, H, W) and `y` the weights (O, C/groups, KH, KW), an implicit matrix product; no column matrix in memory.
 //!
-//! Shader: `shaders/conv.wgsl`. One item is one row of the output: an (image, output channel) pair of OH x OW words.
+//! Shader: `shaders/conv.wgsl`. One item is an image, or if there is but one, a row of the output: an output channel of OH x OW words.
 
-use super::{Stream, cross::Factors, matmul::zero_share};
+use super::{
+    Stream,
+    cross::Factors,
+    matmul::{tiles, zero_share},
+};
 use crate::{
     device::{
         Buffer, Cpu, Device, Kernel, Out, Output, Params, Window,
@@ -15,7 +19,7 @@ use crate::{
 };
 use std::ops::Range;
 
-/// Uniform of the shader; `pad` is the padding before the first row and column.
+/// Uniform of the shader; `pad` is the padding before the first row and column; `by_image` is 1 if an item is an image.
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[allow(missing_docs, reason = "the fields are those of shape::Conv")]
@@ -37,7 +41,8 @@ pub struct ConvParams {
     pub pad_w: u32,
     pub dilation_h: u32,
     pub dilation_w: u32,
-    pub padding: [u32; 2],
+    pub by_image: u32,
+    pub padding: u32,
     pub plus: Stream,
     pub minus: Stream,
 }
@@ -51,16 +56,21 @@ impl Params for ConvParams {
 /// The kernel: x_own, x_next, y_own, y_next -> z.
 pub static CONV: Kernel<ConvParams> = Kernel { name: "conv", wgsl: include_str!("../../shaders/conv.wgsl"), groups, cpu };
 
-/// A workgroup computes 32 output channels of a group by 32 pixels.
+/// The rows of the output that a window holds.
+fn window_rows(p: &ConvParams) -> Window {
+    let rows = if p.by_image == 1 { p.out_channels } else { 1 };
+    Window { first: p.window.first * rows, count: p.window.count * rows }
+}
+
 fn groups(p: &ConvParams) -> u64 {
-    let pixels = u64::from(p.out_height) * u64::from(p.out_width);
-    u64::from(p.window.count).div_ceil(super::matmul::GROUP_TILE) * pixels.div_ceil(super::matmul::GROUP_TILE)
+    tiles(window_rows(p), p.out_channels / p.groups, u64::from(p.out_height) * u64::from(p.out_width))
 }
 
 /// The local product.
 pub fn convolution(device: &Device, factors: Factors<'_>, c: &Conv, [plus, minus]: [Stream; 2]) -> Buffer {
     let [rows, columns] = c.axes;
     let pixels = c.output[0] * c.output[1];
+    let by_image = c.batch > 1;
     let params = ConvParams {
         window: Window::default(),
         batch: c.batch as u32,
@@ -79,12 +89,16 @@ pub fn convolution(device: &Device, factors: Factors<'_>, c: &Conv, [plus, minus
         pad_w: columns.pad_begin as u32,
         dilation_h: rows.dilation as u32,
         dilation_w: columns.dilation as u32,
-        padding: [0; 2],
+        by_image: by_image.into(),
+        padding: 0,
         plus,
         minus,
     };
-    let items = c.batch * c.out_channels;
-    let [z] = device.run(&CONV, params, items, &factors.map(Buffer::whole), [Out { len: items * pixels, per_item: pixels }]);
+    let out = c.out_channels * pixels;
+    let (items, image, per_item) =
+        if by_image { (c.batch, c.in_channels * c.input[0] * c.input[1], out) } else { (c.batch * c.out_channels, 0, pixels) };
+    let inputs = [factors[0].each(image), factors[1].each(image), factors[2].whole(), factors[3].whole()];
+    let [z] = device.run(&CONV, params, items, &inputs, [Out { len: c.batch * out, per_item }]);
     z
 }
 
@@ -98,7 +112,7 @@ struct Sizes {
 }
 
 fn cpu(cpu: &Cpu, p: &ConvParams, inputs: &[&[Word]], outputs: &mut [&mut [Word]]) {
-    let items = p.window.count as usize;
+    let items = window_rows(p).count as usize;
     let channels = (p.in_channels / p.groups) as usize;
     let s = Sizes {
         channels,

@@ -45,14 +45,21 @@ impl Params for MatmulParams {
     }
 }
 
-/// Sides of the tile that a workgroup computes on a GPU.
-pub const GROUP_TILE: u64 = 32;
-
 /// The kernel: x_own, x_next, y_own, y_next -> z.
 pub static MATMUL: Kernel<MatmulParams> = Kernel { name: "matmul", wgsl: include_str!("../../shaders/matmul.wgsl"), groups, cpu };
 
 fn groups(p: &MatmulParams) -> u64 {
-    u64::from(p.window.count).div_ceil(GROUP_TILE) * u64::from(p.n).div_ceil(GROUP_TILE)
+    tiles(p.window, p.m, u64::from(p.n))
+}
+
+/// Workgroups that make a window of the rows of panels of `rows` by `columns`: `shaders/tile.wgsl` says how they share them.
+pub(super) fn tiles(window: Window, rows: u32, columns: u64) -> u64 {
+    let panels = (window.first + window.count - 1) / rows - window.first / rows + 1;
+    let rows = u64::from(if panels == 1 { window.count } else { rows });
+    let pairs = rows / 16 * 8 + (rows % 16).min(8);
+    let across = if columns.is_multiple_of(8) { columns / 8 } else { (columns + 14) / 8 };
+    let width = across.next_power_of_two().min(8);
+    across.div_ceil(width) * (u64::from(panels) * pairs).div_ceil(64 / width)
 }
 
 /// Sizes and storage of a product `(batch, m, k)` by `(batch, k, n)`.

@@ -11,11 +11,51 @@ pub mod inject;
 pub mod linear;
 pub mod matmul;
 pub mod planes;
+pub mod selftest;
 mod stream;
 pub mod truncate;
 pub mod view;
 
 pub use stream::{Masked, Pad, Stream};
+
+use crate::device::Kernel;
+
+/// A kernel's shader, for tests and tools.
+#[derive(Debug, Clone, Copy)]
+pub struct Shader {
+    /// Entry point.
+    pub name: &'static str,
+    /// Text without the prelude.
+    pub wgsl: &'static str,
+    /// Bytes of the uniform.
+    pub params: usize,
+}
+
+/// The shaders of all kernels.
+pub fn shaders() -> [Shader; 17] {
+    fn of<P>(kernel: &Kernel<P>) -> Shader {
+        Shader { name: kernel.name, wgsl: kernel.wgsl, params: size_of::<P>() }
+    }
+    [
+        of(&linear::LINEAR),
+        of(&draw::DRAW),
+        of(&draw::MASK),
+        of(&cross::CROSS),
+        of(&view::VIEW),
+        of(&view::TAP),
+        of(&view::WINDOW_SUM),
+        of(&matmul::MATMUL),
+        of(&conv::CONV),
+        of(&truncate::TRUNCATE_DEAL),
+        of(&truncate::TRUNCATE_PAIR),
+        of(&truncate::TRUNCATE_FINISH),
+        of(&inject::INJECT_DEAL),
+        of(&inject::INJECT_PAIR),
+        of(&activate::ACTIVATE_DEAL),
+        of(&activate::ACTIVATE_PAIR),
+        of(&bits::BITS),
+    ]
+}
 
 /// The output of a future that needs no waiting: downloads from the native device, in tests.
 #[cfg(test)]

@@ -43,7 +43,12 @@ impl Prelude {
             Self::Limbs => include_str!("../../../shaders/ring64.wgsl"),
             Self::Native => include_str!("../../../shaders/ring64_native.wgsl"),
         };
-        [ring, include_str!("../../../shaders/chacha.wgsl"), include_str!("../../../shaders/tile.wgsl")].concat()
+        let shared = [
+            include_str!("../../../shaders/chacha.wgsl"),
+            include_str!("../../../shaders/planes.wgsl"),
+            include_str!("../../../shaders/tile.wgsl"),
+        ];
+        [ring, &shared.concat()].concat()
     }
 }
 
