@@ -106,6 +106,36 @@ fn plan_says_what_infer_costs() {
 }
 
 #[test]
+fn the_cpu_passes_its_selftest() {
+    let output = trishade(&["selftest", "--device", "cpu"]);
+    assert!(output.status.success() && err(&output).contains("ok"), "{}", err(&output));
+}
+
+/// Whether the tests are to run on a GPU, and which: `TRISHADE_GPU`, else Mesa's software Vulkan.
+fn gpu() -> Option<String> {
+    let name = std::env::var("TRISHADE_GPU").unwrap_or("llvmpipe".into());
+    let list = json(&trishade(&["devices", "--json"]));
+    let there = list.as_array().unwrap().iter().any(|d| d["name"].as_str().unwrap().to_lowercase().contains(&name.to_lowercase()));
+    assert!(there || std::env::var("TRISHADE_REQUIRE_GPU").is_err(), "no adapter {name} and TRISHADE_REQUIRE_GPU is set");
+    if !there {
+        println!("skipped: no adapter {name}");
+    }
+    there.then_some(name)
+}
+
+#[test]
+fn a_gpu_passes_its_selftest_and_gives_the_same_predictions() {
+    let Some(name) = gpu() else { return };
+    let output = trishade(&["selftest", "--device", &name]);
+    assert!(output.status.success() && err(&output).contains("32-bit halves"), "{}", err(&output));
+    let predictions = |device: &str| {
+        json(&trishade(&["infer", "--model", MODEL, "--input", IMAGES, "--labels", LABELS, "--device", device, "--json"]))["predictions"]
+            .clone()
+    };
+    assert_eq!(predictions(&name), predictions("cpu"));
+}
+
+#[test]
 fn devices_name_the_cpu() {
     let list = json(&trishade(&["devices", "--json"]));
     assert_eq!(list[0]["name"].as_str(), Some("cpu"));
@@ -178,4 +208,5 @@ fn big_endian_and_double_arrays_are_read() {
 #[test]
 fn a_device_that_is_not_there_is_exit_code_3() {
     fails(&["demo", "--device", "no-such-adapter"], 3, &["no-such-adapter", "known"]);
+    fails(&["selftest", "--device", "no-such-adapter"], 3, &["no-such-adapter"]);
 }

@@ -8,6 +8,7 @@ mod infer;
 mod npy;
 mod paint;
 mod plan;
+mod selftest;
 
 use crate::Error;
 use args::{Args, Command};
@@ -38,7 +39,7 @@ pub fn run() -> ExitCode {
         Command::Demo(options) => demo::run(options),
         Command::Infer(options) => infer::run(options),
         Command::Devices(options) => devices::run(options),
-        Command::Selftest(_) => Ok(()),
+        Command::Selftest(options) => selftest::run(options),
         Command::Plan(options) => plan::run(options),
     };
     match ended {
