@@ -98,7 +98,7 @@ impl Cpu {
     pub fn each<T: Send>(&self, work: Vec<T>, body: impl Fn(T) + Sync) {
         match self.threads.as_ref().filter(|_| work.len() > 1) {
             None => work.into_iter().for_each(body),
-            Some(pool) => pool.install(|| work.into_par_iter().for_each(|piece| body(piece))),
+            Some(pool) => pool.install(|| work.into_par_iter().for_each(&body)),
         }
     }
 
