@@ -2,6 +2,7 @@
 //!
 //! `onnx` imports, [`passes`] rewrite, [`steps`] is what runs, [`infer`] runs it on shares, [`plain`] in the clear.
 
+pub mod builder;
 pub mod graph;
 pub mod infer;
 #[cfg(feature = "onnx")]
@@ -10,6 +11,7 @@ pub mod passes;
 pub mod plain;
 pub mod plan;
 pub mod steps;
+pub mod zoo;
 
 pub use graph::Graph;
 pub use infer::{Answer, Leads, Model, Reveal, Session};
