@@ -116,7 +116,9 @@ fn vgg16(pool: Pooling, side: usize, last: usize, widths: &[usize]) -> Result<Bu
 
 fn resnet(pool: Pooling, block: Block, stages: [usize; 4]) -> Result<Builder> {
     let mut b = Builder::new(&[3, 224, 224], 4)?;
-    b = pool.pool(b.conv(64, 7, 2, 3)?.relu()?, 3, 2, 1)?;
+    // the averaged variant leaves out the padding of the original's first pool
+    let pad = matches!(pool, Pooling::Max).into();
+    b = pool.pool(b.conv(64, 7, 2, 3)?.relu()?, 3, 2, pad)?;
     for (stage, &blocks) in stages.iter().enumerate() {
         for i in 0..blocks {
             b = residual(b, block, 64 << stage, if stage > 0 && i == 0 { 2 } else { 1 })?;
