@@ -1,5 +1,6 @@
-// One step of a Boolean circuit: loads planes, runs a straight-line program r[d] = r[a] ^ (r[b] & r[c]), masks what is sent. An
-// invocation is one lane of 32 elements; an item is a tile of 16 lanes. Planes and streams as in kernels::planes.
+// One step of a Boolean circuit on planes: loads, a straight-line program, masks on what is sent. The entry point is written by
+// kernels::unrolled, one for each program, and stands behind this file. An invocation is one lane of 32 elements; an item is a
+// tile of 16 lanes. Planes and streams lie as kernels::planes says.
 
 struct BitsParams {
     first: u32,
@@ -25,7 +26,7 @@ struct BitsParams {
 }
 
 @group(0) @binding(0) var<uniform> p: BitsParams;
-// An instruction d, a, b, c in 16 bits each; after p.code of them the registers of outputs and of what is kept.
+// The native twin interprets this; here it only fills places.
 @group(0) @binding(1) var<storage, read> code: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read> words: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read> swapped_a: array<u32>;
@@ -35,120 +36,79 @@ struct BitsParams {
 @group(0) @binding(7) var<storage, read_write> message: array<u32>;
 @group(0) @binding(8) var<storage, read_write> kept: array<u32>;
 
-const REGISTERS: u32 = 1024u;
-
-var<private> r: array<u32, REGISTERS>;
-
-// Transposes the 32 by 32 bits of the registers from here on.
-fn turn(at: u32) {
-    var mask = 0xffffu;
-    for (var half = 16u; half > 0u; half >>= 1u) {
-        for (var i = 0u; i < 16u; i++) {
-            let k = at + i / half * half * 2u + i % half;
-            let swap = ((r[k] >> half) ^ r[k + half]) & mask;
-            r[k] ^= swap << half;
-            r[k + half] ^= swap;
-        }
-        mask ^= mask << (half >> 1u);
-    }
+// Lane `lane` of `lanes` of a tile of the window; `whole` is its number in the streams.
+struct Lane {
+    live: bool,
+    tile: u32,
+    lane: u32,
+    lanes: u32,
+    whole: u32,
 }
 
-// The planes of this lane's elements: bit i of the lane is element i lanes + lane of the tile.
-fn load_words(at: u32, tile: u32, lanes: u32, lane: u32) {
-    let count = min(512u, p.n - (p.first + tile) * 512u);
-    for (var i = 0u; i < 32u; i++) {
-        let e = i * lanes + lane;
-        var both = vec2<u32>(0u, 0u);
-        if e < count {
-            both = words[tile * 512u + e];
-        }
-        r[at + i] = both.x;
-        r[at + 32u + i] = both.y;
-    }
-    turn(at);
-    turn(at + 32u);
-}
-
-// Draws planes, added to what the registers hold if keep is all ones.
-fn draw_planes(s: Stream, at: u32, planes: u32, lane: u32, keep: u32) {
-    let blocks = (planes + 15u) / 16u;
-    for (var q = 0u; q < blocks; q++) {
-        var fresh = block(s, lane * blocks + q);
-        for (var j = 0u; j < min(16u, planes - q * 16u); j++) {
-            let to = at + q * 16u + j;
-            r[to] = (r[to] & keep) ^ fresh[j];
-        }
-    }
-}
-
-@compute @workgroup_size(64)
-fn bits(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-    let number = group_number(group) * 64u + index;
+fn lane_of(number: u32) -> Lane {
     let tile = number / 16u;
     let lane = number % 16u;
-    if tile >= p.count {
-        return;
-    }
     let lanes = lanes_of(p.n, (p.first + tile) * 512u);
-    if lane >= lanes {
+    return Lane(tile < p.count && lane < lanes, tile, lane, lanes, (p.first + tile) * 16u + lane);
+}
+
+// Where plane 0 of this lane lies in a buffer of so many planes; the others follow `lanes` apart.
+fn plane_zero(l: Lane, planes: u32) -> u32 { return l.tile * 16u * planes + l.lane; }
+
+// Bit i of the lane is element i lanes + lane of the tile.
+fn word_of(l: Lane, i: u32) -> vec2<u32> {
+    let e = i * l.lanes + l.lane;
+    if (p.first + l.tile) * 512u + e >= p.n {
+        return vec2<u32>(0u, 0u);
+    }
+    return words[l.tile * 512u + e];
+}
+
+// One exchange of a transposition of 32 by 32 bits, on two planes of low and two of high halves: x.xy with x.zw.
+fn exchange(x: vec4<u32>, half: u32, mask: u32) -> vec4<u32> {
+    let swap = ((x.xy >> vec2<u32>(half)) ^ x.zw) & vec2<u32>(mask);
+    return vec4<u32>(x.xy ^ (swap << vec2<u32>(half)), x.zw ^ swap);
+}
+
+// Sixteen planes of the masks.
+fn mask_rows(counter: u32) -> Rows {
+    let r = chacha(p.mask, counter);
+    if p.both == 0u {
+        return r;
+    }
+    let o = chacha(p.other, counter);
+    return Rows(r.a ^ o.a, r.b ^ o.b, r.c ^ o.c, r.d ^ o.d);
+}
+
+fn four_dealt(at: u32, step: u32) -> vec4<u32> {
+    return vec4<u32>(dealt[at], dealt[at + step], dealt[at + 2u * step], dealt[at + 3u * step]);
+}
+
+// Sixteen planes of what is dealt: drawn, or read from here on, planes that do not exist too.
+fn dealt_rows(counter: u32, at: u32, step: u32) -> Rows {
+    if p.drawn == 1u {
+        return chacha(p.deal, counter);
+    }
+    return Rows(
+        four_dealt(at, step), four_dealt(at + 4u * step, step), four_dealt(at + 8u * step, step), four_dealt(at + 12u * step, step),
+    );
+}
+
+// Clears the half of a word that is left over where the lanes of all planes are odd in number, or the one word of no planes.
+fn finish(l: Lane) {
+    if (p.first + l.tile) * 512u + 512u < p.n || l.lane > 0u {
         return;
     }
-    // this lane in the streams; its place in a plane of this tile in memory, where plane j lies j lanes further
-    let whole = (p.first + tile) * 16u + lane;
-    r[0] = 0u;
-    r[1] = 0xffffffffu;
-    r[2] = p.unit;
-    var at = 3u;
-    if p.words == 1u {
-        load_words(at, tile, lanes, lane);
-        at += 64u;
+    let sent = (l.tile * 16u + l.lanes) * p.outputs;
+    let stays = (l.tile * 16u + l.lanes) * p.kept;
+    for (var i = sent; i < max(2u, (sent + 1u) / 2u * 2u); i++) {
+        message[i] = 0u;
     }
-    for (var j = 0u; j < p.received; j++) {
-        let i = tile * 16u * p.received + j * lanes + lane;
-        r[at + j] = swapped_a[i] ^ swapped_b[i];
+    for (var i = stays; i < max(2u, (stays + 1u) / 2u * 2u); i++) {
+        kept[i] = 0u;
     }
-    at += p.received;
-    for (var j = 0u; j < p.saved; j++) {
-        r[at + j] = saved[tile * 16u * p.saved + j * lanes + lane];
-    }
-    at += p.saved;
-    draw_planes(p.mask, at, p.masks, whole, 0u);
-    if p.both == 1u {
-        draw_planes(p.other, at, p.masks, whole, 0xffffffffu);
-    }
-    at += p.masks;
-    if p.drawn == 1u {
-        draw_planes(p.deal, at, p.dealt, whole, 0u);
-    } else {
-        for (var j = 0u; j < p.dealt; j++) {
-            r[at + j] = dealt[tile * 16u * p.dealt + j * lanes + lane];
-        }
-    }
-    for (var i = 0u; i < p.code; i++) {
-        let step = code[i];
-        let value = r[step.x >> 16u] ^ (r[step.y & 0xffffu] & r[step.y >> 16u]);
-        r[step.x & 0xffffu] = value;
-    }
-    let blocks = (p.outputs + 15u) / 16u;
-    for (var q = 0u; q < blocks; q++) {
-        var fresh = block(p.out, whole * blocks + q);
-        for (var i = 0u; i < min(16u, p.outputs - q * 16u); i++) {
-            let j = q * 16u + i;
-            message[tile * 16u * p.outputs + j * lanes + lane] = r[code[p.code + j].x] ^ fresh[i];
-        }
-    }
-    for (var j = 0u; j < p.kept; j++) {
-        kept[tile * 16u * p.kept + j * lanes + lane] = r[code[p.code + p.outputs + j].x];
-    }
-    // half a word is left over where the lanes of all planes are odd in number, a whole one where there are no planes
-    if (p.first + tile) * 512u + 512u >= p.n && lane == 0u {
-        let sent = (tile * 16u + lanes) * p.outputs;
-        let stays = (tile * 16u + lanes) * p.kept;
-        for (var i = sent; i < max(2u, (sent + 1u) / 2u * 2u); i++) {
-            message[i] = 0u;
-        }
-        for (var i = stays; i < max(2u, (stays + 1u) / 2u * 2u); i++) {
-            kept[i] = 0u;
-        }
+    // never: every program has the same bindings
+    if p.count == 0u {
+        kept[0] = code[0].x ^ words[0].x ^ swapped_a[0] ^ swapped_b[0] ^ saved[0] ^ dealt[0];
     }
 }

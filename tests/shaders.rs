@@ -17,7 +17,7 @@ fn each(mut body: impl FnMut(&str, &Shader, Module, ModuleInfo)) {
     for (prelude, capabilities) in [(Prelude::Limbs, Capabilities::empty()), (Prelude::Native, Capabilities::SHADER_INT64)] {
         for shader in shaders() {
             let name = format!("{} {prelude:?}", shader.name);
-            let text = [&prelude.wgsl(), shader.wgsl].concat();
+            let text = [prelude.wgsl(), shader.wgsl.clone()].concat();
             let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&text)));
             let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
             body(&name, &shader, module, info.unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&text))));
@@ -28,8 +28,8 @@ fn each(mut body: impl FnMut(&str, &Shader, Module, ModuleInfo)) {
 #[test]
 fn shaders_are_translated_for_every_backend() {
     each(|name, shader, module, info| {
-        let entry = Some((ShaderStage::Compute, shader.name.to_string()));
-        let options = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: shader.name.into() };
+        let entry = Some((ShaderStage::Compute, shader.name.clone()));
+        let options = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: shader.name.clone() };
         let words = spv::write_vec(&module, &info, &spv::Options::default(), Some(&options));
         assert!(!words.unwrap_or_else(|e| panic!("{name}: {e}")).is_empty());
 

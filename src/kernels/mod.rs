@@ -14,29 +14,31 @@ pub mod planes;
 pub mod selftest;
 mod stream;
 pub mod truncate;
+mod unrolled;
 pub mod view;
 
 pub use stream::{Masked, Pad, Stream};
 
 use crate::device::Kernel;
+use circuit::Tree;
 
 /// A kernel's shader, for tests and tools.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Shader {
     /// Entry point.
-    pub name: &'static str,
+    pub name: String,
     /// Text without the prelude.
-    pub wgsl: &'static str,
+    pub wgsl: String,
     /// Bytes of the uniform.
     pub params: usize,
 }
 
-/// The shaders of all kernels.
-pub fn shaders() -> [Shader; 17] {
-    fn of<P>(kernel: &Kernel<P>) -> Shader {
-        Shader { name: kernel.name, wgsl: kernel.wgsl, params: size_of::<P>() }
+/// The shaders of all kernels and circuits.
+pub fn shaders() -> Vec<Shader> {
+    fn of<P, T: AsRef<str>>(kernel: &Kernel<P, T>) -> Shader {
+        Shader { name: kernel.name.as_ref().into(), wgsl: kernel.wgsl.as_ref().into(), params: size_of::<P>() }
     }
-    [
+    let mut all = vec![
         of(&linear::LINEAR),
         of(&draw::DRAW),
         of(&draw::MASK),
@@ -53,8 +55,12 @@ pub fn shaders() -> [Shader; 17] {
         of(&inject::INJECT_PAIR),
         of(&activate::ACTIVATE_DEAL),
         of(&activate::ACTIVATE_PAIR),
-        of(&bits::BITS),
-    ]
+    ];
+    for circuit in [circuit::nonnegative(Tree::Five), circuit::nonnegative(Tree::Six), circuit::all_bits()] {
+        let steps = circuit.levels.iter().chain([&circuit.finish]);
+        all.extend(steps.flat_map(|step| [&step.lead, &step.pair]).map(|program| of(&bits::kernel(program))));
+    }
+    all
 }
 
 /// The output of a future that needs no waiting: downloads from the native device, in tests.

@@ -185,9 +185,9 @@ impl Gpu {
         .map_or_else(|| self.missing(), |buffer| self.words(buffer))
     }
 
-    pub(super) fn run<P: Params, const N: usize>(
+    pub(super) fn run<P: Params, T: AsRef<str>, const N: usize>(
         self: &Arc<Self>,
-        kernel: &'static Kernel<P>,
+        kernel: &Kernel<P, T>,
         mut params: P,
         items: usize,
         inputs: &[Arg<'_>],
@@ -206,8 +206,9 @@ impl Gpu {
             for (words, out) in made.iter().zip(&outputs) {
                 bound.push((words.as_ref()?.buffer.as_ref()?, Span { len: out.len, per_item: out.per_item }));
             }
-            let pipeline = self.pipelines.get(&self.device, kernel.name, || [&self.prelude.wgsl(), kernel.wgsl].concat());
-            self.record(kernel.name, &pipeline, items, &bound, |window| {
+            let name = kernel.name.as_ref();
+            let pipeline = self.pipelines.get(&self.device, name, || [&self.prelude.wgsl(), kernel.wgsl.as_ref()].concat());
+            self.record(name, &pipeline, items, &bound, |window| {
                 *params.window_mut() = window;
                 (Zeroizing::new(bytemuck::bytes_of(&params).to_vec()), (kernel.groups)(&params))
             });

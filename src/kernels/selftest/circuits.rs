@@ -23,7 +23,8 @@ pub(super) fn cases() -> Vec<Case> {
         }
         cases.push(Case::new(format!("bits select {n}"), move |d| {
             let x = upload(d, planes::words(n, 3), 1);
-            vec![planes::select(d, &x, n, 3, 0), planes::select(d, &x, n, 3, 2)]
+            let wide = upload(d, planes::words(n, 600), 2);
+            vec![planes::select(d, &x, n, 3, 0), planes::select(d, &x, n, 3, 2), planes::select(d, &wide, n, 600, 555)]
         }));
     }
     cases
