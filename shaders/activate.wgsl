@@ -54,8 +54,8 @@ fn activate_deal(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     var value_mask: array<Word, 8>;
     var product_mask: array<Word, 8>;
     var bit_mask: array<Word, 8>;
-    var packed_wrap = zero();
-    var packed_both = zero();
+    var packed_wrap: array<Word, 8>;
+    var packed_both: array<Word, 8>;
     for (var e = 0u; e < count; e++) {
         if e % 8u == 0u {
             let counter = (p.first + item) * k + e / 8u;
@@ -63,8 +63,8 @@ fn activate_deal(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
             product_mask = eight_words(p.dealt[1], counter);
             bit_mask = eight_words(p.dealt[2], counter);
         }
-        let w = e / k;
-        let i = e % k;
+        let w = e % words;
+        let i = e / words;
         let at = item * k * 8u + e;
         let place = plane_place(p.n, (p.first + item) * k * 8u + e);
         let u = (u_plane[place.x] >> place.y) & 1u;
@@ -72,14 +72,12 @@ fn activate_deal(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
         dealt_value[at] = sub(split.value, value_mask[e % 8u]);
         dealt_product[at] = sub(split.value & ones(u), product_mask[e % 8u]);
         dealt_bit[at] = sub(from_u32(u), bit_mask[e % 8u]);
-        packed_wrap = packed_wrap | as_field(split.wrap - field(wrap_mask[w], i, p.bits), i, p.bits);
-        packed_both = packed_both | as_field((split.wrap & u) - field(both_mask[w], i, p.bits), i, p.bits);
-        if i == k - 1u || e == count - 1u {
-            dealt_wraps[item * 16u + w] = packed_wrap;
-            dealt_wraps[item * 16u + words + w] = packed_both;
-            packed_wrap = zero();
-            packed_both = zero();
-        }
+        packed_wrap[w] = packed_wrap[w] | as_field(split.wrap - field(wrap_mask[w], i, p.bits), i, p.bits);
+        packed_both[w] = packed_both[w] | as_field((split.wrap & u) - field(both_mask[w], i, p.bits), i, p.bits);
+    }
+    for (var w = 0u; w < words; w++) {
+        dealt_wraps[item * 16u + w] = packed_wrap[w];
+        dealt_wraps[item * 16u + words + w] = packed_both[w];
     }
 }
 
@@ -129,8 +127,8 @@ fn activate_pair(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
         let selected = ones((b_plane[place.x] >> place.y) & 1u);
         let split = shifted_pair(b[at], p.bits);
         let wrapped = ones(split.wrap);
-        let m = shl(from_u32(field(wrap[e / k], e % k, p.bits)), up);
-        let mu = shl(from_u32(field(both[e / k], e % k, p.bits)), up);
+        let m = shl(from_u32(field(wrap[e % words], e / words, p.bits)), up);
+        let mu = shl(from_u32(field(both[e % words], e / words, p.bits)), up);
         let x = add(add(products[j], mul(split.value, bits[j])), mu & wrapped);
         let s = add(add(values[j], split.value & ones(p.is_first)), m & wrapped);
         message[at] = sub(choose(selected, sub(s, x), x), out_mask[j]);

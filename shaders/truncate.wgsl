@@ -1,6 +1,7 @@
 // Truncation on the split view. deal: A -> T_A - F, m_A - F (fields), own and next component. pair: B, T, m -> masked half of
 // m_A m_B (fields), component. finish: B, sent, received -> T_B + (sent + received) 2^(64-f). An item is a block of eight words
-// of fields, that is 8 K elements, K = 64 / f: one ChaCha block of a stream of fields, K of a stream of words.
+// of fields, that is 8 K elements, K = 64 / f: one ChaCha block of a stream of fields, K of a stream of words. Field i of word w
+// is element i W + w, W the words of the block.
 
 struct TruncateParams {
     first: u32,
@@ -53,25 +54,25 @@ fn truncate_deal(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     var out_mask = eight_words(p.out, p.first + item);
     var other_mask = eight_words(p.other, p.first + item);
     let count = elements(item);
+    let words = (count + k - 1u) / k;
     var mask: array<Word, 8>;
-    var packed = zero();
+    var packed: array<Word, 8>;
     for (var e = 0u; e < count; e++) {
         if e % 8u == 0u {
             mask = eight_words(p.value, (p.first + item) * k + e / 8u);
         }
-        let w = e / k;
-        let i = e % k;
+        let w = e % words;
+        let i = e / words;
         let at = item * k * 8u + e;
         let split = shifted_lead(a[at], p.bits);
         let masked = sub(split.value, mask[e % 8u]);
         dealt_value[at] = masked;
         own[at] = add(masked, shl(from_u32(field(out_mask[w], i, p.bits)), up));
         next[at] = add(mask[e % 8u], shl(from_u32(field(other_mask[w], i, p.bits)), up));
-        packed = packed | as_field(split.wrap - field(wrap_mask[w], i, p.bits), i, p.bits);
-        if i == k - 1u || e == count - 1u {
-            dealt_wrap[item * 8u + w] = packed;
-            packed = zero();
-        }
+        packed[w] = packed[w] | as_field(split.wrap - field(wrap_mask[w], i, p.bits), i, p.bits);
+    }
+    for (var w = 0u; w < words; w++) {
+        dealt_wrap[item * 8u + w] = packed[w];
     }
 }
 
@@ -88,11 +89,12 @@ fn truncate_pair(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     }
     var out_mask = eight_words(p.out, p.first + item);
     let count = elements(item);
+    let words = (count + k - 1u) / k;
     var values: array<Word, 8>;
-    var packed = zero();
+    var packed: array<Word, 8>;
     for (var e = 0u; e < count; e++) {
-        let w = e / k;
-        let i = e % k;
+        let w = e % words;
+        let i = e / words;
         let at = item * k * 8u + e;
         if p.drawn == 1u {
             if e % 8u == 0u {
@@ -107,11 +109,10 @@ fn truncate_pair(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
         let mask = field(out_mask[w], i, p.bits);
         kept[at] = add(values[e % 8u], shl(from_u32(mask), 64u - p.bits));
         let half = select(0u, field(wraps[w], i, p.bits), msb(b[at]) == 1u);
-        packed = packed | as_field(half - mask, i, p.bits);
-        if i == k - 1u || e == count - 1u {
-            message[item * 8u + w] = packed;
-            packed = zero();
-        }
+        packed[w] = packed[w] | as_field(half - mask, i, p.bits);
+    }
+    for (var w = 0u; w < words; w++) {
+        message[item * 8u + w] = packed[w];
     }
 }
 
@@ -123,10 +124,11 @@ fn truncate_finish(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     }
     let k = 64u / p.bits;
     let count = elements(item);
+    let words = (count + k - 1u) / k;
     for (var e = 0u; e < count; e++) {
-        let w = item * 8u + e / k;
+        let w = item * 8u + e % words;
         let at = item * k * 8u + e;
-        let sum = field(sent[w], e % k, p.bits) + field(received[w], e % k, p.bits);
+        let sum = field(sent[w], e / words, p.bits) + field(received[w], e / words, p.bits);
         result[at] = add(shifted_pair(b[at], p.bits).value, shl(from_u32(sum), 64u - p.bits));
     }
 }

@@ -1,6 +1,6 @@
 //! One step of a Boolean circuit on masked bits: loads planes, runs a straight-line program, masks what is sent.
 //!
-//! `message_j = r[output_j] ^ F_j`, `kept_j = r[kept_j]`, with planes and streams as in [`planes`](super::planes) and
+//! `message_j = r[output_j] ^ F_j`, `kept_j = r[kept_j]`, with planes and streams as in [`planes`] and
 //! programs as in [`circuit`](super::circuit). Shader: `shaders/bits.wgsl`. One item is a tile of 512 elements.
 
 use super::{

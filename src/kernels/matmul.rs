@@ -8,7 +8,7 @@ use super::{Stream, cross::Factors};
 use crate::{
     device::{
         Buffer, Cpu, Device, Kernel, Out, Output, Params, Window,
-        gemm::{Matrix, accumulate},
+        gemm::{Line, Matrix, Size, product},
         vector,
     },
     ring::Word,
@@ -128,38 +128,25 @@ fn cpu(cpu: &Cpu, p: &MatmulParams, inputs: &[&[Word]], outputs: &mut [&mut [Wor
         }
         return;
     }
-    let grain = rows.div_ceil(cpu.threads()).next_multiple_of(8);
-    cpu.pieces(rows, grain, vec![Output { words: z, per_item: n }], |range, outs| {
-        zero_share(cpu, &p.plus, &p.minus, range.start * n, outs[0]);
-        let mut at = range.start;
-        while at < range.end {
-            let batch = at / m;
-            let end = range.end.min((batch + 1) * m);
-            let local = &mut outs[0][(at - range.start) * n..(end - range.start) * n];
-            one_matrix(p, inputs, batch, at - batch * m..end - batch * m, local);
-            at = end;
-        }
-    });
-}
-
-/// Rows of one matrix: two passes.
-fn one_matrix(p: &MatmulParams, inputs: &[&[Word]], batch: usize, rows: Range<usize>, out: &mut [Word]) {
-    let (m, k, n) = (p.m as usize, p.k as usize, p.n as usize);
-    let x = |i: usize| Matrix {
-        x: &inputs[i][batch * m * k..(batch + 1) * m * k],
-        plus: None,
-        line_stride: if p.transpose_x == 1 { 1 } else { k },
-        depth_stride: if p.transpose_x == 1 { m } else { 1 },
-    };
-    let y = |i: usize| &inputs[i][batch * k * n..(batch + 1) * k * n];
-    let right = |plus| Matrix {
-        x: y(2),
-        plus,
-        line_stride: if p.transpose_y == 1 { k } else { 1 },
-        depth_stride: if p.transpose_y == 1 { 1 } else { n },
-    };
-    accumulate(&x(0), &right(Some(y(3))), rows.clone(), n, k, out);
-    accumulate(&x(1), &right(None), rows, n, k, out);
+    let mut lines = z.chunks_exact_mut(n).enumerate().map(|(row, words)| Line { first: row * n, words });
+    for batch in 0..rows / m {
+        let x = |i: usize| Matrix {
+            x: &inputs[i][batch * m * k..(batch + 1) * m * k],
+            plus: None,
+            line_stride: if p.transpose_x == 1 { 1 } else { k },
+            depth_stride: if p.transpose_x == 1 { m } else { 1 },
+        };
+        let y = |i: usize| &inputs[i][batch * k * n..(batch + 1) * k * n];
+        let right = |plus| Matrix {
+            x: y(2),
+            plus,
+            line_stride: if p.transpose_y == 1 { k } else { 1 },
+            depth_stride: if p.transpose_y == 1 { 1 } else { n },
+        };
+        let out = lines.by_ref().take(m).collect();
+        let passes = [(x(0), right(Some(y(3)))), (x(1), right(None))];
+        product(cpu, Size { rows: m, columns: n, depth: k }, passes, out, |first, z| zero_share(cpu, &p.plus, &p.minus, first, z));
+    }
 }
 
 /// One row by the transposed matrix: dot products at the speed of memory, nothing packed.

@@ -53,6 +53,16 @@ pub fn share(shape: &Shape, words: &[Word]) -> Result<[Input; 3]> {
     let word = |i: usize| u32::from_le_bytes(std::array::from_fn(|j| random[4 * i + j]));
     let seeds: [[u32; 8]; 2] = [std::array::from_fn(word), std::array::from_fn(|i| word(8 + i))];
     random.zeroize();
+    Ok(share_from(shape, words, seeds))
+}
+
+/// The same with seeds that follow from a number: for tests that compare devices bit for bit, and for nothing else.
+#[cfg(feature = "seeded")]
+pub fn share_seeded(shape: &Shape, words: &[Word], seed: u64) -> [Input; 3] {
+    share_from(shape, words, [1, 2].map(|component| [seed as u32, (seed >> 32) as u32, component, 0, 0, 0, 0, 0]))
+}
+
+fn share_from(shape: &Shape, words: &[Word], seeds: [[u32; 8]; 2]) -> [Input; 3] {
     let mut rest = words.to_vec();
     let mut drawn = vec![0; words.len()];
     for seed in seeds {
@@ -61,7 +71,7 @@ pub fn share(shape: &Shape, words: &[Word]) -> Result<[Input; 3]> {
     }
     drawn.zeroize();
     let components = [Component::Seed(seeds[0]), Component::Seed(seeds[1]), Component::Words(rest.into())];
-    Ok(std::array::from_fn(|i| Input { shape: shape.clone(), own: components[i].clone(), next: components[(i + 1) % 3].clone() }))
+    std::array::from_fn(|i| Input { shape: shape.clone(), own: components[i].clone(), next: components[(i + 1) % 3].clone() })
 }
 
 /// A tensor that is known to all, as a share: component 0 of the lead is the value.

@@ -1,8 +1,8 @@
 //! The GPU device: kernels as compute shaders on Vulkan, Metal, DX12 or WebGPU, through wgpu.
 //!
-//! Work is recorded and submitted when bytes are wanted or the recording grows long ([`recorder`]). Buffers are pooled
-//! ([`pool`]), large tensors processed in windows ([`window`]), failures kept and returned by the next download or check
-//! ([`fault`]).
+//! Work is recorded and submitted when bytes are wanted or the recording grows long (`recorder`). Buffers are pooled
+//! (`pool`), large tensors processed in windows (`window`), failures kept and returned by the next download or check
+//! (`fault`).
 
 mod adapter;
 mod fault;
