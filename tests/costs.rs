@@ -1,7 +1,7 @@
 //! Golden costs: rounds and bytes of each protocol, everything on the wire counted.
 #![allow(missing_docs, reason = "tests")]
 
-use std::future::Future;
+use std::{future::Future, pin::Pin};
 use trishade::{
     device::Device,
     kernels::circuit::Tree,
@@ -13,10 +13,9 @@ use trishade::{
 
 const N: usize = 10_000;
 
-fn meters<F: Future<Output = ()>>(link: Link, tree: Tree, task: impl Fn(&'static Party, Arith) -> F) -> [Meter; 3]
-where
-    F: 'static,
-{
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+fn meters(link: Link, tree: Tree, task: fn(&'static Party, Arith) -> Task) -> [Meter; 3] {
     let device = Device::cpu(1).unwrap();
     let parties: &'static [Party; 3] = Box::leak(Box::new(Party::local([device.clone(), device.clone(), device], 20).unwrap()));
     parties.iter().for_each(|p| p.set_tree(tree));
@@ -32,7 +31,7 @@ fn cost(meters: &[Meter; 3]) -> (u32, f64) {
     (meters.iter().map(|m| m.rounds).max().unwrap(), bytes as f64 * 8.0 / N as f64)
 }
 
-fn check(name: &str, tree: Tree, rounds: u32, bits: f64, task: fn(&'static Party, Arith) -> std::pin::Pin<Box<dyn Future<Output = ()>>>) {
+fn check(name: &str, tree: Tree, rounds: u32, bits: f64, task: fn(&'static Party, Arith) -> Task) {
     let over_handover = meters(Link::Handover, tree, task);
     let over_bytes = meters(Link::Bytes, tree, task);
     assert_eq!(over_handover, over_bytes, "{name}: both links count the same");
