@@ -16,18 +16,18 @@ struct Rows {
     d: vec4<u32>,
 }
 
-fn turn(x: vec4<u32>, by: u32) -> vec4<u32> { return (x << vec4<u32>(by)) | (x >> vec4<u32>(32u - by)); }
+fn rotate(x: vec4<u32>, by: u32) -> vec4<u32> { return (x << vec4<u32>(by)) | (x >> vec4<u32>(32u - by)); }
 
 fn quarter_rounds(s: Rows) -> Rows {
     var r = s;
     r.a += r.b;
-    r.d = turn(r.d ^ r.a, 16u);
+    r.d = rotate(r.d ^ r.a, 16u);
     r.c += r.d;
-    r.b = turn(r.b ^ r.c, 12u);
+    r.b = rotate(r.b ^ r.c, 12u);
     r.a += r.b;
-    r.d = turn(r.d ^ r.a, 8u);
+    r.d = rotate(r.d ^ r.a, 8u);
     r.c += r.d;
-    r.b = turn(r.b ^ r.c, 7u);
+    r.b = rotate(r.b ^ r.c, 7u);
     return r;
 }
 

@@ -51,6 +51,44 @@ fn finish(row: u32, column: i32, a: Sum, b: Sum) {
     put_four(row - p.first, column + 4, sub4(add4(total(b), f.b), g.b));
 }
 
+// Products that the sums hold, two a step.
+const DEPTH: u32 = TERMS / 2u;
+
+// Sums of rows 0 and 1, columns a and b, and the next words of x and y.
+struct State {
+    a0: Sum,
+    b0: Sum,
+    a1: Sum,
+    b1: Sum,
+    x: vec2<u32>,
+    ya: vec4<u32>,
+    yb: vec4<u32>,
+}
+
+fn own_four(i: vec4<u32>) -> Quad { return quad(y_own[i.x], y_own[i.y], y_own[i.z], y_own[i.w]); }
+
+fn next_four(i: vec4<u32>) -> Quad { return quad(y_next[i.x], y_next[i.y], y_next[i.z], y_next[i.w]); }
+
+fn advance(s: State, x_step: u32, y_step: u32) -> State {
+    let own_a = own_four(s.ya);
+    let own_b = own_four(s.yb);
+    let both_a = add4(own_a, next_four(s.ya));
+    let both_b = add4(own_b, next_four(s.yb));
+    let own0 = x_own[s.x.x];
+    let own1 = x_own[s.x.y];
+    let next0 = x_next[s.x.x];
+    let next1 = x_next[s.x.y];
+    return State(
+        mul_add(mul_add(s.a0, own0, both_a), next0, own_a),
+        mul_add(mul_add(s.b0, own0, both_b), next0, own_b),
+        mul_add(mul_add(s.a1, own1, both_a), next1, own_a),
+        mul_add(mul_add(s.b1, own1, both_b), next1, own_b),
+        s.x + x_step,
+        s.ya + y_step,
+        s.yb + y_step,
+    );
+}
+
 @compute @workgroup_size(64)
 fn matmul(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let t = tile(group_number(group), lane, p.first, p.count, p.m, p.n);
@@ -66,41 +104,35 @@ fn matmul(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     // a row that does not exist reads another's words and is not stored
     let other = min(t.row + 8u, t.end - 1u);
     let top = select(0u, p.first, windowed);
-    var x0 = x_panel + (t.row - top) * x_row;
-    var x1 = x_panel + (other - top) * x_row;
-    var ya = vec4<u32>(t.panel * p.k * p.n) + columns_from(t.column, p.n) * y_column;
-    var yb = vec4<u32>(t.panel * p.k * p.n) + columns_from(t.column + 4, p.n) * y_column;
-    var sum0a = no_sum();
-    var sum0b = no_sum();
-    var sum1a = no_sum();
-    var sum1b = no_sum();
-    for (var done = 0u; done < p.k; done += TERMS / 2u) {
-        let end = min(p.k - done, TERMS / 2u);
-        for (var k = 0u; k < end; k++) {
-            let own_a = quad(y_own[ya.x], y_own[ya.y], y_own[ya.z], y_own[ya.w]);
-            let own_b = quad(y_own[yb.x], y_own[yb.y], y_own[yb.z], y_own[yb.w]);
-            let both_a = add4(own_a, quad(y_next[ya.x], y_next[ya.y], y_next[ya.z], y_next[ya.w]));
-            let both_b = add4(own_b, quad(y_next[yb.x], y_next[yb.y], y_next[yb.z], y_next[yb.w]));
-            let own0 = x_own[x0];
-            let own1 = x_own[x1];
-            let next0 = x_next[x0];
-            let next1 = x_next[x1];
-            sum0a = mul_add(mul_add(sum0a, own0, both_a), next0, own_a);
-            sum0b = mul_add(mul_add(sum0b, own0, both_b), next0, own_b);
-            sum1a = mul_add(mul_add(sum1a, own1, both_a), next1, own_a);
-            sum1b = mul_add(mul_add(sum1b, own1, both_b), next1, own_b);
-            x0 += x_step;
-            x1 += x_step;
-            ya += vec4<u32>(y_step);
-            yb += vec4<u32>(y_step);
+    let y = t.panel * p.k * p.n;
+    var s = State(
+        no_sum(),
+        no_sum(),
+        no_sum(),
+        no_sum(),
+        x_panel + (vec2<u32>(t.row, other) - top) * x_row,
+        y + columns_from(t.column, p.n) * y_column,
+        y + columns_from(t.column + 4, p.n) * y_column,
+    );
+    for (var done = 0u; done < p.k; done += DEPTH) {
+        let end = min(p.k - done, DEPTH);
+        // four at a time: Mesa's software Vulkan leaves loops after 65,535 turns
+        for (var k = 0u; k < end / 4u; k++) {
+            s = advance(s, x_step, y_step);
+            s = advance(s, x_step, y_step);
+            s = advance(s, x_step, y_step);
+            s = advance(s, x_step, y_step);
         }
-        sum0a = settle(sum0a);
-        sum0b = settle(sum0b);
-        sum1a = settle(sum1a);
-        sum1b = settle(sum1b);
+        for (var k = 0u; k < end % 4u; k++) {
+            s = advance(s, x_step, y_step);
+        }
+        s.a0 = settle(s.a0);
+        s.b0 = settle(s.b0);
+        s.a1 = settle(s.a1);
+        s.b1 = settle(s.b1);
     }
-    finish(t.whole, t.column, sum0a, sum0b);
+    finish(t.whole, t.column, s.a0, s.b0);
     if t.row + 8u < t.end {
-        finish(t.whole + 8u, t.column, sum1a, sum1b);
+        finish(t.whole + 8u, t.column, s.a1, s.b1);
     }
 }

@@ -7,13 +7,18 @@
 //! * [`share`]: what a party holds of a secret.
 //! * [`party`]: ops, joins, rounds, costs; three parties in one process.
 //! * [`protocol`]: one file, one figure: products, truncation, sign, ReLU, maximum.
+//! * [`nn`]: networks: graph, ONNX import, passes, inference on shares, oracles in the clear.
 
 #![deny(missing_docs)]
 
+#[cfg(feature = "cli")]
+pub mod cli;
+pub mod clock;
 pub mod device;
 pub mod error;
 pub mod fixed;
 pub mod kernels;
+pub mod nn;
 pub mod party;
 pub mod protocol;
 pub mod ring;

@@ -3,7 +3,9 @@
 mod args;
 mod demo;
 mod devices;
+mod engine;
 mod infer;
+mod npy;
 mod paint;
 mod plan;
 mod selftest;

@@ -94,6 +94,14 @@ impl Cpu {
         pool.install(|| work.into_par_iter().for_each(|(range, mut outs)| body(range, &mut outs)));
     }
 
+    /// Runs `body` on each piece of work, on all threads.
+    pub fn each<T: Send>(&self, work: Vec<T>, body: impl Fn(T) + Sync) {
+        match self.threads.as_ref().filter(|_| work.len() > 1) {
+            None => work.into_iter().for_each(body),
+            Some(pool) => pool.install(|| work.into_par_iter().for_each(&body)),
+        }
+    }
+
     pub(super) fn allocate(self: &Arc<Self>, len: usize) -> Words {
         let lines = size_class(len);
         let pooled = self.pool().get_mut(&lines).and_then(Vec::pop);

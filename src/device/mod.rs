@@ -37,12 +37,12 @@ pub trait Params: bytemuck::Pod + Send + Sync {
 /// A native twin: parameters, inputs, whole outputs.
 pub type Native<P> = fn(&Cpu, &P, &[&[Word]], &mut [&mut [Word]]);
 
-/// One kernel: a WGSL entry point and its native twin under one name.
-pub struct Kernel<P: 'static> {
-    /// Entry point, label, and the name in every error and test.
-    pub name: &'static str,
+/// One kernel: a WGSL entry point and its native twin under one name. `T` holds the text: `String` if it is written at run time.
+pub struct Kernel<P: 'static, T = &'static str> {
+    /// Entry point, label, and the name in every error and test; no two kernels have the same.
+    pub name: T,
     /// Text of `shaders/NAME.wgsl`, without the prelude.
-    pub wgsl: &'static str,
+    pub wgsl: T,
     /// Number of workgroups for the window in the parameters.
     pub groups: fn(&P) -> u64,
     /// The native implementation: inputs and whole outputs in the order of the bindings.
@@ -193,9 +193,9 @@ impl Device {
     }
 
     /// Runs one kernel over `items`; every output is written in full.
-    pub fn run<P: Params, const N: usize>(
+    pub fn run<P: Params, T: AsRef<str>, const N: usize>(
         &self,
-        kernel: &'static Kernel<P>,
+        kernel: &Kernel<P, T>,
         mut params: P,
         items: usize,
         inputs: &[Arg<'_>],

@@ -3,7 +3,7 @@
 //!
 //! The lead deals `T_A, T_A u, u` (words) and `m_A, m_A u` (fields). With `X = T_A u + T_B u + 2^(64-f) m_B (m_A u)` and
 //! `S = T_A + [first] T_B + 2^(64-f) m_B m_A` in halves, each of the pair sends `h = b ? S - X : X`, masked. Truncation terms
-//! are those of [`truncate`](super::truncate). Shader: `shaders/activate.wgsl`. One item is a block of fields; the message of
+//! are those of [`truncate`]. Shader: `shaders/activate.wgsl`. One item is a block of fields; the message of
 //! fields holds, block by block, up to 8 words of `m_A` and then as many of `m_A u`.
 
 use super::{

@@ -1,17 +1,19 @@
 //! One step of a Boolean circuit on masked bits: loads planes, runs a straight-line program, masks what is sent.
 //!
-//! `message_j = r[output_j] ^ F_j`, `kept_j = r[kept_j]`, with planes and streams as in [`planes`](super::planes) and
+//! `message_j = r[output_j] ^ F_j`, `kept_j = r[kept_j]`, with planes and streams as in [`planes`] and
 //! programs as in [`circuit`](super::circuit). Shader: `shaders/bits.wgsl`. One item is a tile of 512 elements.
 
 use super::{
     Masked, Pad, Stream,
     circuit::{ONES, Program, REGISTERS, UNIT},
     planes::{self, LANES, Plane, TILE},
+    unrolled::unrolled,
 };
 use crate::{
     device::{Buffer, Cpu, Device, Kernel, Out, Output, Params, Window, vector},
     ring::Word,
 };
+use std::sync::Arc;
 
 /// Uniform of `shaders/bits.wgsl`. Counts of planes, in the order in which they fill the registers.
 #[repr(C)]
@@ -61,15 +63,28 @@ impl Params for BitsParams {
     }
 }
 
-/// The kernel: code, words, a, b, saved, dealt -> message, kept.
-pub static BITS: Kernel<BitsParams> =
-    Kernel { name: "bits", wgsl: include_str!("../../shaders/bits.wgsl"), groups: |p| (u64::from(p.window.count) * 16).div_ceil(64), cpu };
+fn groups(p: &BitsParams) -> u64 {
+    (u64::from(p.window.count) * 16).div_ceil(64)
+}
+
+/// The kernel of a program: code, words, a, b, saved, dealt -> message, kept.
+pub fn kernel(program: &Program) -> Kernel<BitsParams, String> {
+    let (name, entry) = unrolled(program);
+    Kernel { name, wgsl: [include_str!("../../shaders/bits.wgsl"), &entry].concat(), groups, cpu }
+}
 
 /// A program on its device.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Compiled {
     program: Program,
     code: Buffer,
+    kernel: Arc<Kernel<BitsParams, String>>,
+}
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compiled").field("kernel", &self.kernel.name).field("program", &self.program).finish()
+    }
 }
 
 impl Compiled {
@@ -79,7 +94,7 @@ impl Compiled {
         let registers = program.outputs.iter().chain(&program.kept).map(|&r| u64::from(r));
         let mut code: Vec<u64> = program.code.iter().map(|&i| pack(i)).chain(registers).collect();
         code.push(0);
-        Self { code: device.upload(&code), program }
+        Self { code: device.upload(&code), kernel: Arc::new(kernel(&program)), program }
     }
 
     /// What is computed.
@@ -164,7 +179,8 @@ pub fn bits(device: &Device, compiled: &Compiled, n: usize, sources: &Sources<'_
     let mut inputs = vec![compiled.code.whole()];
     inputs.extend(bound.iter().map(|(buffer, per_item)| buffer.each(*per_item)));
     let out = |planes: usize| Out { len: planes::words(n, planes), per_item: planes * LANES / 2 };
-    let [message, kept] = device.run(&BITS, params, planes::tiles(n), &inputs, [out(program.outputs.len()), out(program.kept.len())]);
+    let [message, kept] =
+        device.run(&compiled.kernel, params, planes::tiles(n), &inputs, [out(program.outputs.len()), out(program.kept.len())]);
     ((params.outputs > 0).then(|| Masked::by_kernel(message)), kept)
 }
 

@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 
-/// Registers that a program may use; the shader's array has the same size.
+/// Registers that a program may use.
 pub const REGISTERS: usize = 1024;
 
 /// Register that holds 0.

@@ -1,13 +1,17 @@
 //! Convolution of shares, one party's local part with its zero share: as [`matmul`](super::matmul) with `x` the activations
 //! (N, C, H, W) and `y` the weights (O, C/groups, KH, KW), an implicit matrix product; no column matrix in memory.
 //!
-//! Shader: `shaders/conv.wgsl`. One item is one row of the output: an (image, output channel) pair of OH x OW words.
+//! Shader: `shaders/conv.wgsl`. One item is an image, or if there is but one, a row of the output: an output channel of OH x OW words.
 
-use super::{Stream, cross::Factors, matmul::zero_share};
+use super::{
+    Stream,
+    cross::Factors,
+    matmul::{tiles, zero_share},
+};
 use crate::{
     device::{
         Buffer, Cpu, Device, Kernel, Out, Output, Params, Window,
-        gemm::{Matrix, Panels, accumulate},
+        gemm::{Line, Matrix, Panels, Size, product},
         vector,
     },
     ring::Word,
@@ -15,7 +19,7 @@ use crate::{
 };
 use std::ops::Range;
 
-/// Uniform of the shader; `pad` is the padding before the first row and column.
+/// Uniform of the shader; `pad` is the padding before the first row and column; `by_image` is 1 if an item is an image.
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[allow(missing_docs, reason = "the fields are those of shape::Conv")]
@@ -37,7 +41,8 @@ pub struct ConvParams {
     pub pad_w: u32,
     pub dilation_h: u32,
     pub dilation_w: u32,
-    pub padding: [u32; 2],
+    pub by_image: u32,
+    pub padding: u32,
     pub plus: Stream,
     pub minus: Stream,
 }
@@ -51,16 +56,21 @@ impl Params for ConvParams {
 /// The kernel: x_own, x_next, y_own, y_next -> z.
 pub static CONV: Kernel<ConvParams> = Kernel { name: "conv", wgsl: include_str!("../../shaders/conv.wgsl"), groups, cpu };
 
-/// A workgroup computes 32 output channels of a group by 32 pixels.
+/// The rows of the output that a window holds.
+fn window_rows(p: &ConvParams) -> Window {
+    let rows = if p.by_image == 1 { p.out_channels } else { 1 };
+    Window { first: p.window.first * rows, count: p.window.count * rows }
+}
+
 fn groups(p: &ConvParams) -> u64 {
-    let pixels = u64::from(p.out_height) * u64::from(p.out_width);
-    u64::from(p.window.count).div_ceil(super::matmul::GROUP_TILE) * pixels.div_ceil(super::matmul::GROUP_TILE)
+    tiles(window_rows(p), p.out_channels / p.groups, u64::from(p.out_height) * u64::from(p.out_width))
 }
 
 /// The local product.
 pub fn convolution(device: &Device, factors: Factors<'_>, c: &Conv, [plus, minus]: [Stream; 2]) -> Buffer {
     let [rows, columns] = c.axes;
     let pixels = c.output[0] * c.output[1];
+    let by_image = c.batch > 1;
     let params = ConvParams {
         window: Window::default(),
         batch: c.batch as u32,
@@ -79,12 +89,16 @@ pub fn convolution(device: &Device, factors: Factors<'_>, c: &Conv, [plus, minus
         pad_w: columns.pad_begin as u32,
         dilation_h: rows.dilation as u32,
         dilation_w: columns.dilation as u32,
-        padding: [0; 2],
+        by_image: by_image.into(),
+        padding: 0,
         plus,
         minus,
     };
-    let items = c.batch * c.out_channels;
-    let [z] = device.run(&CONV, params, items, &factors.map(Buffer::whole), [Out { len: items * pixels, per_item: pixels }]);
+    let out = c.out_channels * pixels;
+    let (items, image, per_item) =
+        if by_image { (c.batch, c.in_channels * c.input[0] * c.input[1], out) } else { (c.batch * c.out_channels, 0, pixels) };
+    let inputs = [factors[0].each(image), factors[1].each(image), factors[2].whole(), factors[3].whole()];
+    let [z] = device.run(&CONV, params, items, &inputs, [Out { len: c.batch * out, per_item }]);
     z
 }
 
@@ -98,7 +112,7 @@ struct Sizes {
 }
 
 fn cpu(cpu: &Cpu, p: &ConvParams, inputs: &[&[Word]], outputs: &mut [&mut [Word]]) {
-    let items = p.window.count as usize;
+    let items = window_rows(p).count as usize;
     let channels = (p.in_channels / p.groups) as usize;
     let s = Sizes {
         channels,
@@ -109,50 +123,42 @@ fn cpu(cpu: &Cpu, p: &ConvParams, inputs: &[&[Word]], outputs: &mut [&mut [Word]
     };
     let [z] = outputs else { unreachable!("one output") };
     cpu.count(0, 2 * (items * s.pixels * s.depth) as u64);
-    let grain = items.div_ceil(cpu.threads());
-    cpu.pieces(items, grain, vec![Output { words: z, per_item: s.pixels }], |range, outs| {
-        zero_share(cpu, &p.plus, &p.minus, range.start * s.pixels, outs[0]);
-        let mut at = range.start;
-        while at < range.end {
-            // up to the end of this image's group
-            let end = range.end.min((at / s.rows + 1) * s.rows);
-            let local = &mut outs[0][(at - range.start) * s.pixels..(end - range.start) * s.pixels];
-            one_group(p, &s, inputs, at..end, local);
-            at = end;
-        }
-    });
-}
-
-/// Output channels of one group of one image.
-fn one_group(p: &ConvParams, s: &Sizes, inputs: &[&[Word]], items: Range<usize>, out: &mut [Word]) {
-    let (image, channel) = (items.start / p.out_channels as usize, items.start % p.out_channels as usize);
-    let group = channel / s.rows;
-    let first = (image * p.in_channels as usize + group * s.channels) * s.image;
-    let x = |i: usize| Image { p, x: &inputs[i][first..first + s.channels * s.image] };
-    let weights = group * s.rows * s.depth..(group + 1) * s.rows * s.depth;
-    let w = |plus: Option<usize>| Matrix {
-        x: &inputs[2][weights.clone()],
-        plus: plus.map(|i| &inputs[i][weights.clone()]),
-        line_stride: s.depth,
-        depth_stride: 1,
-    };
-    let rows = channel % s.rows..channel % s.rows + items.len();
-    if rows.len() < 3 {
-        vector::vectorised(|| {
-            for (row, out) in rows.zip(out.chunks_exact_mut(s.pixels)) {
-                let weights = |i: usize| &inputs[i][weights.clone()][row * s.depth..(row + 1) * s.depth];
-                directly(p, s, [x(0).x, x(1).x], [weights(2), weights(3)], out);
-            }
+    if s.rows < 3 {
+        cpu.pieces(items, items.div_ceil(4 * cpu.threads()), vec![Output { words: z, per_item: s.pixels }], |range, outs| {
+            zero_share(cpu, &p.plus, &p.minus, range.start * s.pixels, outs[0]);
+            vector::vectorised(|| {
+                for (item, out) in range.zip(outs[0].chunks_exact_mut(s.pixels)) {
+                    directly(p, &s, inputs, item, out);
+                }
+            });
         });
         return;
     }
-    accumulate(&w(Some(3)), &x(0), rows.clone(), s.pixels, s.depth, out);
-    accumulate(&w(None), &x(1), rows, s.pixels, s.depth, out);
+    let mut groups: Vec<Vec<Line<'_>>> = (0..p.groups).map(|_| Vec::new()).collect();
+    for (item, words) in z.chunks_exact_mut(s.pixels).enumerate() {
+        groups[item % p.out_channels as usize / s.rows].push(Line { first: item * s.pixels, words });
+    }
+    let size = Size { rows: s.rows, columns: s.pixels, depth: s.depth };
+    for (group, out) in groups.into_iter().enumerate() {
+        let x = |i: usize| Images { p, s: &s, group, x: inputs[i] };
+        let weights = group * s.rows * s.depth..(group + 1) * s.rows * s.depth;
+        let w = |plus: Option<usize>| Matrix {
+            x: &inputs[2][weights.clone()],
+            plus: plus.map(|i| &inputs[i][weights.clone()]),
+            line_stride: s.depth,
+            depth_stride: 1,
+        };
+        product(cpu, size, [(w(Some(3)), x(0)), (w(None), x(1))], out, |first, z| zero_share(cpu, &p.plus, &p.minus, first, z));
+    }
 }
 
 /// One output channel tap by tap, without packing: for groups of one or two output channels.
 #[inline(always)]
-fn directly(p: &ConvParams, s: &Sizes, x: [&[Word]; 2], w: [&[Word]; 2], out: &mut [Word]) {
+fn directly(p: &ConvParams, s: &Sizes, inputs: &[&[Word]], item: usize, out: &mut [Word]) {
+    let (image, channel) = (item / p.out_channels as usize, item % p.out_channels as usize);
+    let first = (image * p.in_channels as usize + channel / s.rows * s.channels) * s.image;
+    let x = [0, 1].map(|i| &inputs[i][first..first + s.channels * s.image]);
+    let w = [2, 3].map(|i| &inputs[i][channel * s.depth..(channel + 1) * s.depth]);
     for k in 0..s.depth {
         let (own, next) = (w[0][k], w[1][k]);
         let both = own.wrapping_add(next);
@@ -196,6 +202,20 @@ impl Tap {
         }
     }
 
+    /// The next position.
+    #[inline(always)]
+    fn advance(&mut self, p: &ConvParams) {
+        self.right += p.dilation_w as isize;
+        if self.right + p.pad_w as isize == (p.kernel_w * p.dilation_w) as isize {
+            self.right = -(p.pad_w as isize);
+            self.down += p.dilation_h as isize;
+            if self.down + p.pad_h as isize == (p.kernel_h * p.dilation_h) as isize {
+                self.down = -(p.pad_h as isize);
+                self.channel += 1;
+            }
+        }
+    }
+
     /// Where the input's row of output row `oh` begins, and the output columns whose input is not in the padding.
     #[inline(always)]
     fn row(&self, p: &ConvParams, oh: usize) -> Option<(usize, Range<usize>)> {
@@ -217,39 +237,94 @@ impl Tap {
     }
 }
 
-/// The channels of one group as the right operand: lines are output pixels, the depth runs over channels and taps.
-struct Image<'a> {
+/// The channels of one group as the right operand: lines are output pixels over all images, the depth runs over channels
+/// and taps.
+struct Images<'a> {
     p: &'a ConvParams,
+    s: &'a Sizes,
+    group: usize,
     x: &'a [Word],
 }
 
-impl Panels for Image<'_> {
-    fn pack<const WIDE: usize>(&self, line: usize, lines: usize, depth: usize, out: &mut [[Word; WIDE]]) {
+/// Neighbouring pixels of a panel: one row of one image.
+#[derive(Clone, Copy, Default)]
+struct Run {
+    /// Place in the panel.
+    at: usize,
+    len: usize,
+    /// Where the group's channels of the image begin.
+    image: usize,
+    oh: usize,
+    ow: usize,
+}
+
+impl Images<'_> {
+    /// The panel of pixels `line..end` as runs.
+    fn runs<const WIDE: usize>(&self, line: usize, end: usize) -> ([Run; WIDE], usize) {
+        let width = self.p.out_width as usize;
+        let (mut runs, mut count) = ([Run::default(); WIDE], 0);
+        let mut at = line;
+        while at < end {
+            let (image, pixel) = (at / self.s.pixels, at % self.s.pixels);
+            let len = (width - pixel % width).min(end - at);
+            let image = (image * self.p.in_channels as usize + self.group * self.s.channels) * self.s.image;
+            runs[count] = Run { at: at - line, len, image, oh: pixel / width, ow: pixel % width };
+            count += 1;
+            at += len;
+        }
+        (runs, count)
+    }
+}
+
+impl Panels for Images<'_> {
+    fn pack<const WIDE: usize>(&self, line: usize, end: usize, depth: usize, out: &mut [[Word; WIDE]]) {
         let p = self.p;
-        let (width, stride) = (p.out_width as usize, p.stride_w as usize);
-        let end = lines.min(line + WIDE);
-        for (k, row) in out.iter_mut().enumerate() {
-            row.fill(0);
-            let tap = Tap::new(p, depth + k);
-            let mut pixel = line;
-            while pixel < end {
-                let (oh, ow) = (pixel / width, pixel % width);
-                let to = (width - ow).min(end - pixel);
-                if let Some((input, columns)) = tap.row(p, oh) {
-                    let (first, last) = (columns.start.max(ow), columns.end.min(ow + to));
-                    if first < last {
-                        let from = input + tap.column(p, first);
-                        let at = pixel - line + first - ow;
-                        let out = &mut row[at..at + last - first];
-                        match stride {
-                            1 => out.copy_from_slice(&self.x[from..from + out.len()]),
-                            _ => out.iter_mut().enumerate().for_each(|(i, out)| *out = self.x[from + i * stride]),
-                        }
+        let (runs, count) = self.runs::<WIDE>(line, end.min(line + WIDE));
+        let (height, width) = (p.height as isize, p.width as isize);
+        let mut tap = Tap::new(p, depth);
+        for row in out {
+            if count > 1 || runs[0].len < WIDE {
+                row.fill(0);
+            }
+            for run in &runs[..count] {
+                let ih = run.oh as isize * p.stride_h as isize + tap.down;
+                let iw = run.ow as isize * p.stride_w as isize + tap.right;
+                let out = &mut row[run.at..run.at + run.len];
+                if ih < 0 || ih >= height {
+                    out.fill(0);
+                    continue;
+                }
+                let from = run.image + (tap.channel * p.height as usize + ih as usize) * p.width as usize;
+                let input = &self.x[from..from + p.width as usize];
+                if p.stride_w == 1 && iw >= 0 && iw + run.len as isize <= width {
+                    let input = &input[iw as usize..][..out.len()];
+                    copy::<WIDE>(input, out);
+                } else {
+                    for (i, out) in out.iter_mut().enumerate() {
+                        let at = iw + i as isize * p.stride_w as isize;
+                        *out = if at >= 0 && at < width { input[at as usize] } else { 0 };
                     }
                 }
-                pixel += to;
             }
+            tap.advance(p);
         }
+    }
+}
+
+/// A copy whose usual lengths are known.
+#[inline(always)]
+fn copy<const WIDE: usize>(from: &[Word], to: &mut [Word]) {
+    fn exactly<const N: usize>(from: &[Word], to: &mut [Word]) -> bool {
+        match (<&mut [Word; N]>::try_from(to), <&[Word; N]>::try_from(from)) {
+            (Ok(to), Ok(from)) => {
+                *to = *from;
+                true
+            }
+            _ => false,
+        }
+    }
+    if !exactly::<WIDE>(from, to) && !exactly::<8>(from, to) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
     }
 }
 

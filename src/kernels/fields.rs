@@ -1,7 +1,8 @@
 //! Fields of `f` bits packed into words: `K = floor(64 / f)` to a word, the rest of the word zero.
 //!
-//! Field `i` of word `w` is element `w K + i`. In a stream the fields of element `e` are taken from word `e / K` in the
-//! same places. A *block* is eight words, one ChaCha block: `8 K` elements, the item of every kernel that packs fields.
+//! A *block* is eight words, one ChaCha block: `8 K` elements, the item of every kernel that packs fields. In a block of `W`
+//! words (eight, in the last block as many as are needed) field `i` of word `w` is element `i W + w`, so that neighbouring
+//! elements lie in neighbouring words. In a stream the fields of a block are taken from its first words in the same places.
 
 /// Fields to a word.
 #[inline]
@@ -25,27 +26,39 @@ pub fn field(word: u64, i: usize, bits: u32) -> u64 {
     (word >> (i as u32 * bits)) & ((1 << bits) - 1)
 }
 
-/// Spreads fields over words, one each: `out[e]` is field `e` of the packed words.
+/// Spreads fields over words, one each, block by block.
 #[inline(always)]
 pub fn unpack(packed: &[u64], bits: u32, out: &mut [u64]) {
-    let k = per_word(bits);
+    let block = per_block(bits);
     let mask = (1u64 << bits) - 1;
-    for (group, &word) in out.chunks_mut(k).zip(packed) {
-        let mut rest = word;
-        for value in group {
-            *value = rest & mask;
-            rest >>= bits;
+    for (out, packed) in out.chunks_mut(block).zip(packed.chunks(8)) {
+        if let (Ok(packed), true) = (<&[u64; 8]>::try_from(packed), out.len() == block) {
+            for (i, out) in out.chunks_exact_mut(8).enumerate() {
+                out.iter_mut().zip(packed).for_each(|(out, word)| *out = (word >> (i as u32 * bits)) & mask);
+            }
+        } else {
+            let wide = words(out.len(), bits);
+            out.iter_mut().enumerate().for_each(|(e, out)| *out = field(packed[e % wide], e / wide, bits));
         }
     }
 }
 
-/// Packs the low `bits` of each value; what is left of the last word stays zero.
+/// Packs the low `bits` of each value, block by block; what is left of each word stays zero.
 #[inline(always)]
 pub fn pack(values: &[u64], bits: u32, packed: &mut [u64]) {
-    let k = per_word(bits);
+    let block = per_block(bits);
     let mask = (1u64 << bits) - 1;
-    for (group, word) in values.chunks(k).zip(packed) {
-        *word = group.iter().enumerate().fold(0, |all, (i, value)| all | ((value & mask) << (i as u32 * bits)));
+    for (values, packed) in values.chunks(block).zip(packed.chunks_mut(8)) {
+        let wide = words(values.len(), bits);
+        let mut all = [0; 8];
+        if values.len() == block {
+            for (i, values) in values.chunks_exact(8).enumerate() {
+                all.iter_mut().zip(values).for_each(|(word, value)| *word |= (value & mask) << (i as u32 * bits));
+            }
+        } else {
+            values.iter().enumerate().for_each(|(e, value)| all[e % wide] |= (value & mask) << ((e / wide) as u32 * bits));
+        }
+        packed[..wide].copy_from_slice(&all[..wide]);
     }
 }
 

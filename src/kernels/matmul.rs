@@ -8,7 +8,7 @@ use super::{Stream, cross::Factors};
 use crate::{
     device::{
         Buffer, Cpu, Device, Kernel, Out, Output, Params, Window,
-        gemm::{Matrix, accumulate},
+        gemm::{Line, Matrix, Size, product},
         vector,
     },
     ring::Word,
@@ -45,14 +45,21 @@ impl Params for MatmulParams {
     }
 }
 
-/// Sides of the tile that a workgroup computes on a GPU.
-pub const GROUP_TILE: u64 = 32;
-
 /// The kernel: x_own, x_next, y_own, y_next -> z.
 pub static MATMUL: Kernel<MatmulParams> = Kernel { name: "matmul", wgsl: include_str!("../../shaders/matmul.wgsl"), groups, cpu };
 
 fn groups(p: &MatmulParams) -> u64 {
-    u64::from(p.window.count).div_ceil(GROUP_TILE) * u64::from(p.n).div_ceil(GROUP_TILE)
+    tiles(p.window, p.m, u64::from(p.n))
+}
+
+/// Workgroups that make a window of the rows of panels of `rows` by `columns`: `shaders/tile.wgsl` says how they share them.
+pub(super) fn tiles(window: Window, rows: u32, columns: u64) -> u64 {
+    let panels = (window.first + window.count - 1) / rows - window.first / rows + 1;
+    let rows = u64::from(if panels == 1 { window.count } else { rows });
+    let pairs = rows / 16 * 8 + (rows % 16).min(8);
+    let across = if columns.is_multiple_of(8) { columns / 8 } else { (columns + 14) / 8 };
+    let width = across.next_power_of_two().min(8);
+    across.div_ceil(width) * (u64::from(panels) * pairs).div_ceil(64 / width)
 }
 
 /// Sizes and storage of a product `(batch, m, k)` by `(batch, k, n)`.
@@ -121,38 +128,25 @@ fn cpu(cpu: &Cpu, p: &MatmulParams, inputs: &[&[Word]], outputs: &mut [&mut [Wor
         }
         return;
     }
-    let grain = rows.div_ceil(cpu.threads()).next_multiple_of(8);
-    cpu.pieces(rows, grain, vec![Output { words: z, per_item: n }], |range, outs| {
-        zero_share(cpu, &p.plus, &p.minus, range.start * n, outs[0]);
-        let mut at = range.start;
-        while at < range.end {
-            let batch = at / m;
-            let end = range.end.min((batch + 1) * m);
-            let local = &mut outs[0][(at - range.start) * n..(end - range.start) * n];
-            one_matrix(p, inputs, batch, at - batch * m..end - batch * m, local);
-            at = end;
-        }
-    });
-}
-
-/// Rows of one matrix: two passes.
-fn one_matrix(p: &MatmulParams, inputs: &[&[Word]], batch: usize, rows: Range<usize>, out: &mut [Word]) {
-    let (m, k, n) = (p.m as usize, p.k as usize, p.n as usize);
-    let x = |i: usize| Matrix {
-        x: &inputs[i][batch * m * k..(batch + 1) * m * k],
-        plus: None,
-        line_stride: if p.transpose_x == 1 { 1 } else { k },
-        depth_stride: if p.transpose_x == 1 { m } else { 1 },
-    };
-    let y = |i: usize| &inputs[i][batch * k * n..(batch + 1) * k * n];
-    let right = |plus| Matrix {
-        x: y(2),
-        plus,
-        line_stride: if p.transpose_y == 1 { k } else { 1 },
-        depth_stride: if p.transpose_y == 1 { 1 } else { n },
-    };
-    accumulate(&x(0), &right(Some(y(3))), rows.clone(), n, k, out);
-    accumulate(&x(1), &right(None), rows, n, k, out);
+    let mut lines = z.chunks_exact_mut(n).enumerate().map(|(row, words)| Line { first: row * n, words });
+    for batch in 0..rows / m {
+        let x = |i: usize| Matrix {
+            x: &inputs[i][batch * m * k..(batch + 1) * m * k],
+            plus: None,
+            line_stride: if p.transpose_x == 1 { 1 } else { k },
+            depth_stride: if p.transpose_x == 1 { m } else { 1 },
+        };
+        let y = |i: usize| &inputs[i][batch * k * n..(batch + 1) * k * n];
+        let right = |plus| Matrix {
+            x: y(2),
+            plus,
+            line_stride: if p.transpose_y == 1 { k } else { 1 },
+            depth_stride: if p.transpose_y == 1 { 1 } else { n },
+        };
+        let out = lines.by_ref().take(m).collect();
+        let passes = [(x(0), right(Some(y(3)))), (x(1), right(None))];
+        product(cpu, Size { rows: m, columns: n, depth: k }, passes, out, |first, z| zero_share(cpu, &p.plus, &p.minus, first, z));
+    }
 }
 
 /// One row by the transposed matrix: dot products at the speed of memory, nothing packed.

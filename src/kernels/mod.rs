@@ -11,11 +11,57 @@ pub mod inject;
 pub mod linear;
 pub mod matmul;
 pub mod planes;
+pub mod selftest;
 mod stream;
 pub mod truncate;
+mod unrolled;
 pub mod view;
 
 pub use stream::{Masked, Pad, Stream};
+
+use crate::device::Kernel;
+use circuit::Tree;
+
+/// A kernel's shader, for tests and tools.
+#[derive(Debug, Clone)]
+pub struct Shader {
+    /// Entry point.
+    pub name: String,
+    /// Text without the prelude.
+    pub wgsl: String,
+    /// Bytes of the uniform.
+    pub params: usize,
+}
+
+/// The shaders of all kernels and circuits.
+pub fn shaders() -> Vec<Shader> {
+    fn of<P, T: AsRef<str>>(kernel: &Kernel<P, T>) -> Shader {
+        Shader { name: kernel.name.as_ref().into(), wgsl: kernel.wgsl.as_ref().into(), params: size_of::<P>() }
+    }
+    let mut all = vec![
+        of(&linear::LINEAR),
+        of(&draw::DRAW),
+        of(&draw::MASK),
+        of(&cross::CROSS),
+        of(&view::VIEW),
+        of(&view::TAP),
+        of(&view::WINDOW_SUM),
+        of(&matmul::MATMUL),
+        of(&conv::CONV),
+        of(&truncate::TRUNCATE_DEAL),
+        of(&truncate::TRUNCATE_PAIR),
+        of(&truncate::TRUNCATE_FINISH),
+        of(&inject::INJECT_DEAL),
+        of(&inject::INJECT_PAIR),
+        of(&activate::ACTIVATE_DEAL),
+        of(&activate::ACTIVATE_PAIR),
+    ];
+    for circuit in [circuit::nonnegative(Tree::Five), circuit::nonnegative(Tree::Six), circuit::all_bits()] {
+        let steps = circuit.levels.iter().chain([&circuit.finish]);
+        all.extend(steps.flat_map(|step| [&step.lead, &step.pair]).map(|program| of(&bits::kernel(program))));
+    }
+    all
+}
 
 /// The output of a future that needs no waiting: downloads from the native device, in tests.
 #[cfg(test)]

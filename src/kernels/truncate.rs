@@ -99,9 +99,12 @@ pub fn truncate_pair(device: &Device, b: &Buffer, bits: u32, value: &Dealt<'_>, 
         out: out.consume(),
         ..bytemuck::Zeroable::zeroed()
     };
-    let read =
-        |dealt: &Dealt<'_>, per_item| if let Dealt::Received(buffer) = dealt { ((*buffer).clone(), per_item) } else { (b.clone(), 0) };
-    let (value, wrap) = (read(value, l.words.per_item), read(wrap, 8));
+    let per_word = l.words.per_item;
+    let read = |dealt: &Dealt<'_>, per_item| match dealt {
+        Dealt::Received(buffer) => ((*buffer).clone(), per_item),
+        _ => (b.clone(), per_word),
+    };
+    let (value, wrap) = (read(value, per_word), read(wrap, 8));
     let inputs = [b.each(l.words.per_item), value.0.each(value.1), wrap.0.each(wrap.1)];
     let [message, kept] = device.run(&TRUNCATE_PAIR, params, l.items, &inputs, [l.fields, l.words]);
     (Masked::by_kernel(message), kept)

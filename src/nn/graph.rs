@@ -130,7 +130,9 @@ impl Graph {
         let mut shapes = vec![None; self.values];
         shapes[self.input] = Some(Shape::new([&[batch], &self.input_extents[..]].concat())?);
         for node in &self.nodes {
-            let inputs = node.inputs.iter().map(|&v| shapes[v].clone().ok_or_else(|| Error::Model(format!("node '{}' reads a value that no earlier node makes", node.name))));
+            let inputs = node.inputs.iter().map(|&v| {
+                shapes[v].clone().ok_or_else(|| Error::Model(format!("node '{}' reads a value that no earlier node makes", node.name)))
+            });
             let inputs = inputs.collect::<Result<Vec<Shape>>>()?;
             let shape = node.output_shape(&inputs).map_err(|e| Error::Model(format!("node '{}' ({}): {e}", node.name, node.op.kind())))?;
             shapes[node.output] = Some(shape);

@@ -98,7 +98,9 @@ fn average_as_sum(graph: &mut Graph) -> bool {
                 weights.values.iter_mut().for_each(|w| *w *= factor);
                 return true;
             }
-            Op::Relu | Op::Reshape { .. } | Op::MaxPool { .. } | Op::SumPool { .. } | Op::AveragePool { .. } => value = graph.nodes[reader].output,
+            Op::Relu | Op::Reshape { .. } | Op::MaxPool { .. } | Op::SumPool { .. } | Op::AveragePool { .. } => {
+                value = graph.nodes[reader].output
+            }
             _ => break,
         }
     }

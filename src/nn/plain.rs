@@ -25,7 +25,9 @@ pub fn run_f32(graph: &Graph, input: &[f32], batch: usize) -> Result<Tensor> {
         let x = values[node.inputs[0]].as_deref().unwrap_or_default();
         let (from, to) = (shape(node.inputs[0])?, shape(node.output)?);
         let out = match &node.op {
-            Op::Conv { weights, bias, axes, groups } => convolve(&Conv::new(&from, &weights.shape, *axes, *groups)?, x, &weights.values, bias),
+            Op::Conv { weights, bias, axes, groups } => {
+                convolve(&Conv::new(&from, &weights.shape, *axes, *groups)?, x, &weights.values, bias)
+            }
             Op::Linear { weights, bias } => multiply(x, &weights.values, bias),
             Op::Add => x.iter().zip(values[node.inputs[1]].as_deref().unwrap_or_default()).map(|(a, b)| a + b).collect(),
             Op::Affine { scale, shift } => {
@@ -104,11 +106,7 @@ pub fn run_fixed(steps: &Steps, fixed: Fixed, input: &[Word], batch: usize) -> R
 }
 
 fn expect_input(shape: &Shape, found: usize) -> Result<()> {
-    if shape.elements() == found {
-        Ok(())
-    } else {
-        Err(Error::Input(format!("{found} input values, the network expects {shape}")))
-    }
+    if shape.elements() == found { Ok(()) } else { Err(Error::Input(format!("{found} input values, the network expects {shape}"))) }
 }
 
 /// Untruncated sums, bias included, wide enough to see an overflow.
@@ -145,7 +143,9 @@ fn convolve<T: Number>(c: &Conv, x: &[T], weights: &[T], bias: &[T]) -> Vec<T> {
                     let line = &plane[ih * w..][..w];
                     let sums = &mut out[start + i * ow..][..ow];
                     for (j, sum) in sums.iter_mut().enumerate() {
-                        if let Some(&v) = (j * columns.stride + kw * columns.dilation).checked_sub(columns.pad_begin).and_then(|iw| line.get(iw)) {
+                        if let Some(&v) =
+                            (j * columns.stride + kw * columns.dilation).checked_sub(columns.pad_begin).and_then(|iw| line.get(iw))
+                        {
                             *sum += weight * v;
                         }
                     }

@@ -142,10 +142,34 @@ impl Steps {
             if let Kind::Product(product) = &step.kind {
                 let words = fixed.encode(&format!("weights of '{}'", step.name), &product.weights.values)?;
                 parameters.push(Parameter { shape: product.weights.shape.clone(), words });
-                parameters.push(Parameter { shape: Shape::new([product.bias.len()])?, words: encode_bias(fixed, &step.name, &product.bias)? });
+                parameters
+                    .push(Parameter { shape: Shape::new([product.bias.len()])?, words: encode_bias(fixed, &step.name, &product.bias)? });
             }
         }
         Ok(parameters)
+    }
+}
+
+impl Kind {
+    /// What it does, for people: `conv 5x5 + maxpool + relu`.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Product(product) => {
+                let mut text = match product.conv {
+                    Some((axes, _)) => format!("conv {}x{}", axes[0].kernel, axes[1].kernel),
+                    None => "linear".into(),
+                };
+                let extras = [(product.residuals > 0, " + add"), (product.pool.is_some(), " + maxpool"), (product.relu, " + relu")];
+                extras.iter().filter(|(there, _)| *there).for_each(|(_, what)| text += what);
+                text
+            }
+            Self::Relu => "relu".into(),
+            Self::MaxPool(_) => "maxpool".into(),
+            Self::SumPool(_) => "sumpool".into(),
+            Self::Scale(_) => "scale".into(),
+            Self::Add => "add".into(),
+            Self::Reshape(_) => "reshape".into(),
+        }
     }
 }
 

@@ -51,7 +51,16 @@ pub fn share(shape: &Shape, words: &[Word]) -> Result<[Input; 3]> {
     let mut random = Zeroizing::new([0u8; 64]);
     getrandom::fill(&mut *random).map_err(|e| Error::Device(format!("the operating system gives no randomness: {e}")))?;
     let word = |i: usize| u32::from_le_bytes(std::array::from_fn(|j| random[4 * i + j]));
-    let seeds = [0, 8].map(|at| Zeroizing::new(std::array::from_fn(|i| word(at + i))));
+    Ok(share_from(shape, words, [0, 8].map(|at| Zeroizing::new(std::array::from_fn(|i| word(at + i))))))
+}
+
+/// The same with seeds that follow from a number: for tests that compare devices bit for bit, and for nothing else.
+#[cfg(feature = "seeded")]
+pub fn share_seeded(shape: &Shape, words: &[Word], seed: u64) -> [Input; 3] {
+    share_from(shape, words, [1, 2].map(|component| Zeroizing::new([seed as u32, (seed >> 32) as u32, component, 0, 0, 0, 0, 0])))
+}
+
+fn share_from(shape: &Shape, words: &[Word], seeds: [Zeroizing<[u32; 8]>; 2]) -> [Input; 3] {
     let mut rest = Zeroizing::new(words.to_vec());
     let mut drawn = Zeroizing::new(vec![0; words.len()]);
     for seed in &seeds {
@@ -60,7 +69,7 @@ pub fn share(shape: &Shape, words: &[Word]) -> Result<[Input; 3]> {
     }
     let [first, second] = seeds;
     let components = [Component::Seed(first), Component::Seed(second), Component::Words(Arc::new(rest))];
-    Ok(std::array::from_fn(|i| Input { shape: shape.clone(), own: components[i].clone(), next: components[(i + 1) % 3].clone() }))
+    std::array::from_fn(|i| Input { shape: shape.clone(), own: components[i].clone(), next: components[(i + 1) % 3].clone() })
 }
 
 /// A tensor that is known to all, as a share: component 0 of the lead is the value.

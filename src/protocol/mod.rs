@@ -13,6 +13,8 @@ mod sign;
 mod truncation;
 
 pub use injection::{inject, lift};
+#[cfg(feature = "seeded")]
+pub use io::share_seeded;
 pub use io::{Input, combine, input, open, public, reveal, share};
 pub use linear::{accumulate, add, add_public, scale, sub};
 pub use maximum::{argmax, max, max_pool, window_sum};

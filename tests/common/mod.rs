@@ -56,3 +56,21 @@ pub async fn revealed(p: &Party, x: &Arith) -> Vec<Word> {
     let part = mpc::reveal(p, x);
     p.device().download(&[&part]).await.unwrap().remove(0)
 }
+
+/// The GPU that `TRISHADE_GPU` names, or Mesa's software Vulkan. None, with a note, if there is none of that name or if it has not what the prelude needs.
+#[cfg(feature = "gpu")]
+pub fn gpu(prelude: Option<trishade::device::gpu::Prelude>) -> Option<Device> {
+    let selector = std::env::var("TRISHADE_GPU").unwrap_or("llvmpipe".into());
+    let opened = match prelude {
+        Some(prelude) => Device::gpu_with(&selector, prelude),
+        None => Device::gpu(&selector),
+    };
+    match opened {
+        Ok(device) => Some(device),
+        Err(why) if std::env::var("TRISHADE_REQUIRE_GPU").is_ok_and(|v| v == "1") => panic!("{why}"),
+        Err(why) => {
+            println!("skipped: {why}");
+            None
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! The GPU device: kernels as compute shaders on Vulkan, Metal, DX12 or WebGPU, through wgpu.
 //!
-//! Work is recorded and submitted when bytes are wanted or the recording grows long ([`recorder`]). Buffers are pooled
-//! ([`pool`]), large tensors processed in windows ([`window`]), failures kept and returned by the next download or check
-//! ([`fault`]).
+//! Work is recorded and submitted when bytes are wanted or the recording grows long (`recorder`). Buffers are pooled
+//! (`pool`), large tensors processed in windows (`window`), failures kept and returned by the next download or check
+//! (`fault`).
 
 mod adapter;
 mod fault;
@@ -43,7 +43,12 @@ impl Prelude {
             Self::Limbs => include_str!("../../../shaders/ring64.wgsl"),
             Self::Native => include_str!("../../../shaders/ring64_native.wgsl"),
         };
-        [ring, include_str!("../../../shaders/chacha.wgsl"), include_str!("../../../shaders/tile.wgsl")].concat()
+        let shared = [
+            include_str!("../../../shaders/chacha.wgsl"),
+            include_str!("../../../shaders/planes.wgsl"),
+            include_str!("../../../shaders/tile.wgsl"),
+        ];
+        [ring, &shared.concat()].concat()
     }
 }
 
@@ -180,9 +185,9 @@ impl Gpu {
         .map_or_else(|| self.missing(), |buffer| self.words(buffer))
     }
 
-    pub(super) fn run<P: Params, const N: usize>(
+    pub(super) fn run<P: Params, T: AsRef<str>, const N: usize>(
         self: &Arc<Self>,
-        kernel: &'static Kernel<P>,
+        kernel: &Kernel<P, T>,
         mut params: P,
         items: usize,
         inputs: &[Arg<'_>],
@@ -201,8 +206,9 @@ impl Gpu {
             for (words, out) in made.iter().zip(&outputs) {
                 bound.push((words.as_ref()?.buffer.as_ref()?, Span { len: out.len, per_item: out.per_item }));
             }
-            let pipeline = self.pipelines.get(&self.device, kernel.name, || [&self.prelude.wgsl(), kernel.wgsl].concat());
-            self.record(kernel.name, &pipeline, items, &bound, |window| {
+            let name = kernel.name.as_ref();
+            let pipeline = self.pipelines.get(&self.device, name, || [&self.prelude.wgsl(), kernel.wgsl.as_ref()].concat());
+            self.record(name, &pipeline, items, &bound, |window| {
                 *params.window_mut() = window;
                 (Zeroizing::new(bytemuck::bytes_of(&params).to_vec()), (kernel.groups)(&params))
             });

@@ -15,18 +15,17 @@ pub(super) struct Pipeline {
 
 /// Pipelines made so far.
 #[derive(Default)]
-pub(super) struct Pipelines(Mutex<HashMap<&'static str, Pipeline>>);
+pub(super) struct Pipelines(Mutex<HashMap<String, Pipeline>>);
 
 impl Pipelines {
-    pub(super) fn get(&self, device: &wgpu::Device, name: &'static str, text: impl FnOnce() -> String) -> Pipeline {
+    pub(super) fn get(&self, device: &wgpu::Device, name: &str, text: impl FnOnce() -> String) -> Pipeline {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        made.entry(name).or_insert_with(|| compile(device, name, text())).clone()
-    }
-
-    /// Forgets one: a test's shader may be broken on purpose.
-    #[cfg(test)]
-    pub(super) fn forget(&self, name: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        if let Some(pipeline) = made.get(name) {
+            return pipeline.clone();
+        }
+        let pipeline = compile(device, name, text());
+        made.insert(name.into(), pipeline.clone());
+        pipeline
     }
 }
 

@@ -1,6 +1,10 @@
 //! Attributes of a node: each is taken once, and what is left over is an error, not ignored.
 
-use super::{Meaning, Tensor, schema::{AttributeProto, NodeProto}, tensor};
+use super::{
+    Meaning, Tensor,
+    schema::{AttributeProto, NodeProto},
+    tensor,
+};
 use crate::{
     Error, Result,
     shape::{Axis, Shape},
@@ -40,7 +44,7 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    pub fn ignore(&mut self, names: &[&str]) {
+    pub fn ignore(&mut self, names: &[&'a str]) {
         names.iter().for_each(|name| {
             self.left.remove(name);
         });
@@ -59,7 +63,8 @@ impl<'a> Attributes<'a> {
         if let Some(a) = self.left.remove("value") {
             return tensor::read(a.t.as_ref().ok_or_else(|| Error::Model("the constant has no tensor".into()))?);
         }
-        let floats = self.left.remove("value_floats").map(|a| a.floats.clone()).or_else(|| self.left.remove("value_float").map(|a| vec![a.f]));
+        let floats =
+            self.left.remove("value_floats").map(|a| a.floats.clone()).or_else(|| self.left.remove("value_float").map(|a| vec![a.f]));
         if let Some(values) = floats {
             return Ok(Meaning::Floats(Tensor { shape: Shape::new([values.len()])?, values }));
         }
@@ -74,7 +79,9 @@ impl<'a> Attributes<'a> {
         };
         let given = self.pair("kernel_shape")?;
         let kernel = match (kernel, given) {
-            (Some(kernel), Some(given)) if kernel != given => return Err(Error::Model(format!("kernel_shape {given:?} does not fit weights with {kernel:?}"))),
+            (Some(kernel), Some(given)) if kernel != given => {
+                return Err(Error::Model(format!("kernel_shape {given:?} does not fit weights with {kernel:?}")));
+            }
             (Some(kernel), _) | (None, Some(kernel)) => kernel,
             (None, None) => return Err(Error::Model("kernel_shape is missing".into())),
         };

@@ -80,7 +80,10 @@ impl Importer {
         let output = &proto.output[0].name;
         for (i, node) in proto.node.iter().enumerate() {
             if self.graph.softmax {
-                return Err(Error::Model(format!("{}: an operator after Softmax; Softmax is supported only at the end", describe(node, i))));
+                return Err(Error::Model(format!(
+                    "{}: an operator after Softmax; Softmax is supported only at the end",
+                    describe(node, i)
+                )));
             }
             self.node(node, i, output).map_err(|e| match e {
                 Error::Model(what) | Error::Input(what) => Error::Model(format!("{}: {what}", describe(node, i))),
@@ -142,7 +145,10 @@ impl Importer {
 
     fn meaning(&self, node: &NodeProto, i: usize) -> Result<Meaning> {
         let name = node.input.get(i).ok_or_else(|| Error::Model(format!("input {i} is missing")))?;
-        self.names.get(name).cloned().ok_or_else(|| Error::Model(format!("input '{name}' is neither made by an earlier node nor an initializer")))
+        self.names
+            .get(name)
+            .cloned()
+            .ok_or_else(|| Error::Model(format!("input '{name}' is neither made by an earlier node nor an initializer")))
     }
 
     /// Input `i` as a value that is computed.
@@ -186,5 +192,7 @@ fn input_extents(input: &ValueInfoProto) -> Result<Vec<usize>> {
         return Err(Error::Model(format!("the input '{}' has no batch dimension", input.name)));
     }
     let extents = dims[1..].iter().map(|d| d.dim_value.filter(|&v| v > 0).map(|v| v as usize));
-    extents.collect::<Option<Vec<usize>>>().ok_or_else(|| Error::Model(format!("the input '{}' has a free or zero extent besides the batch; fix it when exporting", input.name)))
+    extents.collect::<Option<Vec<usize>>>().ok_or_else(|| {
+        Error::Model(format!("the input '{}' has a free or zero extent besides the batch; fix it when exporting", input.name))
+    })
 }

@@ -69,7 +69,9 @@ impl Importer {
         let bias = match self.constant(node, 2)? {
             None => vec![0.0; out],
             Some(bias) if bias.values.len() == 1 => vec![bias.values[0] * beta; out],
-            Some(bias) if bias.values.len() == out && bias.shape.extents().last() == Some(&out) => bias.values.iter().map(|b| b * beta).collect(),
+            Some(bias) if bias.values.len() == out && bias.shape.extents().last() == Some(&out) => {
+                bias.values.iter().map(|b| b * beta).collect()
+            }
             Some(bias) => return Err(Error::Model(format!("a bias of shape {} for {out} outputs", bias.shape))),
         };
         Ok((Op::Linear { weights, bias }, vec![x]))
@@ -99,7 +101,9 @@ impl Importer {
         let axes = attributes.windows(None, self.shape(x)?)?;
         let counts_padding = attributes.int("count_include_pad", 0) != 0;
         if !counts_padding && axes.iter().any(|a| a.pad_begin + a.pad_end > 0) {
-            return Err(Error::Model("padding with count_include_pad = 0 is not supported: the divisor would differ from place to place".into()));
+            return Err(Error::Model(
+                "padding with count_include_pad = 0 is not supported: the divisor would differ from place to place".into(),
+            ));
         }
         Ok((Op::AveragePool { axes }, vec![x]))
     }
@@ -154,7 +158,7 @@ fn resolve(from: &Shape, wanted: &[i64]) -> Result<Vec<usize>> {
     }
     let known = to.iter().flatten().try_fold(1usize, |n, &e| n.checked_mul(e)).ok_or_else(bad)?;
     let free = to.iter().filter(|e| e.is_none()).count();
-    if free > 1 || known == 0 || from.elements() % known != 0 || (free == 0 && known != from.elements()) {
+    if free > 1 || known == 0 || !from.elements().is_multiple_of(known) || (free == 0 && known != from.elements()) {
         return Err(bad());
     }
     Ok(to.into_iter().map(|e| e.unwrap_or(from.elements() / known)).collect())

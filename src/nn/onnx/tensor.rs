@@ -15,7 +15,8 @@ pub fn read(proto: &TensorProto) -> Result<Meaning> {
     if proto.data_location == EXTERNAL {
         return Err(bad("its data lies in another file, which is not supported; save the model in one file".into()));
     }
-    let extents = proto.dims.iter().map(|&d| usize::try_from(d).map_err(|_| bad(format!("an extent of {d}")))).collect::<Result<Vec<_>>>()?;
+    let extents =
+        proto.dims.iter().map(|&d| usize::try_from(d).map_err(|_| bad(format!("an extent of {d}")))).collect::<Result<Vec<_>>>()?;
     match proto.data_type {
         INT64 => {
             let values = if proto.raw_data.is_empty() { proto.int64_data.clone() } else { words(&proto.raw_data, i64::from_le_bytes) };
@@ -33,7 +34,10 @@ pub fn read(proto: &TensorProto) -> Result<Meaning> {
             };
             check(Some(shape.elements()), values.len(), rest).map_err(bad)?;
             if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-                return Err(Error::Range(format!("tensor '{name}': element {i} is {}", if values[i].is_nan() { "not a number (NaN)" } else { "infinite" })));
+                return Err(Error::Range(format!(
+                    "tensor '{name}': element {i} is {}",
+                    if values[i].is_nan() { "not a number (NaN)" } else { "infinite" }
+                )));
             }
             Ok(Meaning::Floats(Tensor { shape, values }))
         }

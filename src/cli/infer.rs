@@ -1,0 +1,116 @@
+//! `trishade infer`: private inference of an ONNX model on an array.
+
+use super::{
+    Failure,
+    args::{Infer, Reveal},
+    engine, npy, paint,
+};
+use crate::{
+    Error,
+    fixed::Fixed,
+    nn::{self, Answer, Graph, onnx, plan},
+    shape::Shape,
+};
+use serde_json::json;
+
+/// Inputs in one run, unless asked for.
+const BATCH: usize = 128;
+
+pub fn run(options: &Infer) -> Result<(), Failure> {
+    let graph = onnx::open(&options.model)?;
+    let name = options.input.display().to_string();
+    let (shape, values) = npy::inputs(npy::read(&options.input)?, &name, options.preprocess)?;
+    let count = check(&graph, &shape, &name)?;
+    let labels = match &options.labels {
+        Some(path) => Some(npy::labels(npy::read(path)?, &path.display().to_string(), count)?),
+        None => None,
+    };
+    let batch = options.batch.unwrap_or(BATCH).min(count);
+    if batch == 0 {
+        return Err(Error::Input("--batch 0: at least one input a run".into()).into());
+    }
+    let session = engine::session(&options.engine)?;
+    let reveal = match options.reveal {
+        Reveal::Logits => nn::Reveal::Logits,
+        Reveal::Argmax => nn::Reveal::Argmax,
+    };
+    engine::fits(engine::wait(plan(&graph, batch, Fixed::new(options.engine.fraction_bits)?, reveal))?.memory, batch)?;
+    let model = session.load(&graph)?;
+    let bar = paint::progress(count, "private inference");
+    let answer = engine::wait(session.infer(&model, &values, batch, reveal, |done| bar.set_position(done as u64)));
+    bar.finish_and_clear();
+    let answer = answer?;
+    let accuracy = labels.map(|labels| {
+        let right = labels.iter().zip(&answer.predictions).filter(|(label, found)| label == found).count();
+        right as f64 / count as f64
+    });
+    let device = session.parties()[0].device().name();
+    if options.json {
+        print(&answer, accuracy, &device)
+    } else {
+        report(&answer, accuracy, &device)
+    }
+    Ok(())
+}
+
+/// The number of inputs, if their shape is the model's.
+fn check(graph: &Graph, shape: &Shape, name: &str) -> Result<usize, Error> {
+    match shape.extents() {
+        [count, extents @ ..] if extents == graph.input_extents => Ok(*count),
+        _ => {
+            let wanted: Vec<String> = graph.input_extents.iter().map(ToString::to_string).collect();
+            Err(Error::Input(format!("{name}: an array {shape}; the model takes (N, {})", wanted.join(", "))))
+        }
+    }
+}
+
+fn print(answer: &Answer, accuracy: Option<f64>, device: &str) {
+    let cost = &answer.cost;
+    let mut object = json!({
+        "predictions": answer.predictions,
+        "logits": answer.logits,
+        "accuracy": accuracy,
+        "rounds": cost.rounds,
+        "bytes_sent": cost.bytes_sent,
+        "bytes_from_owners": cost.bytes_from_owners,
+        "bytes_to_owner": cost.bytes_to_owner,
+        "seconds": {"share": cost.seconds.share, "compute": cost.seconds.compute, "reveal": cost.seconds.reveal, "total": cost.seconds.total()},
+        "device": device,
+        "parties": 3,
+    });
+    if answer.softmax {
+        object["probabilities"] = json!(answer.probabilities());
+    }
+    paint::print(&object.to_string());
+}
+
+fn report(answer: &Answer, accuracy: Option<f64>, device: &str) {
+    for (i, prediction) in answer.predictions.iter().enumerate().take(20) {
+        let score = answer.logits.get(i).map_or(String::new(), |row| format!("  (score {:.4})", row[*prediction]));
+        paint::say(&format!("  input {i}: class {prediction}{score}"));
+    }
+    if answer.predictions.len() > 20 {
+        paint::say(&format!("  and {} more; --json prints all", answer.predictions.len() - 20));
+    }
+    let mut rows = vec![];
+    if let Some(accuracy) = accuracy {
+        rows.push(("accuracy", format!("{:.2} %", accuracy * 100.0)));
+    }
+    rows.extend(costs(answer));
+    rows.push(("device", format!("{device}, three parties in one process")));
+    paint::table(&rows);
+}
+
+/// Rows that every report has.
+pub fn costs(answer: &Answer) -> Vec<(&'static str, String)> {
+    let cost = &answer.cost;
+    let sent = cost.bytes_sent.map(paint::bytes).join(" + ");
+    let s = &cost.seconds;
+    let seconds = [s.share, s.compute, s.reveal].map(paint::seconds);
+    vec![
+        ("time", format!("{} (share {}, compute {}, reveal {})", paint::seconds(s.total()), seconds[0], seconds[1], seconds[2])),
+        ("rounds", cost.rounds.to_string()),
+        ("sent by the parties", sent),
+        ("shared out by the owners", paint::bytes(cost.bytes_from_owners)),
+    ]
+}

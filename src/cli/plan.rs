@@ -1,0 +1,58 @@
+//! `trishade plan`: what a model will cost.
+
+use super::{Failure, args::Plan, engine, paint};
+use crate::{
+    Error,
+    fixed::Fixed,
+    nn::{self, Reveal, onnx},
+};
+use serde_json::json;
+
+pub fn run(options: &Plan) -> Result<(), Failure> {
+    let graph = onnx::open(&options.model)?;
+    if options.batch == 0 {
+        return Err(Error::Input("--batch 0: at least one input a run".into()).into());
+    }
+    let plan = engine::wait(nn::plan(&graph, options.batch, Fixed::new(options.fraction_bits)?, Reveal::Logits))?;
+    if options.json {
+        print(&plan)
+    } else {
+        report(&plan, options.batch)
+    }
+    Ok(())
+}
+
+fn print(plan: &nn::plan::Plan) {
+    let layers: Vec<_> = plan
+        .layers
+        .iter()
+        .map(|l| json!({"name": l.name, "kind": l.kind, "shape": l.shape.extents(), "rounds": l.rounds, "bytes_sent": l.bytes_sent}))
+        .collect();
+    let object = json!({
+        "layers": layers,
+        "rounds": plan.rounds,
+        "bytes_sent": plan.bytes_sent,
+        "bytes_from_owners": plan.bytes_from_owners,
+        "memory": plan.memory,
+        "parties": 3,
+    });
+    paint::print(&object.to_string());
+}
+
+fn report(plan: &nn::plan::Plan, batch: usize) {
+    let mut rows = vec![["layer", "does", "output", "rounds", "party 0", "party 1", "party 2"].map(String::from).to_vec()];
+    for layer in &plan.layers {
+        let mut row = vec![layer.name.clone(), layer.kind.clone(), layer.shape.to_string(), layer.rounds.to_string()];
+        row.extend(layer.bytes_sent.map(paint::bytes));
+        rows.push(row);
+    }
+    paint::columns(&rows);
+    paint::say("");
+    paint::table(&[
+        ("batch", batch.to_string()),
+        ("rounds", format!("{}, the one that reveals included", plan.rounds)),
+        ("sent by the parties", plan.bytes_sent.map(paint::bytes).join(" + ")),
+        ("shared out by the owners", paint::bytes(plan.bytes_from_owners)),
+        ("memory of each party", plan.memory.map(paint::bytes).join(", ")),
+    ]);
+}

@@ -1,0 +1,65 @@
+//! What an inference will cost: the same code on devices that keep sizes and no words.
+
+use super::{Graph, Reveal, Session, steps::Steps};
+use crate::{Result, device::Device, fixed::Fixed, shape::Shape};
+
+/// The cost of one layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// Name of the node.
+    pub name: String,
+    /// What it does.
+    pub kind: String,
+    /// Shape of its output.
+    pub shape: Shape,
+    /// Rounds from its inputs to its output; layers that do not wait for each other share them.
+    pub rounds: u32,
+    /// What each party sends, headers of the messages included, those of the frames not.
+    pub bytes_sent: [u64; 3],
+}
+
+/// The cost of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// In the order of the network.
+    pub layers: Vec<Layer>,
+    /// Rounds, the one that reveals included.
+    pub rounds: u32,
+    /// What each party sends to the other two.
+    pub bytes_sent: [u64; 3],
+    /// What the owners share out.
+    pub bytes_from_owners: u64,
+    /// The most bytes of tensors that each party holds at one time: weights, activations, messages.
+    pub memory: [u64; 3],
+}
+
+/// Runs the network on dry devices.
+pub async fn plan(graph: &Graph, batch: usize, fixed: Fixed, reveal: Reveal) -> Result<Plan> {
+    let steps = Steps::new(graph)?;
+    let shapes = steps.shapes(batch)?;
+    let session = Session::new([Device::dry(), Device::dry(), Device::dry()], fixed)?;
+    let model = session.load(graph)?;
+    let size = Shape::new(steps.input_extents.clone())?.elements();
+    let answer = session.infer(&model, &vec![0.0; batch * size], batch, reveal, |_| {}).await?;
+    let meters = session.parties().each_ref().map(|p| p.meter());
+    let layer = |(number, step): (usize, &super::steps::Step)| {
+        let number = number as u16;
+        let (began, ended) =
+            meters.iter().filter_map(|m| m.layers.get(&number)).fold((u32::MAX, 0), |(a, b), &(began, ended)| (a.min(began), b.max(ended)));
+        let bytes = |i: usize| meters[i].by_label.iter().filter(|((layer, _), _)| *layer == number).map(|(_, cost)| cost.bytes).sum();
+        Layer {
+            name: step.name.clone(),
+            kind: step.kind.describe(),
+            shape: shapes[step.output].clone().unwrap_or_else(|| unreachable!("every step has a shape")),
+            rounds: ended.saturating_sub(began),
+            bytes_sent: std::array::from_fn(bytes),
+        }
+    };
+    Ok(Plan {
+        layers: steps.steps.iter().enumerate().map(layer).collect(),
+        rounds: answer.cost.rounds,
+        bytes_sent: answer.cost.bytes_sent,
+        bytes_from_owners: answer.cost.bytes_from_owners,
+        memory: session.parties().each_ref().map(|p| p.device().peak_bytes().unwrap_or(0)),
+    })
+}

@@ -1,0 +1,212 @@
+//! The program from outside: its output, its exit codes, its words.
+#![allow(missing_docs, reason = "tests")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+const MODEL: &str = "examples/models/lenet_mnist.onnx";
+const IMAGES: &str = "examples/data/mnist100.npy";
+const LABELS: &str = "examples/data/mnist100_labels.npy";
+
+fn trishade(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_trishade")).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    assert!(output.status.success(), "{}", err(output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A file with these bytes, gone when dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str, bytes: &[u8]) -> Self {
+        let path = std::env::temp_dir().join(format!("trishade-{}-{name}", std::process::id()));
+        std::fs::write(&path, bytes).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+    header.push_str(&" ".repeat(63 - (10 + header.len()) % 64));
+    header.push('\n');
+    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), data].concat()
+}
+
+#[test]
+fn the_demo_reads_its_digits() {
+    let output = trishade(&["demo", "--device", "cpu"]);
+    let text = err(&output);
+    assert!(output.status.success(), "{text}");
+    for word in ["private 7  plain 7", "same as the plain network  100 of 100", "rounds", "three parties in one process"] {
+        assert!(text.contains(word), "{text}");
+    }
+    assert!(!text.contains('\x1b'), "no colour where there is no terminal");
+}
+
+#[test]
+fn infer_prints_one_json_object() {
+    let output =
+        trishade(&["infer", "--model", MODEL, "--input", IMAGES, "--labels", LABELS, "--device", "cpu", "--batch", "64", "--json"]);
+    let object = json(&output);
+    assert_eq!(object["predictions"].as_array().unwrap().len(), 100);
+    assert_eq!(object["logits"][99].as_array().unwrap().len(), 10);
+    assert!(object["accuracy"].as_f64().unwrap() >= 0.98);
+    assert_eq!((object["parties"].as_u64(), object["device"].as_str()), (Some(3), Some("cpu")));
+    assert_eq!(object["rounds"].as_u64(), Some(68), "two batches");
+    for key in ["share", "compute", "reveal", "total"] {
+        assert!(object["seconds"][key].as_f64().unwrap() >= 0.0);
+    }
+    assert_eq!(object["bytes_sent"].as_array().unwrap().len(), 3);
+    assert!(object["bytes_from_owners"].as_u64().unwrap() > 431_080 * 8);
+}
+
+#[test]
+fn infer_reveals_only_the_class_if_asked() {
+    let output =
+        trishade(&["infer", "--model", MODEL, "--input", IMAGES, "--labels", LABELS, "--device", "cpu", "--reveal", "argmax", "--json"]);
+    let object = json(&output);
+    assert_eq!(object["predictions"][0].as_u64(), Some(7));
+    assert_eq!(object["logits"].as_array().unwrap().len(), 0);
+    assert!(object["accuracy"].as_f64().unwrap() >= 0.98);
+}
+
+#[test]
+fn infer_for_people_writes_nothing_to_standard_output() {
+    let output = trishade(&["infer", "--model", MODEL, "--input", IMAGES, "--labels", LABELS, "--device", "cpu", "--threads", "1"]);
+    assert!(output.status.success() && output.stdout.is_empty());
+    assert!(err(&output).contains("accuracy") && err(&output).contains("input 0: class 7"), "{}", err(&output));
+}
+
+#[test]
+fn plan_says_what_infer_costs() {
+    let plan = json(&trishade(&["plan", "--model", MODEL, "--json"]));
+    assert_eq!(plan["rounds"].as_u64(), Some(34));
+    assert_eq!(plan["layers"].as_array().unwrap().len(), 5);
+    let text = err(&trishade(&["plan", "--model", MODEL, "--batch", "10"]));
+    assert!(text.contains("conv 5x5 + maxpool + relu") && text.contains("memory"), "{text}");
+}
+
+#[test]
+fn the_cpu_passes_its_selftest() {
+    let output = trishade(&["selftest", "--device", "cpu"]);
+    assert!(output.status.success() && err(&output).contains("ok"), "{}", err(&output));
+}
+
+/// Whether the tests are to run on a GPU, and which: `TRISHADE_GPU`, else Mesa's software Vulkan.
+fn gpu() -> Option<String> {
+    let name = std::env::var("TRISHADE_GPU").unwrap_or("llvmpipe".into());
+    let list = json(&trishade(&["devices", "--json"]));
+    let there = list.as_array().unwrap().iter().any(|d| d["name"].as_str().unwrap().to_lowercase().contains(&name.to_lowercase()));
+    assert!(there || std::env::var("TRISHADE_REQUIRE_GPU").is_err(), "no adapter {name} and TRISHADE_REQUIRE_GPU is set");
+    if !there {
+        println!("skipped: no adapter {name}");
+    }
+    there.then_some(name)
+}
+
+#[test]
+fn a_gpu_passes_its_selftest_and_gives_the_same_predictions() {
+    let Some(name) = gpu() else { return };
+    let output = trishade(&["selftest", "--device", &name]);
+    assert!(output.status.success() && err(&output).contains("32-bit halves"), "{}", err(&output));
+    let predictions = |device: &str| {
+        json(&trishade(&["infer", "--model", MODEL, "--input", IMAGES, "--labels", LABELS, "--device", device, "--json"]))["predictions"]
+            .clone()
+    };
+    assert_eq!(predictions(&name), predictions("cpu"));
+}
+
+#[test]
+fn devices_name_the_cpu() {
+    let list = json(&trishade(&["devices", "--json"]));
+    assert_eq!(list[0]["name"].as_str(), Some("cpu"));
+    assert!(trishade(&["devices"]).status.success());
+}
+
+#[track_caller]
+fn fails(args: &[&str], code: i32, words: &[&str]) {
+    let output = trishade(args);
+    let text = err(&output);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+    assert!(output.stdout.is_empty());
+    words.iter().for_each(|word| assert!(text.contains(word), "'{text}' does not say '{word}'"));
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+fn infer_fails(model: &str, input: &str, more: &[&str], code: i32, words: &[&str]) {
+    fails(&[&["infer", "--device", "cpu", "--model", model, "--input", input], more].concat(), code, words);
+}
+
+#[test]
+fn bad_input_is_one_clear_error() {
+    fails(&["infer"], 2, &["--model"]);
+    fails(&["dance"], 2, &["dance"]);
+    infer_fails("/nowhere.onnx", IMAGES, &[], 1, &["/nowhere.onnx"]);
+    infer_fails(MODEL, "/nowhere.npy", &[], 1, &["/nowhere.npy"]);
+    infer_fails(IMAGES, IMAGES, &[], 1, &["not an ONNX model"]);
+    infer_fails(MODEL, MODEL, &[], 1, &["not a .npy file"]);
+    infer_fails(MODEL, IMAGES, &["--batch", "0"], 1, &["--batch 0"]);
+    infer_fails(MODEL, IMAGES, &["--fraction-bits", "40"], 1, &["40", "8 to 26"]);
+    infer_fails(MODEL, IMAGES, &["--labels", IMAGES], 1, &["78400 labels for 100 inputs"]);
+    let whole = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(MODEL)).unwrap();
+    let half = Scratch::new("half.onnx", &whole[..whole.len() / 2]);
+    infer_fails(half.path(), IMAGES, &[], 1, &["half.onnx", "damaged"]);
+}
+
+#[test]
+fn bad_arrays_are_one_clear_error() {
+    let bytes = |v: f32| v.to_le_bytes().repeat(784);
+    let cases: [(&str, Vec<u8>, &[&str]); 9] = [
+        ("nan.npy", npy("<f4", "(1, 1, 28, 28)", &bytes(f32::NAN)), &["element 0", "NaN"]),
+        ("infinite.npy", npy("<f4", "(1, 1, 28, 28)", &bytes(f32::INFINITY)), &["infinite"]),
+        ("large.npy", npy("<f4", "(1, 1, 28, 28)", &bytes(1e8)), &["range", "fraction bits"]),
+        ("shape.npy", npy("<f4", "(1, 784)", &bytes(0.0)), &["(1, 784)", "(N, 1, 28, 28)"]),
+        ("empty.npy", npy("<f4", "(0, 1, 28, 28)", &[]), &["zero"]),
+        ("short.npy", npy("<f4", "(2, 1, 28, 28)", &bytes(0.0)), &["3136 bytes"]),
+        ("huge.npy", npy("<f4", "(4294967296, 4294967296, 28, 28)", &bytes(0.0)), &["elements"]),
+        ("complex.npy", npy("<c8", "(1, 1, 28, 28)", &[0; 784 * 8]), &["not supported"]),
+        ("garbage.npy", b"\x93NUMPY\x01\x00\xff\xff{".to_vec(), &["damaged"]),
+    ];
+    for (name, bytes, words) in cases {
+        let file = Scratch::new(name, &bytes);
+        infer_fails(MODEL, file.path(), &[], 1, words);
+    }
+}
+
+#[test]
+fn big_endian_and_double_arrays_are_read() {
+    let doubles: Vec<u8> = (0..784).flat_map(|i| (f64::from(i % 255) / 255.0).to_be_bytes()).collect();
+    let floats: Vec<u8> = (0..784).flat_map(|i| ((f64::from(i % 255) / 255.0) as f32).to_le_bytes()).collect();
+    let (big, little) = (
+        Scratch::new("big.npy", &npy(">f8", "(1, 1, 28, 28)", &doubles)),
+        Scratch::new("little.npy", &npy("<f4", "(1, 1, 28, 28)", &floats)),
+    );
+    let predictions =
+        |path: &str| json(&trishade(&["infer", "--device", "cpu", "--model", MODEL, "--input", path, "--json"]))["predictions"].clone();
+    assert_eq!(predictions(big.path()), predictions(little.path()));
+}
+
+#[test]
+fn a_device_that_is_not_there_is_exit_code_3() {
+    fails(&["demo", "--device", "no-such-adapter"], 3, &["no-such-adapter", "known"]);
+    fails(&["selftest", "--device", "no-such-adapter"], 3, &["no-such-adapter"]);
+}

@@ -1,0 +1,208 @@
+//! ONNX files: what each operator means, and that no file, however damaged, does more than give an error.
+#![allow(missing_docs, reason = "tests")]
+
+use proptest::prelude::*;
+use prost::Message;
+use trishade::{
+    nn::{
+        Graph,
+        onnx::{self, schema::*},
+        plain,
+    },
+    shape::Shape,
+};
+
+fn floats(name: &str, dims: &[i64], data: &[f32]) -> TensorProto {
+    TensorProto { dims: dims.to_vec(), data_type: 1, float_data: data.to_vec(), name: name.into(), ..Default::default() }
+}
+
+fn integers(name: &str, data: &[i64]) -> TensorProto {
+    TensorProto { dims: vec![data.len() as i64], data_type: 7, int64_data: data.to_vec(), name: name.into(), ..Default::default() }
+}
+
+fn ints(name: &str, ints: &[i64]) -> AttributeProto {
+    AttributeProto { name: name.into(), ints: ints.to_vec(), ..Default::default() }
+}
+
+fn int(name: &str, i: i64) -> AttributeProto {
+    AttributeProto { name: name.into(), i, ..Default::default() }
+}
+
+fn float(name: &str, f: f32) -> AttributeProto {
+    AttributeProto { name: name.into(), f, ..Default::default() }
+}
+
+fn node(op: &str, input: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {
+    let input = input.iter().map(ToString::to_string).collect();
+    NodeProto { input, output: vec![output.into()], name: format!("the {op}"), op_type: op.into(), attribute, ..Default::default() }
+}
+
+fn info(name: &str, dims: &[Option<i64>]) -> ValueInfoProto {
+    let dim = dims.iter().map(|&dim_value| DimensionProto { dim_value, dim_param: None }).collect();
+    let tensor_type = Some(TensorTypeProto { elem_type: 1, shape: Some(TensorShapeProto { dim }) });
+    ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type }) }
+}
+
+/// A model from `x` to `y`.
+fn model(extents: &[i64], node: Vec<NodeProto>, initializer: Vec<TensorProto>) -> ModelProto {
+    let dims: Vec<Option<i64>> = std::iter::once(None).chain(extents.iter().map(|&e| Some(e))).collect();
+    let graph = GraphProto { node, name: "test".into(), initializer, input: vec![info("x", &dims)], output: vec![info("y", &[])] };
+    let opset = OperatorSetIdProto { domain: String::new(), version: 13 };
+    ModelProto { ir_version: 8, graph: Some(graph), opset_import: vec![opset] }
+}
+
+fn import(model: &ModelProto) -> Result<Graph, String> {
+    onnx::import(&model.encode_to_vec()).map_err(|e| e.to_string())
+}
+
+fn run(model: &ModelProto, x: &[f32]) -> Vec<f32> {
+    let graph = import(model).unwrap();
+    let inner: usize = graph.input_extents.iter().product();
+    plain::run_f32(&graph, x, x.len() / inner).unwrap().values
+}
+
+#[test]
+fn operators_mean_what_onnx_says() {
+    let x: Vec<f32> = (1..=8).map(|v| v as f32).collect();
+    let image = |op, attributes| run(&model(&[2, 2, 2], vec![node(op, &["x"], "y", attributes)], vec![]), &x);
+    assert_eq!(image("GlobalAveragePool", vec![]), [2.5, 6.5]);
+    assert_eq!(image("AveragePool", vec![ints("kernel_shape", &[1, 2])]), [1.5, 3.5, 5.5, 7.5]);
+    assert_eq!(image("MaxPool", vec![ints("kernel_shape", &[2, 1])]), [3.0, 4.0, 7.0, 8.0]);
+    let same =
+        vec![ints("kernel_shape", &[2, 2]), AttributeProto { name: "auto_pad".into(), s: b"SAME_UPPER".to_vec(), ..Default::default() }];
+    assert_eq!(image("MaxPool", same), [4.0, 4.0, 4.0, 4.0, 8.0, 8.0, 8.0, 8.0]);
+    assert_eq!(image("Dropout", vec![float("ratio", 0.5)]), x);
+    assert_eq!(image("Identity", vec![]), x);
+    assert_eq!(image("Flatten", vec![]), x);
+
+    let parameters = [("s", [1.0, 2.0]), ("b", [0.5, -1.0]), ("m", [1.0, 5.0]), ("v", [3.0, 0.0])];
+    let parameters = parameters.map(|(name, values)| floats(name, &[2], &values)).to_vec();
+    let nodes = vec![node("BatchNormalization", &["x", "s", "b", "m", "v"], "y", vec![float("epsilon", 1.0)])];
+    assert_eq!(run(&model(&[2, 2, 2], nodes, parameters), &x), [0.5, 1.0, 1.5, 2.0, -1.0, 1.0, 3.0, 5.0]);
+
+    let add = |dims: &[i64], data: &[f32]| {
+        run(&model(&[2, 2, 2], vec![node("Add", &["c", "x"], "y", vec![])], vec![floats("c", dims, data)]), &x)
+    };
+    assert_eq!(add(&[2, 1, 1], &[10.0, 20.0]), [11.0, 12.0, 13.0, 14.0, 25.0, 26.0, 27.0, 28.0]);
+    assert_eq!(add(&[1], &[1.0])[..2], [2.0, 3.0]);
+    assert_eq!(run(&model(&[3], vec![node("Add", &["x", "x"], "y", vec![])], vec![]), &x[..3]), [2.0, 4.0, 6.0]);
+
+    let constant = node(
+        "Constant",
+        &[],
+        "w",
+        vec![AttributeProto { name: "value".into(), t: Some(floats("", &[2, 3], &x[..6])), ..Default::default() }],
+    );
+    assert_eq!(run(&model(&[2], vec![constant, node("MatMul", &["x", "w"], "y", vec![])], vec![]), &[1.0, 10.0]), [41.0, 52.0, 63.0]);
+    let gemm = |attributes, dims: &[i64]| {
+        let initializers = vec![floats("w", dims, &x[..6]), floats("c", &[3], &[100.0, 200.0, 300.0])];
+        run(&model(&[2], vec![node("Gemm", &["x", "w", "c"], "y", attributes)], initializers), &[1.0, 10.0])
+    };
+    assert_eq!(gemm(vec![], &[2, 3]), [141.0, 252.0, 363.0]);
+    assert_eq!(gemm(vec![int("transB", 1), float("alpha", 2.0), float("beta", 0.5)], &[3, 2]), [92.0, 186.0, 280.0]);
+
+    let reshape = |to: &[i64]| import(&model(&[2, 6], vec![node("Reshape", &["x", "to"], "y", vec![])], vec![integers("to", to)]));
+    assert_eq!(reshape(&[0, -1]).unwrap().output_shape(3).unwrap(), Shape::new([3, 12]).unwrap());
+    assert_eq!(reshape(&[-1, 3, 4]).unwrap().output_shape(3).unwrap(), Shape::new([3, 3, 4]).unwrap());
+    assert!(reshape(&[4, 3]).unwrap_err().contains("the Reshape") && reshape(&[-1, -1]).is_err() && reshape(&[0, 5]).is_err());
+}
+
+#[test]
+fn a_grouped_dilated_convolution() {
+    let x: Vec<f32> = (0..18).map(|v| v as f32).collect();
+    let attributes = vec![ints("dilations", &[2, 2]), int("group", 2), ints("strides", &[1, 1]), ints("pads", &[0, 0, 1, 1])];
+    let weights = floats("w", &[2, 1, 2, 2], &[1.0, 10.0, 100.0, 1000.0, 1.0, 0.0, 0.0, -1.0]);
+    let y = run(&model(&[2, 3, 3], vec![node("Conv", &["x", "w"], "y", attributes)], vec![weights]), &x);
+    // rows and columns 0 and 2, or beyond the border
+    assert_eq!(y, [8620.0, 701.0, 53.0, 4.0, -8.0, 10.0, 12.0, 13.0]);
+}
+
+#[test]
+fn a_softmax_is_left_to_the_receiver() {
+    let graph =
+        import(&model(&[3], vec![node("Relu", &["x"], "h", vec![]), node("Softmax", &["h"], "y", vec![int("axis", 1)])], vec![])).unwrap();
+    assert!(graph.softmax);
+    let inside = vec![node("Softmax", &["x"], "h", vec![]), node("Relu", &["h"], "y", vec![])];
+    assert!(import(&model(&[3], inside, vec![])).unwrap_err().contains("only at the end"));
+}
+
+#[test]
+fn errors_say_what_and_where() {
+    let says = |nodes, initializers, words: &[&str]| {
+        let error = import(&model(&[2, 4, 4], nodes, initializers)).unwrap_err();
+        words.iter().for_each(|word| assert!(error.contains(word), "'{error}' does not say '{word}'"));
+    };
+    says(vec![node("LSTM", &["x"], "y", vec![])], vec![], &["LSTM", "the LSTM", "supported: Add"]);
+    says(vec![node("Relu", &["x"], "y", vec![int("fancy", 1)])], vec![], &["the Relu", "fancy"]);
+    says(vec![node("Relu", &["z"], "y", vec![])], vec![], &["'z'"]);
+    says(vec![node("Relu", &["x"], "q", vec![])], vec![], &["output 'y'"]);
+    says(vec![node("Conv", &["x", "w"], "y", vec![])], vec![floats("w", &[1, 3, 1, 1], &[0.0; 3])], &["the Conv", "channels do not match"]);
+    says(vec![node("Conv", &["x", "w"], "y", vec![])], vec![floats("w", &[1, 2, 5, 5], &[0.0; 50])], &["larger than the padded input"]);
+    says(vec![node("Conv", &["x", "w"], "y", vec![])], vec![floats("w", &[1, 2, 1, 1], &[0.0, f32::NAN])], &["'w'", "NaN"]);
+    says(vec![node("Conv", &["x", "w"], "y", vec![])], vec![floats("w", &[1, 2, 1, 1], &[0.0; 3])], &["'w'", "2 elements", "3"]);
+    says(vec![node("Conv", &["x", "w"], "y", vec![])], vec![floats("w", &[0, 2, 1, 1], &[])], &["'w'", "zero"]);
+    says(vec![node("MaxPool", &["x"], "y", vec![ints("kernel_shape", &[0, 1])])], vec![], &["the MaxPool", "at least 1"]);
+    says(vec![node("MaxPool", &["x"], "y", vec![ints("kernel_shape", &[i64::MAX, 1])])], vec![], &["kernel_shape"]);
+    says(
+        vec![node("MaxPool", &["x"], "y", vec![ints("kernel_shape", &[3, 3]), ints("strides", &[2, 2]), int("ceil_mode", 1)])],
+        vec![],
+        &["ceil_mode"],
+    );
+    let mut old = model(&[2], vec![node("Relu", &["x"], "y", vec![])], vec![]);
+    old.opset_import[0].version = 3;
+    assert!(import(&old).unwrap_err().contains("operator set 3"));
+    assert!(onnx::import(b"").is_err() && onnx::import(b"\x89PNG\r\n\x1a\n").is_err());
+    let free = model(&[-1], vec![node("Relu", &["x"], "y", vec![])], vec![]);
+    assert!(import(&free).unwrap_err().contains("free"));
+    assert!(onnx::open(std::path::Path::new("/nowhere/at/all.onnx")).unwrap_err().to_string().contains("/nowhere/at/all.onnx"));
+}
+
+fn small() -> Vec<u8> {
+    let nodes = vec![
+        node("Conv", &["x", "w"], "h", vec![ints("pads", &[1, 1, 1, 1]), int("group", 1)]),
+        node("BatchNormalization", &["h", "s", "s", "s", "s"], "n", vec![]),
+        node("MaxPool", &["n"], "p", vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])]),
+        node("Reshape", &["p", "to"], "f", vec![]),
+        node("Gemm", &["f", "m", "c"], "y", vec![int("transB", 1)]),
+    ];
+    let initializers = vec![
+        floats("w", &[2, 2, 3, 3], &[0.5; 36]),
+        floats("s", &[2], &[1.0, 2.0]),
+        integers("to", &[0, -1]),
+        floats("m", &[3, 8], &[0.25; 24]),
+        floats("c", &[3], &[0.0; 3]),
+    ];
+    model(&[2, 4, 4], nodes, initializers).encode_to_vec()
+}
+
+#[test]
+fn every_prefix_of_a_model_is_an_error_or_a_model() {
+    let whole = small();
+    assert!(onnx::import(&whole).is_ok());
+    for end in 0..whole.len() {
+        // protobuf has no total length: a prefix that ends between fields may be a smaller model
+        let _ = onnx::import(&whole[..end]).map(|graph| graph.shapes(2).unwrap());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn damaged_models_do_not_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        let mut bytes = small();
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if let Ok(graph) = onnx::import(&bytes) {
+            let _ = graph.shapes(3);
+            let _ = trishade::nn::steps::Steps::new(&graph);
+        }
+    }
+
+    #[test]
+    fn any_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = onnx::import(&bytes);
+    }
+}

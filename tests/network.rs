@@ -1,0 +1,232 @@
+//! Whole networks: the private result beside both oracles, its cost, and every way to run it.
+#![allow(missing_docs, reason = "tests")]
+
+use std::path::Path;
+use trishade::{
+    device::Device,
+    fixed::Fixed,
+    nn::{
+        Answer, Graph, Leads, Reveal, Session,
+        graph::{Node, Op, Tensor},
+        onnx, plain, plan,
+        steps::Steps,
+    },
+    party::Link,
+    shape::{Axis, Shape},
+};
+
+fn example(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
+}
+
+fn numbers<T: npyz::Deserialize>(name: &str) -> Vec<T> {
+    let bytes = std::fs::read(example(name)).unwrap();
+    npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap()
+}
+
+fn lenet() -> (Graph, Vec<f32>) {
+    let images: Vec<u8> = numbers("data/mnist100.npy");
+    (onnx::open(&example("models/lenet_mnist.onnx")).unwrap(), images.iter().map(|&v| f32::from(v) / 255.0).collect())
+}
+
+fn session(seed: u64) -> Session {
+    let device = Device::cpu(2).unwrap();
+    Session::seeded([device.clone(), device.clone(), device], Fixed::default(), seed)
+}
+
+fn infer(session: &Session, graph: &Graph, values: &[f32], batch: usize, reveal: Reveal) -> Answer {
+    let model = session.load(graph).unwrap();
+    pollster::block_on(session.infer(&model, values, batch, reveal, |_| {})).unwrap()
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn the_plain_network_gives_the_logits_of_the_file() {
+    let (graph, images) = lenet();
+    let logits: Vec<f32> = numbers("data/mnist100_logits.npy");
+    let plain = plain::run_f32(&graph, &images, 100).unwrap();
+    assert!(largest_difference(&plain.values, &logits) < 1e-4);
+}
+
+#[test]
+fn lenet_reads_digits_on_shares() {
+    let (graph, images) = lenet();
+    let logits: Vec<f32> = numbers("data/mnist100_logits.npy");
+    let labels: Vec<u8> = numbers("data/mnist100_labels.npy");
+    let answer = infer(&session(1), &graph, &images, 40, Reveal::Logits);
+    let right = answer.predictions.iter().zip(&labels).filter(|(p, l)| **p == **l as usize).count();
+    assert!(right >= 98, "{right} of 100");
+    assert!(largest_difference(&answer.logits.concat(), &logits) < 1e-3);
+    let of_plain: Vec<usize> = logits.chunks(10).map(|row| (0..10).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap()).collect();
+    assert_eq!(answer.predictions, of_plain);
+
+    // the fixed-point oracle truncates to the floor, the protocol now and then to one more
+    let fixed = Fixed::default();
+    let steps = Steps::new(&graph).unwrap();
+    let words = plain::run_fixed(&steps, fixed, &fixed.encode("images", &images).unwrap(), 100).unwrap();
+    let ulp = 1.0 / (1 << 20) as f32;
+    let apart = largest_difference(&answer.logits.concat(), &fixed.decode_all(&words)) / ulp;
+    assert!(apart <= 64.0, "{apart} ulps");
+
+    let cost = answer.cost;
+    assert_eq!(cost.rounds, 3 * 34, "three batches");
+    assert_eq!(cost.bytes_to_owner, 100 * 10 * 8 * 3);
+}
+
+#[test]
+fn one_image_costs_what_the_plan_says() {
+    let (graph, images) = lenet();
+    let session = session(2);
+    let answer = infer(&session, &graph, &images[..784], 1, Reveal::Logits);
+    let sent: u64 = answer.cost.bytes_sent.iter().sum();
+    assert!(sent <= 1_800_000 && answer.cost.rounds <= 45, "{sent} bytes, {} rounds", answer.cost.rounds);
+    assert_eq!(session.parties()[0].meter().received, 0, "the lead receives nothing");
+    let plan = pollster::block_on(plan(&graph, 1, Fixed::default(), Reveal::Logits)).unwrap();
+    assert_eq!((plan.rounds, plan.bytes_sent), (answer.cost.rounds, answer.cost.bytes_sent));
+    assert_eq!(plan.bytes_from_owners, answer.cost.bytes_from_owners);
+    let by_layer: u64 = plan.layers.iter().flat_map(|l| l.bytes_sent).sum();
+    // the frames' headers and the credits belong to no layer
+    assert!(by_layer <= sent && sent - by_layer < 4096, "{by_layer} of {sent}");
+    assert!(plan.memory.iter().all(|&m| m > 431_080 * 16), "both components of the weights");
+}
+
+#[test]
+fn every_way_to_run_gives_the_same_digits() {
+    let (graph, images) = lenet();
+    let images = &images[..784 * 7];
+    let plain = infer(&session(3), &graph, images, 7, Reveal::Logits);
+    let over_bytes = infer(&session(3).with_link(Link::Bytes), &graph, images, 7, Reveal::Logits);
+    assert_eq!(plain.logits, over_bytes.logits);
+    assert_eq!((plain.cost.rounds, plain.cost.bytes_sent), (over_bytes.cost.rounds, over_bytes.cost.bytes_sent));
+    let three = infer(&session(3).with_leads(Leads::Three), &graph, images, 7, Reveal::Logits);
+    assert_eq!(plain.predictions, three.predictions);
+    assert_eq!(plain.cost.rounds, three.cost.rounds, "three parts share the rounds");
+    let [low, high] = [three.cost.bytes_sent.iter().min().unwrap(), three.cost.bytes_sent.iter().max().unwrap()];
+    assert!(*high < 2 * low, "{:?}: the bytes are spread", three.cost.bytes_sent);
+    let argmax = infer(&session(4), &graph, images, 3, Reveal::Argmax);
+    assert_eq!(plain.predictions, argmax.predictions);
+    assert!(argmax.logits.is_empty());
+}
+
+/// A small generator: values in -1..1.
+struct Rng(u64);
+
+impl Rng {
+    fn values(&mut self, n: usize) -> Vec<f32> {
+        let mut next = || {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 40) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..n).map(|_| next()).collect()
+    }
+
+    fn conv(&mut self, [o, c, k]: [usize; 3], axis: Axis, groups: usize) -> Op {
+        let weights = Tensor { shape: Shape::new([o, c / groups, k, k]).unwrap(), values: self.values(o * c / groups * k * k) };
+        Op::Conv { weights, bias: self.values(o), axes: [axis, axis], groups }
+    }
+
+    fn linear(&mut self, out: usize, inner: usize) -> Op {
+        Op::Linear {
+            weights: Tensor { shape: Shape::new([out, inner]).unwrap(), values: self.values(out * inner) },
+            bias: self.values(out),
+        }
+    }
+}
+
+fn graph(input_extents: &[usize], nodes: Vec<(Op, &[usize])>) -> Graph {
+    let nodes: Vec<Node> =
+        (1..).zip(nodes).map(|(i, (op, inputs))| Node { name: format!("node {i}"), op, inputs: inputs.to_vec(), output: i }).collect();
+    let values = nodes.len() + 1;
+    Graph { nodes, input_extents: input_extents.to_vec(), input: 0, output: values - 1, values, softmax: false }
+}
+
+fn axis(kernel: usize, stride: usize, pad: usize, dilation: usize) -> Axis {
+    Axis { kernel, stride, pad_begin: pad, pad_end: pad, dilation }
+}
+
+fn agrees(graph: &Graph, batch: usize, tolerance: f32) {
+    let inner: usize = graph.input_extents.iter().product();
+    let x = Rng(99).values(batch * inner);
+    let plain = plain::run_f32(graph, &x, batch).unwrap();
+    let private = infer(&session(5), graph, &x, batch, Reveal::Logits);
+    let apart = largest_difference(&private.logits.concat(), &plain.values);
+    assert!(apart < tolerance, "{apart}");
+    let plan = pollster::block_on(plan(graph, batch, Fixed::default(), Reveal::Logits)).unwrap();
+    assert_eq!((plan.rounds, plan.bytes_sent), (private.cost.rounds, private.cost.bytes_sent));
+}
+
+#[test]
+fn a_residual_network_with_every_operation() {
+    let r = &mut Rng(7);
+    let mean = |k| Op::AveragePool { axes: [axis(k, k, 0, 1); 2] };
+    let affine = |r: &mut Rng, c: usize| Op::Affine { scale: r.values(c), shift: r.values(c) };
+    let g = graph(
+        &[3, 9, 8],
+        vec![
+            (r.conv([8, 3, 3], axis(3, 1, 1, 1), 1), &[0]),
+            (affine(r, 8), &[1]),
+            (Op::Relu, &[2]),
+            (r.conv([8, 8, 3], axis(3, 1, 2, 2), 4), &[3]),
+            (affine(r, 8), &[4]),
+            (Op::Add, &[5, 3]),
+            (Op::Relu, &[6]),
+            (Op::MaxPool { axes: [axis(3, 2, 1, 1); 2] }, &[7]),
+            (r.conv([6, 8, 1], axis(1, 1, 0, 1), 2), &[8]),
+            (Op::Relu, &[9]),
+            (mean(2), &[10]),
+            (Op::Reshape { extents: vec![24] }, &[11]),
+            (r.linear(5, 24), &[12]),
+        ],
+    );
+    agrees(&g, 1, 1e-3);
+    agrees(&g, 4, 1e-3);
+}
+
+#[test]
+fn nodes_that_stand_alone() {
+    let r = &mut Rng(8);
+    let pooled = |op| vec![(op, &[0][..])];
+    let axes = [axis(2, 2, 0, 1), axis(3, 1, 1, 1)];
+    agrees(&graph(&[2, 6, 5], pooled(Op::MaxPool { axes })), 2, 1e-5);
+    agrees(&graph(&[2, 6, 5], pooled(Op::AveragePool { axes })), 2, 1e-5);
+    agrees(&graph(&[4, 3, 3], pooled(Op::Affine { scale: r.values(4), shift: r.values(4) })), 2, 1e-5);
+    agrees(&graph(&[4], pooled(Op::Affine { scale: r.values(4), shift: r.values(4) })), 3, 1e-5);
+    agrees(&graph(&[17], pooled(Op::Relu)), 3, 1e-5);
+    agrees(&graph(&[5], vec![(Op::Add, &[0, 0])]), 2, 1e-5);
+    agrees(&graph(&[5], vec![(r.linear(3, 5), &[0]), (r.linear(3, 5), &[0]), (Op::Add, &[1, 2])]), 2, 1e-4);
+}
+
+#[test]
+fn branches_share_rounds() {
+    let r = &mut Rng(9);
+    let one = graph(&[16], vec![(r.linear(8, 16), &[0]), (Op::Relu, &[1])]);
+    let two = graph(&[16], vec![(r.linear(8, 16), &[0]), (Op::Relu, &[1]), (r.linear(8, 16), &[0]), (Op::Relu, &[3]), (Op::Add, &[2, 4])]);
+    let rounds = |g: &Graph| pollster::block_on(plan(g, 3, Fixed::default(), Reveal::Logits)).unwrap().rounds;
+    assert_eq!(rounds(&one), rounds(&two));
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    let r = &mut Rng(10);
+    let g = graph(&[4], vec![(r.linear(2, 4), &[0])]);
+    let s = session(6);
+    let model = s.load(&g).unwrap();
+    let run = |values: &[f32], batch| {
+        pollster::block_on(s.infer(&model, values, batch, Reveal::Logits, |_| {})).map(|_| ()).map_err(|e| e.to_string())
+    };
+    assert!(run(&[0.0; 5], 1).unwrap_err().contains("an input of the model has 4"));
+    assert!(run(&[], 1).is_err() && run(&[0.0; 4], 0).is_err());
+    assert!(run(&[0.0, f32::NAN, 0.0, 0.0], 1).unwrap_err().contains("element 1"));
+    assert!(run(&[0.0, 1e9, 0.0, 0.0], 1).unwrap_err().contains("range"));
+    assert!(run(&[0.5; 8], 1).is_ok());
+    let huge = graph(
+        &[4],
+        vec![(Op::Linear { weights: Tensor { shape: Shape::new([1, 4]).unwrap(), values: vec![1e30; 4] }, bias: vec![0.0] }, &[0])],
+    );
+    let error = s.load(&huge).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("node 1") && error.contains("fraction bits"), "{error}");
+}
