@@ -26,10 +26,11 @@ pub struct Local {
     pub(crate) z: Buffer,
 }
 
-/// A value `x = A + B`: the lead has `A`, both of the pair have `B`.
+/// A value `x = A + B`: the lead has `A`, both of the pair have `B`. The lead is fixed when it is split.
 #[derive(Clone, Debug)]
 pub struct Split {
     pub(crate) shape: Shape,
+    pub(crate) lead: usize,
     pub(crate) part: Buffer,
 }
 
@@ -37,6 +38,7 @@ pub struct Split {
 #[derive(Clone, Debug)]
 pub struct SplitBit {
     pub(crate) shape: Shape,
+    pub(crate) lead: usize,
     pub(crate) plane: Buffer,
 }
 
@@ -44,6 +46,7 @@ pub struct SplitBit {
 #[derive(Clone, Debug)]
 pub struct SplitBits {
     pub(crate) shape: Shape,
+    pub(crate) lead: usize,
     pub(crate) planes: Buffer,
 }
 

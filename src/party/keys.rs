@@ -1,7 +1,7 @@
 //! The keys of a session: `k_j` is known to exactly the two parties that hold component `j`.
 
 use crate::{Error, Result, kernels::Stream};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// A party's two keys, of components `i` and `i + 1`, and the session's public number. Cleared on drop.
 pub struct Keys {
@@ -13,13 +13,11 @@ pub struct Keys {
 impl Keys {
     /// The keys of all three parties, fresh from the operating system.
     pub fn generate() -> Result<[Self; 3]> {
-        let mut random = [0u8; 3 * 32 + 16];
-        getrandom::fill(&mut random).map_err(|e| Error::Device(format!("the operating system gives no randomness: {e}")))?;
-        let words: Vec<u32> = random.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-        let key = |j: usize| std::array::from_fn(|i| words[8 * j + i]);
-        let keys = Self::deal([key(0), key(1), key(2)], std::array::from_fn(|i| words[24 + i]));
-        random.zeroize();
-        Ok(keys)
+        let mut random = Zeroizing::new([0u8; 3 * 32 + 16]);
+        getrandom::fill(&mut *random).map_err(|e| Error::Device(format!("the operating system gives no randomness: {e}")))?;
+        let word = |i: usize| u32::from_le_bytes(std::array::from_fn(|j| random[4 * i + j]));
+        let keys = Zeroizing::new([0, 8, 16].map(|at| std::array::from_fn(|i| word(at + i))));
+        Ok(Self::deal(&keys, std::array::from_fn(|i| word(24 + i))))
     }
 
     /// Keys that follow from numbers: tests only.
@@ -27,21 +25,21 @@ impl Keys {
     pub fn seeded(seeds: [u64; 3]) -> [Self; 3] {
         let key = |j: usize| Stream { key: [seeds[j] as u32, (seeds[j] >> 32) as u32, j as u32, 0, 0, 0, 0, 0], nonce: [0; 4] }.block(0);
         let first = |j: usize| -> [u32; 8] { std::array::from_fn(|i| key(j)[i]) };
-        Self::deal([first(0), first(1), first(2)], [7; 4])
+        Self::deal(&[first(0), first(1), first(2)], [7; 4])
     }
 
-    fn deal(keys: [[u32; 8]; 3], session: [u32; 4]) -> [Self; 3] {
+    fn deal(keys: &[[u32; 8]; 3], session: [u32; 4]) -> [Self; 3] {
         std::array::from_fn(|i| Self { own: keys[i], next: keys[(i + 1) % 3], session })
     }
 
     /// The keys of a scope, by the path, so that (key, nonce) never repeats: one ChaCha20 block under each key with the
     /// path as counter and nonce.
-    pub(super) fn of_scope(&self, path: u128) -> [[u32; 8]; 2] {
+    pub(super) fn of_scope(&self, path: u128) -> Zeroizing<[[u32; 8]; 2]> {
         let part = |i: u32| (path >> (32 * i)) as u32;
-        [self.own, self.next].map(|key| {
-            let block = Stream { key, nonce: [part(1), part(2), part(3), 0] }.block(part(0));
+        Zeroizing::new([self.own, self.next].map(|key| {
+            let block = Zeroizing::new(Stream { key, nonce: [part(1), part(2), part(3), 0] }.block(part(0)));
             std::array::from_fn(|i| block[i])
-        })
+        }))
     }
 
     /// A public hash of a path and an index, keyed by the session: equal paths would be equal masks.

@@ -4,6 +4,7 @@ use super::{
     Party,
     message::{Frame, Message, Parsed, decode, encode},
     scope::Scope,
+    window::Window,
 };
 use crate::{Error, Result, device::Buffer};
 use std::{
@@ -11,6 +12,7 @@ use std::{
     pin::Pin,
     task::{Context, Poll, Waker},
 };
+use zeroize::Zeroizing;
 
 /// How messages pass between the parties of one process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,8 +26,9 @@ pub enum Link {
 
 /// Runs one protocol at all three parties until every task has ended. The caller's data can be borrowed.
 ///
-/// Errors: the first failure of a party or a device; [`Error::Misuse`] if nothing can go on; [`Error::OutOfStep`] if a
-/// message is left that nobody awaited. Dropping the tasks is the only clean-up.
+/// Errors: the first failure of a party or a device; [`Error::Misuse`] if a task is pending but waits for nothing of the
+/// engine's; [`Error::OutOfStep`] if no party can go on, or if a message is left that nobody awaited. Dropping the tasks is
+/// the only clean-up.
 pub async fn run<'e, F, T>(parties: &'e [Party; 3], link: Link, task: impl Fn(&'e Party) -> F) -> Result<[T; 3]>
 where
     F: Future<Output = T> + 'e,
@@ -81,6 +84,8 @@ impl Party {
         state.scope = Scope::root(&self.keys, state.runs);
         state.outbox = Default::default();
         state.inbox.clear();
+        state.windows.iter_mut().for_each(Window::reset);
+        state.taken = [0; 3];
         state.failed = None;
         state.used.clear();
     }
@@ -138,7 +143,7 @@ impl Party {
         #[cfg(feature = "seeded")]
         state.observed.note(&message);
         let (label, purpose) = (message.label, message.name.purpose);
-        match state.inbox.insert(message.name, message) {
+        match state.inbox.insert((from, message.name), message) {
             None => Ok(()),
             Some(_) => Err(Error::OutOfStep(format!("{label}: party {from} sent message {purpose} twice"))),
         }
@@ -170,12 +175,13 @@ async fn exchange(parties: &[Party; 3], link: Link) -> Result<bool> {
 /// A frame as bytes, parsed again on the other side.
 async fn carry(sender: &Party, receiver: &Party, frame: &Frame) -> Result<()> {
     let payloads: Vec<&Buffer> = frame.messages.iter().map(|message| &message.payload).collect();
-    let words = sender.device.download(&payloads).await?;
+    let words = Zeroizing::new(sender.device.download(&payloads).await?);
     let bytes = encode(frame, &words);
     let (credit, messages) = decode(&bytes)?;
     receiver.lock().windows[sender.number].credit(credit);
     for Parsed { name, label, layer, round, words } in messages {
-        let words: Vec<u64> = words.chunks_exact(8).map(|b| u64::from_le_bytes(std::array::from_fn(|i| b[i]))).collect();
+        let words = words.chunks_exact(8).map(|b| u64::from_le_bytes(std::array::from_fn(|i| b[i])));
+        let words: Zeroizing<Vec<u64>> = Zeroizing::new(words.collect());
         let payload = receiver.device.upload(&words);
         receiver.deliver(sender.number, Message { name, label, layer, round, payload })?;
     }

@@ -1,6 +1,7 @@
 //! Messages by name, and their form as bytes.
 
 use crate::{Error, Result, device::Buffer};
+use zeroize::Zeroizing;
 
 /// What an op does: the label of its costs and of errors. It travels as a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -119,9 +120,9 @@ pub(super) struct Parsed<'a> {
     pub(super) words: &'a [u8],
 }
 
-/// The frame as bytes; `words` holds each message's payload.
-pub(super) fn encode(frame: &Frame, words: &[Vec<u64>]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(frame.bytes() as usize);
+/// The frame as bytes, allocated once and wiped; `words` holds each message's payload.
+pub(super) fn encode(frame: &Frame, words: &[Vec<u64>]) -> Zeroizing<Vec<u8>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(frame.bytes() as usize));
     bytes.extend(MAGIC.to_le_bytes());
     bytes.extend((frame.messages.len() as u32).to_le_bytes());
     bytes.extend(frame.credit.to_le_bytes());
@@ -159,8 +160,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(u64, Vec<Parsed<'_>>)> {
         let (purpose, label) = (kind[0], Label::of(kind[1]).ok_or_else(|| bad("has a message with an unknown label"))?);
         let layer = number(take(2)?) as u16;
         let round = number(take(4)?) as u32;
-        let words = number(take(4)?) as usize;
-        messages.push(Parsed { name: Name { path, op, purpose }, label, layer, round, words: take(words * 8)? });
+        let words = (number(take(4)?) as usize).checked_mul(8).ok_or_else(|| bad("has a message that is too long"))?;
+        messages.push(Parsed { name: Name { path, op, purpose }, label, layer, round, words: take(words)? });
     }
     if !rest.is_empty() {
         return Err(bad("is longer than its messages"));

@@ -84,7 +84,8 @@ pub(crate) struct State {
     scope: Scope,
     runs: u64,
     outbox: [Vec<Message>; 3],
-    inbox: HashMap<Name, Message>,
+    /// By sender and name.
+    inbox: HashMap<(usize, Name), Message>,
     /// Room at each peer for what is dealt; and what was taken of what each peer dealt.
     windows: [Window; 3],
     taken: [u64; 3],
@@ -166,9 +167,14 @@ impl Party {
         self.fraction_bits
     }
 
+    /// The party that leads in the current scope.
+    pub fn lead(&self) -> usize {
+        self.lock().scope.lead
+    }
+
     /// The role in the current scope.
     pub fn role(&self) -> Role {
-        match (self.number + 3 - self.lock().scope.lead) % 3 {
+        match (self.number + 3 - self.lead()) % 3 {
             0 => Role::Lead,
             1 => Role::First,
             _ => Role::Second,

@@ -12,6 +12,7 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
+use zeroize::Zeroizing;
 
 /// A step of a protocol. Components are counted from the lead: the lead holds 0 and 1, the first of the pair 1 and 2, the
 /// second 2 and 0.
@@ -21,7 +22,7 @@ pub struct Op<'p> {
     number: u32,
     label: Label,
     lead: usize,
-    keys: [[u32; 8]; 2],
+    keys: Zeroizing<[[u32; 8]; 2]>,
 }
 
 impl<'p> Op<'p> {
@@ -30,7 +31,7 @@ impl<'p> Op<'p> {
         let scope = &mut state.scope;
         let number = scope.ops;
         scope.ops += 1;
-        Self { party, path: scope.path, number, label, lead: scope.lead, keys: scope.keys }
+        Self { party, path: scope.path, number, label, lead: scope.lead, keys: scope.keys.clone() }
     }
 
     /// The party.
@@ -52,12 +53,31 @@ impl<'p> Op<'p> {
         }
     }
 
+    /// A split value belongs to the lead under which it was split: an op under another would show it to the pair.
+    pub(crate) fn led_by(&self, lead: usize) {
+        if lead != self.lead {
+            let (label, now) = (self.label, self.lead);
+            self.party.fail(Error::Misuse(format!("{label}: the value was split under party {lead}, but party {now} leads here")));
+        }
+    }
+
     /// A fresh pad from the key of a component that this party holds.
     pub(crate) fn pad(&self, component: usize, purpose: u8) -> Pad {
+        Pad::fresh(self.fresh(component, purpose))
+    }
+
+    /// The zero share of a local product: `F_i - F_{i+1}` sums to zero over the parties.
+    pub(crate) fn zero_share(&self) -> [Stream; 2] {
+        let component = self.role() as usize;
+        [self.fresh(component, 0), self.fresh((component + 1) % 3, 0)]
+    }
+
+    /// A stream of which this party makes a mask, once.
+    fn fresh(&self, component: usize, purpose: u8) -> Stream {
         if cfg!(feature = "seeded") && !self.party.lock().used.insert((component, self.name(purpose))) {
             self.party.fail(Error::Misuse(format!("{}: pad {purpose} of component {component} used twice", self.label)));
         }
-        Pad::fresh(self.known(component, purpose))
+        self.known(component, purpose)
     }
 
     /// The stream of a pad that this party knows: to draw what was dealt or masked with it.
@@ -104,7 +124,7 @@ impl<'p> Op<'p> {
         'p: 'a,
     {
         let messages = words as u64 * 8;
-        let op = Op { keys: self.keys, ..*self };
+        let op = Op { keys: self.keys.clone(), ..*self };
         Deal { op, bytes: messages, ticket: None, make: Some(Box::new(make)), sent: false }
     }
 }
@@ -131,7 +151,7 @@ impl Future for Receive<'_> {
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Buffer> {
         let mut state = self.party.lock();
-        let Some(message) = state.inbox.remove(&self.name) else {
+        let Some(message) = state.inbox.remove(&(self.from, self.name)) else {
             state.wait(format!("{} waits for message {} of op {} from party {}", self.label, self.name.purpose, self.name.op, self.from));
             return Poll::Pending;
         };

@@ -4,6 +4,7 @@
 //! starts at its parent's clock, and a join takes the latest of its children.
 
 use super::keys::Keys;
+use zeroize::Zeroizing;
 
 /// Public marks that a scope hands down to its children.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -14,7 +15,6 @@ pub struct Tag {
     pub layer: Option<u16>,
 }
 
-#[derive(Debug, Clone)]
 pub(super) struct Scope {
     pub(super) path: u128,
     pub(super) ops: u32,
@@ -24,7 +24,7 @@ pub(super) struct Scope {
     pub(super) layer: u16,
     /// Something in this scope already waits in this turn.
     pub(super) waiting: bool,
-    pub(super) keys: [[u32; 8]; 2],
+    pub(super) keys: Zeroizing<[[u32; 8]; 2]>,
 }
 
 impl Scope {

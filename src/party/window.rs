@@ -16,6 +16,11 @@ impl Window {
         Self { size, undelivered: 0, queue: VecDeque::new(), tickets: 0 }
     }
 
+    /// As new: an earlier run may have ended with an error.
+    pub(super) fn reset(&mut self) {
+        *self = Self::new(self.size);
+    }
+
     pub(super) fn queue(&mut self) -> u64 {
         self.tickets += 1;
         self.queue.push_back(self.tickets);

@@ -19,6 +19,7 @@ const SWAP: u8 = 2;
 /// `[x bit]`: 1 round after the bit's (2 alone), 256 bits. The lead deals `Au` and `u`, the pair swaps halves.
 pub async fn inject(p: &Party, x: &Arith, bit: &SplitBit) -> Arith {
     let op = p.op(Label::Injection);
+    op.led_by(bit.lead);
     let (device, n) = (p.device(), x.own.len());
     let (own, next) = match op.role() {
         Role::Lead => {
@@ -45,6 +46,7 @@ pub async fn inject(p: &Party, x: &Arith, bit: &SplitBit) -> Arith {
 /// A bit as the word 0 or 1 (B2A): 1 round after the bit's (2 alone), 192 bits.
 pub async fn lift(p: &Party, bit: &SplitBit) -> Arith {
     let op = p.op(Label::Injection);
+    op.led_by(bit.lead);
     let (device, n) = (p.device(), bit.shape.elements());
     let (own, next) = match op.role() {
         Role::Lead => lead(&op, None, bit, n).await,

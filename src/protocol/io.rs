@@ -14,7 +14,7 @@ use crate::{
     share::Arith,
 };
 use std::sync::Arc;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 /// What an outside owner sends to one party: its two components, a component as a seed or as words.
 #[derive(Clone)]
@@ -26,8 +26,8 @@ pub struct Input {
 
 #[derive(Clone)]
 enum Component {
-    Seed([u32; 8]),
-    Words(Arc<[Word]>),
+    Seed(Zeroizing<[u32; 8]>),
+    Words(Arc<Zeroizing<Vec<Word>>>),
 }
 
 impl Input {
@@ -48,29 +48,27 @@ pub fn share(shape: &Shape, words: &[Word]) -> Result<[Input; 3]> {
     if words.len() != shape.elements() {
         return Err(Error::Input(format!("{} values for a tensor of shape {shape}", words.len())));
     }
-    let mut random = [0u8; 64];
-    getrandom::fill(&mut random).map_err(|e| Error::Device(format!("the operating system gives no randomness: {e}")))?;
+    let mut random = Zeroizing::new([0u8; 64]);
+    getrandom::fill(&mut *random).map_err(|e| Error::Device(format!("the operating system gives no randomness: {e}")))?;
     let word = |i: usize| u32::from_le_bytes(std::array::from_fn(|j| random[4 * i + j]));
-    let seeds: [[u32; 8]; 2] = [std::array::from_fn(word), std::array::from_fn(|i| word(8 + i))];
-    random.zeroize();
-    Ok(share_from(shape, words, seeds))
+    Ok(share_from(shape, words, [0, 8].map(|at| Zeroizing::new(std::array::from_fn(|i| word(at + i))))))
 }
 
 /// The same with seeds that follow from a number: for tests that compare devices bit for bit, and for nothing else.
 #[cfg(feature = "seeded")]
 pub fn share_seeded(shape: &Shape, words: &[Word], seed: u64) -> [Input; 3] {
-    share_from(shape, words, [1, 2].map(|component| [seed as u32, (seed >> 32) as u32, component, 0, 0, 0, 0, 0]))
+    share_from(shape, words, [1, 2].map(|component| Zeroizing::new([seed as u32, (seed >> 32) as u32, component, 0, 0, 0, 0, 0])))
 }
 
-fn share_from(shape: &Shape, words: &[Word], seeds: [[u32; 8]; 2]) -> [Input; 3] {
-    let mut rest = words.to_vec();
-    let mut drawn = vec![0; words.len()];
-    for seed in seeds {
-        crate::device::vector::keystream(&Stream { key: seed, nonce: [0; 4] }, 0, &mut drawn);
-        rest.iter_mut().zip(&drawn).for_each(|(x, r)| *x = x.wrapping_sub(*r));
+fn share_from(shape: &Shape, words: &[Word], seeds: [Zeroizing<[u32; 8]>; 2]) -> [Input; 3] {
+    let mut rest = Zeroizing::new(words.to_vec());
+    let mut drawn = Zeroizing::new(vec![0; words.len()]);
+    for seed in &seeds {
+        crate::device::vector::keystream(&Stream { key: **seed, nonce: [0; 4] }, 0, &mut drawn);
+        rest.iter_mut().zip(drawn.iter()).for_each(|(x, r)| *x = x.wrapping_sub(*r));
     }
-    drawn.zeroize();
-    let components = [Component::Seed(seeds[0]), Component::Seed(seeds[1]), Component::Words(rest.into())];
+    let [first, second] = seeds;
+    let components = [Component::Seed(first), Component::Seed(second), Component::Words(Arc::new(rest))];
     std::array::from_fn(|i| Input { shape: shape.clone(), own: components[i].clone(), next: components[(i + 1) % 3].clone() })
 }
 
@@ -90,7 +88,7 @@ pub fn public(p: &Party, shape: &Shape, words: &[Word]) -> Arith {
 pub fn input(p: &Party, input: &Input) -> Arith {
     let n = input.shape.elements();
     let place = |component: &Component| match component {
-        Component::Seed(seed) => draw(p.device(), n, Stream { key: *seed, nonce: [0; 4] }),
+        Component::Seed(seed) => draw(p.device(), n, Stream { key: **seed, nonce: [0; 4] }),
         Component::Words(words) => p.device().upload(words),
     };
     Arith { shape: input.shape.clone(), own: place(&input.own), next: place(&input.next) }
@@ -106,7 +104,7 @@ pub fn reveal(p: &Party, x: &Arith) -> Buffer {
 /// `z + F_i - F_{i+1}` for this party's components.
 fn fresh_summand(op: &Op<'_>, z: &Buffer) -> Masked {
     let component = op.role() as usize;
-    let plus = draw(op.device(), z.len(), op.known(component, 0));
+    let (_, plus) = mask(op.device(), z, op.pad(component, 0));
     let sum = linear::add(op.device(), z, &plus);
     mask(op.device(), &sum, op.pad((component + 1) % 3, 0)).0
 }
@@ -130,7 +128,7 @@ pub async fn open(p: &Party, x: &Arith) -> Vec<Word> {
     let (after, before) = (of(role + 1), of(role + 2));
     op.send(after, COMPONENT, &Masked::component(x.own.clone()));
     let words = match p.device().download(&[&x.own, &x.next]).await {
-        Ok(words) => words,
+        Ok(words) => Zeroizing::new(words),
         Err(error) => return failed(p, n, error),
     };
     // `next` is also held by party `role + 1`, which sends it to `role + 2`: this party vouches for it there.
@@ -140,7 +138,7 @@ pub async fn open(p: &Party, x: &Arith) -> Vec<Word> {
     let component = from.await;
     let vouched = op.receive(after, DIGEST, 2).await;
     let received = match p.device().download(&[&component, &vouched]).await {
-        Ok(words) => words,
+        Ok(words) => Zeroizing::new(words),
         Err(error) => return failed(p, n, error),
     };
     if !p.device().is_dry() && received[1] != digest(&op, (role + 1) % 3, &received[0]) {
@@ -164,7 +162,7 @@ fn of(role: usize) -> Role {
 /// chosen tensors have probability 2^-32 for each.
 fn digest(op: &Op<'_>, component: usize, words: &[Word]) -> [Word; 2] {
     [0, 1].map(|which| {
-        let mut key = vec![0; 2 * words.len() + 1];
+        let mut key = Zeroizing::new(vec![0; 2 * words.len() + 1]);
         crate::device::vector::keystream(&op.known(component, KEY + which), 0, &mut key);
         let start = key[2 * words.len()];
         words

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     kernels::view,
     party::{Party, join, join_all},
-    shape::{Pool, Shape},
+    shape::{Axis, Pool, Shape},
     share::Arith,
 };
 
@@ -39,7 +39,8 @@ pub fn window_sum(p: &Party, x: &Arith, pool: &Pool) -> Arith {
 }
 
 /// Index of the largest entry of each row of `(N, C)`, the first of equal ones, as integers `(N, 1)`: `ceil(log2 C)` levels
-/// of a comparison and two injections. With an odd number of columns the middle one meets itself.
+/// of a comparison and two injections. Neighbours meet: the left one has the lower indices and wins a tie. With an odd number
+/// of columns the last one meets itself.
 pub async fn argmax(p: &Party, x: &Arith) -> Arith {
     let [rows, columns] = match *x.shape.extents() {
         [rows, columns] => [rows, columns],
@@ -51,17 +52,18 @@ pub async fn argmax(p: &Party, x: &Arith) -> Arith {
     let mut width = columns;
     while width > 1 {
         let half = width.div_ceil(2);
+        let pairs = Axis { stride: 2, pad_end: width % 2, ..Axis::new(2) };
+        let pool = Pool { planes: rows, leading: [rows, 1], input: [1, width], output: [1, half], axes: [Axis::new(1), pairs] };
         let shape = Shape::new([rows, half]).unwrap_or_else(|_| value.shape.clone());
-        let columns_from =
-            |x: &Arith, at: usize| each(x, shape.clone(), |part| view::view(p.device(), part, &[rows, half], &[width as isize, 1], at));
-        let (low, high) = (columns_from(&value, 0), columns_from(&value, width - half));
-        let (low_index, high_index) = (columns_from(&index, 0), columns_from(&index, width - half));
-        let difference = sub(p, &low, &high);
+        let columns = |x: &Arith, tap: usize| each(x, shape.clone(), |part| view::tap(p.device(), part, &pool, [0, tap]));
+        let (left, right) = (columns(&value, 0), columns(&value, 1));
+        let (left_index, right_index) = (columns(&index, 0), columns(&index, 1));
+        let difference = sub(p, &left, &right);
         let not_less = nonnegative(p, &split_of_share(p, &difference)).await;
-        let moved = sub(p, &low_index, &high_index);
+        let moved = sub(p, &left_index, &right_index);
         let (gain, shift) = join(p, inject(p, &difference, &not_less), inject(p, &moved, &not_less)).await;
-        value = add(p, &high, &gain);
-        index = add(p, &high_index, &shift);
+        value = add(p, &right, &gain);
+        index = add(p, &right_index, &shift);
         width = half;
     }
     index

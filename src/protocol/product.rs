@@ -3,27 +3,20 @@
 use super::reshare::reshare;
 use crate::{
     kernels::{
-        Stream,
         conv::convolution as conv_kernel,
         cross::cross,
         matmul::{Layout, matmul as matmul_kernel},
     },
-    party::{Label, Op, Party},
+    party::{Label, Party},
     shape::{Conv, Shape},
     share::{Arith, Binary, Local},
 };
-
-/// The zero share of a local product: `F_i - F_{i+1}` sums to zero over the parties.
-fn zero_share(op: &Op<'_>) -> [Stream; 2] {
-    let component = op.role() as usize;
-    [op.known(component, 0), op.known((component + 1) % 3, 0)]
-}
 
 /// `z_i` of `[x][y]`, elementwise.
 pub fn product(p: &Party, x: &Arith, y: &Arith) -> Local {
     assert_eq!(x.shape, y.shape, "product of different shapes");
     let op = p.op(Label::Product);
-    let z = cross(p.device(), [&x.own, &x.next, &y.own, &y.next], false, zero_share(&op));
+    let z = cross(p.device(), [&x.own, &x.next, &y.own, &y.next], false, op.zero_share());
     Local { shape: x.shape.clone(), z }
 }
 
@@ -36,7 +29,7 @@ pub async fn mul(p: &Party, x: &Arith, y: &Arith) -> Arith {
 pub async fn and(p: &Party, x: &Binary, y: &Binary) -> Binary {
     assert_eq!(x.shape, y.shape, "AND of different shapes");
     let op = p.op(Label::Product);
-    let z = cross(p.device(), [&x.own, &x.next, &y.own, &y.next], true, zero_share(&op));
+    let z = cross(p.device(), [&x.own, &x.next, &y.own, &y.next], true, op.zero_share());
     let next = super::reshare::rotate(&op, &z).await;
     Binary { shape: x.shape.clone(), own: z, next }
 }
@@ -44,7 +37,7 @@ pub async fn and(p: &Party, x: &Binary, y: &Binary) -> Binary {
 /// `z_i` of the matrix product `[x][y]`, `(.., m, k)` by `(.., k, n)`; either may be stored transposed.
 pub fn matmul(p: &Party, x: &Arith, y: &Arith, layout: Layout) -> Local {
     let op = p.op(Label::Matmul);
-    let z = matmul_kernel(p.device(), [&x.own, &x.next, &y.own, &y.next], layout, zero_share(&op));
+    let z = matmul_kernel(p.device(), [&x.own, &x.next, &y.own, &y.next], layout, op.zero_share());
     let mut extents = vec![layout.m, layout.n];
     if layout.batch > 1 {
         extents.insert(0, layout.batch);
@@ -56,6 +49,6 @@ pub fn matmul(p: &Party, x: &Arith, y: &Arith, layout: Layout) -> Local {
 /// `z_i` of the convolution of activations `x` with weights `w`.
 pub fn convolution(p: &Party, x: &Arith, w: &Arith, geometry: &Conv) -> Local {
     let op = p.op(Label::Convolution);
-    let z = conv_kernel(p.device(), [&x.own, &x.next, &w.own, &w.next], geometry, zero_share(&op));
+    let z = conv_kernel(p.device(), [&x.own, &x.next, &w.own, &w.next], geometry, op.zero_share());
     Local { shape: geometry.out_shape(), z }
 }

@@ -36,6 +36,7 @@ const FIELDS: [u8; 2] = [4, 5];
 pub async fn activate(p: &Party, x: &Split) -> Arith {
     let bit = nonnegative(p, x).await;
     let op = p.op(Label::Activation);
+    op.led_by(x.lead);
     let (device, n, f) = (p.device(), x.part.len(), p.fraction_bits());
     let (own, next) = match op.role() {
         Role::Lead => {

@@ -44,10 +44,14 @@ pub async fn reshare(p: &Party, z: Local) -> Arith {
     let (device, n) = (p.device(), z.z.len());
     match op.role() {
         Role::Lead => {
-            let pad = op.pad(1, DEAL);
-            let (message, next) = mask(device, &z.z, pad);
-            let own = message.words().clone();
-            deal(&op, n, move || vec![(DEAL, message)]).await;
+            let (pad, mut components) = (op.pad(1, DEAL), None);
+            deal(&op, n, || {
+                let (message, next) = mask(device, &z.z, pad);
+                components = Some((message.words().clone(), next));
+                vec![(DEAL, message)]
+            })
+            .await;
+            let Some((own, next)) = components else { unreachable!("the deal was made") };
             Arith { shape: z.shape, own, next }
         }
         Role::First => {
@@ -73,7 +77,7 @@ pub async fn split(p: &Party, z: Local) -> Split {
             linear::add(p.device(), &z.z, &received)
         }
     };
-    Split { shape: z.shape, part }
+    Split { shape: z.shape, lead: p.lead(), part }
 }
 
 /// A share as a split value, for free: `A = x_0 + x_1`, `B = x_2`.
@@ -83,5 +87,5 @@ pub fn split_of_share(p: &Party, x: &Arith) -> Split {
         Role::First => x.next.clone(),
         Role::Second => x.own.clone(),
     };
-    Split { shape: x.shape.clone(), part }
+    Split { shape: x.shape.clone(), lead: p.lead(), part }
 }

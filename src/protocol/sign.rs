@@ -14,7 +14,7 @@ use crate::{
 /// `[x >= 0]` as a split bit. Five: 4 swaps' rounds, 398 bits; Six: 5, 334 (the deals ride in round 1).
 pub async fn nonnegative(p: &Party, x: &Split) -> SplitBit {
     let plane = run(p, Label::Sign, Circuit::Nonnegative(p.tree()), x).await;
-    SplitBit { shape: x.shape.clone(), plane }
+    SplitBit { shape: x.shape.clone(), lead: x.lead, plane }
 }
 
 /// `[x < 0]` as a split bit, at the cost of [`nonnegative`].
@@ -24,19 +24,19 @@ pub async fn sign(p: &Party, x: &Split) -> SplitBit {
 
 /// The complement, for free.
 pub fn not(p: &Party, x: &SplitBit) -> SplitBit {
-    let plane = if p.role() == Role::Lead { linear::not(p.device(), &x.plane) } else { x.plane.clone() };
-    SplitBit { shape: x.shape.clone(), plane }
+    let plane = if p.number() == x.lead { linear::not(p.device(), &x.plane) } else { x.plane.clone() };
+    SplitBit { shape: x.shape.clone(), lead: x.lead, plane }
 }
 
 /// All 64 bits as split bits (A2B): 5 rounds, 861 bits (917 if each formula had its own products dealt).
 pub async fn all_bits(p: &Party, x: &Split) -> SplitBits {
     let planes = run(p, Label::Bits, Circuit::AllBits, x).await;
-    SplitBits { shape: x.shape.clone(), planes }
+    SplitBits { shape: x.shape.clone(), lead: x.lead, planes }
 }
 
 /// One bit of all, 0 the lowest; for free.
 pub fn bit(p: &Party, x: &SplitBits, index: usize) -> SplitBit {
-    SplitBit { shape: x.shape.clone(), plane: planes::select(p.device(), &x.planes, x.shape.elements(), 64, index) }
+    SplitBit { shape: x.shape.clone(), lead: x.lead, plane: planes::select(p.device(), &x.planes, x.shape.elements(), 64, index) }
 }
 
 /// Purposes: level `l` deals under `2l`; its swap and the masks of its bits are `2l + 1`.
@@ -46,6 +46,7 @@ fn purposes(level: usize) -> (u8, u8) {
 
 async fn run(p: &Party, label: Label, circuit: Circuit, x: &Split) -> Buffer {
     let op = p.op(label);
+    op.led_by(x.lead);
     let steps = p.circuit(circuit);
     match op.role() {
         Role::Lead => lead(&op, &steps, &x.part).await,

@@ -20,6 +20,7 @@ const SWAP: u8 = 2;
 /// The lead deals `T_A` and its wrap bit; the pair swaps halves of the product of both wrap bits (kernels::truncate).
 pub async fn truncate(p: &Party, x: &Split, bits: u32) -> Arith {
     let op = p.op(Label::Truncation);
+    op.led_by(x.lead);
     let (device, n) = (p.device(), x.part.len());
     let fields = fields::words(n, bits);
     let (own, next) = match op.role() {
