@@ -1,6 +1,8 @@
 //! Whole networks: the private result beside both oracles, its cost, and every way to run it.
 #![allow(missing_docs, reason = "tests")]
 
+mod common;
+
 use std::path::Path;
 use trishade::{
     device::Device,
@@ -110,6 +112,22 @@ fn every_way_to_run_gives_the_same_digits() {
     let argmax = infer(&session(4), &graph, images, 3, Reveal::Argmax);
     assert_eq!(plain.predictions, argmax.predictions);
     assert!(argmax.logits.is_empty());
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+fn a_gpu_gives_the_same_logits_to_the_last_bit() {
+    use trishade::device::gpu::Prelude;
+    let (graph, images) = lenet();
+    let images = &images[..784 * 2];
+    let logits = |devices| infer(&Session::seeded(devices, Fixed::default(), 11), &graph, images, 2, Reveal::Logits).logits;
+    let cpu = Device::cpu(1).unwrap();
+    let want = logits([cpu.clone(), cpu.clone(), cpu.clone()]);
+    for prelude in [Prelude::Limbs, Prelude::Native] {
+        let Some(gpu) = common::gpu(Some(prelude)) else { return };
+        assert_eq!(logits([gpu.clone(), gpu.clone(), gpu.clone()]), want, "{prelude:?}");
+        assert_eq!(logits([cpu.clone(), gpu.clone(), gpu]), want, "{prelude:?}, party 0 on the CPU");
+    }
 }
 
 /// A small generator: values in -1..1.

@@ -151,3 +151,22 @@ fn opening_tells_all() {
     .unwrap();
     assert!(opened.iter().all(|words| *words == x));
 }
+
+#[test]
+fn and_of_words_under_xor() {
+    let device = Device::cpu(1).unwrap();
+    let parties = Party::local([device.clone(), device.clone(), device], 20).unwrap();
+    let shape = Shape::new([100]).unwrap();
+    let words = |seed: u64| -> Vec<u64> { (0..100).map(|i: u64| (i + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect() };
+    let (x, y) = (mpc::share_binary(&shape, &words(1)).unwrap(), mpc::share_binary(&shape, &words(50)).unwrap());
+    let parts = pollster::block_on(run(&parties, Link::Bytes, |p| {
+        let (x, y) = (mpc::input_binary(p, &x[p.number()]), mpc::input_binary(p, &y[p.number()]));
+        async move {
+            let z = mpc::xor(p, &mpc::and(p, &x, &y).await, &x);
+            p.device().download(&[&mpc::reveal_binary(p, &z)]).await.unwrap().remove(0)
+        }
+    }))
+    .unwrap();
+    let want: Vec<u64> = words(1).iter().zip(&words(50)).map(|(a, b)| a & b ^ a).collect();
+    assert_eq!(mpc::combine_binary([&parts[0], &parts[1], &parts[2]]), want);
+}

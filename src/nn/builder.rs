@@ -90,7 +90,7 @@ impl Builder {
     }
 
     /// The sum with another value of the same shape.
-    pub fn add(mut self, other: ValueId) -> Result<Self> {
+    pub fn sum_with(mut self, other: ValueId) -> Result<Self> {
         let node = Node { name: String::new(), op: Op::Add, inputs: vec![self.current, other], output: 0 };
         let shapes = [self.shape().clone(), self.shapes.get(other).cloned().ok_or_else(|| Error::Input(format!("no value {other}")))?];
         let shape = node.output_shape(&shapes)?;

@@ -135,10 +135,10 @@ fn residual(b: Builder, block: Block, width: usize, stride: usize) -> Result<Bui
         Block::Bottleneck => b.conv(width, 1, 1, 0)?.relu()?.conv(width, 3, stride, 1)?.relu()?.conv(4 * width, 1, 1, 0)?,
     };
     if *b.shape() == from {
-        return b.add(input)?.relu();
+        return b.sum_with(input)?.relu();
     }
     let (main, channels) = (b.value(), b.shape().extents()[1]);
-    b.at(input).conv(channels, 1, stride, 0)?.add(main)?.relu()
+    b.at(input).conv(channels, 1, stride, 0)?.sum_with(main)?.relu()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::{
     party::{Label, Op, Party, Role},
     ring::Word,
     shape::Shape,
-    share::Arith,
+    share::{Arith, Binary},
 };
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -43,29 +43,47 @@ impl std::fmt::Debug for Input {
     }
 }
 
+/// What an outside owner of words under XOR sends to one party.
+#[derive(Clone, Debug)]
+pub struct BinaryInput(Input);
+
 /// Shares a tensor among three parties: two seeds from the operating system and one tensor, `x_2 = x - x_0 - x_1`.
 pub fn share(shape: &Shape, words: &[Word]) -> Result<[Input; 3]> {
+    Ok(share_from(shape, words, fresh_seeds(shape, words)?, Word::wrapping_sub))
+}
+
+/// Shares words bit by bit: `x_2 = x ^ x_0 ^ x_1`.
+pub fn share_binary(shape: &Shape, words: &[Word]) -> Result<[BinaryInput; 3]> {
+    Ok(share_from(shape, words, fresh_seeds(shape, words)?, |x, r| x ^ r).map(BinaryInput))
+}
+
+type Seeds = [Zeroizing<[u32; 8]>; 2];
+
+/// Two seeds from the operating system, if there are as many words as elements.
+fn fresh_seeds(shape: &Shape, words: &[Word]) -> Result<Seeds> {
     if words.len() != shape.elements() {
         return Err(Error::Input(format!("{} values for a tensor of shape {shape}", words.len())));
     }
     let mut random = Zeroizing::new([0u8; 64]);
     getrandom::fill(&mut *random).map_err(|e| Error::Device(format!("the operating system gives no randomness: {e}")))?;
     let word = |i: usize| u32::from_le_bytes(std::array::from_fn(|j| random[4 * i + j]));
-    Ok(share_from(shape, words, [0, 8].map(|at| Zeroizing::new(std::array::from_fn(|i| word(at + i))))))
+    Ok([0, 8].map(|at| Zeroizing::new(std::array::from_fn(|i| word(at + i)))))
 }
 
 /// The same with seeds that follow from a number: for tests that compare devices bit for bit, and for nothing else.
 #[cfg(feature = "seeded")]
 pub fn share_seeded(shape: &Shape, words: &[Word], seed: u64) -> [Input; 3] {
-    share_from(shape, words, [1, 2].map(|component| Zeroizing::new([seed as u32, (seed >> 32) as u32, component, 0, 0, 0, 0, 0])))
+    let seeds = [1, 2].map(|component| Zeroizing::new([seed as u32, (seed >> 32) as u32, component, 0, 0, 0, 0, 0]));
+    share_from(shape, words, seeds, Word::wrapping_sub)
 }
 
-fn share_from(shape: &Shape, words: &[Word], seeds: [Zeroizing<[u32; 8]>; 2]) -> [Input; 3] {
+/// The third component is what `without` leaves of the words when the two drawn ones are taken away.
+fn share_from(shape: &Shape, words: &[Word], seeds: Seeds, without: fn(Word, Word) -> Word) -> [Input; 3] {
     let mut rest = Zeroizing::new(words.to_vec());
     let mut drawn = Zeroizing::new(vec![0; words.len()]);
     for seed in &seeds {
         crate::device::vector::keystream(&Stream { key: **seed, nonce: [0; 4] }, 0, &mut drawn);
-        rest.iter_mut().zip(drawn.iter()).for_each(|(x, r)| *x = x.wrapping_sub(*r));
+        rest.iter_mut().zip(drawn.iter()).for_each(|(x, r)| *x = without(*x, *r));
     }
     let [first, second] = seeds;
     let components = [Component::Seed(first), Component::Seed(second), Component::Words(Arc::new(rest))];
@@ -86,12 +104,23 @@ pub fn public(p: &Party, shape: &Shape, words: &[Word]) -> Arith {
 
 /// Takes in what an owner has shared. No message between the parties.
 pub fn input(p: &Party, input: &Input) -> Arith {
-    let n = input.shape.elements();
-    let place = |component: &Component| match component {
-        Component::Seed(seed) => draw(p.device(), n, Stream { key: **seed, nonce: [0; 4] }),
-        Component::Words(words) => p.device().upload(words),
-    };
-    Arith { shape: input.shape.clone(), own: place(&input.own), next: place(&input.next) }
+    let [own, next] = [&input.own, &input.next].map(|component| component.place(p, input.shape.elements()));
+    Arith { shape: input.shape.clone(), own, next }
+}
+
+/// The same for words under XOR.
+pub fn input_binary(p: &Party, BinaryInput(input): &BinaryInput) -> Binary {
+    let [own, next] = [&input.own, &input.next].map(|component| component.place(p, input.shape.elements()));
+    Binary { shape: input.shape.clone(), own, next }
+}
+
+impl Component {
+    fn place(&self, p: &Party, n: usize) -> Buffer {
+        match self {
+            Self::Seed(seed) => draw(p.device(), n, Stream { key: **seed, nonce: [0; 4] }),
+            Self::Words(words) => p.device().upload(words),
+        }
+    }
 }
 
 /// What this party sends to the owner of the result: `x_i + F_i - F_{i+1}`. The three sum to `x` and are otherwise fresh,
@@ -107,6 +136,19 @@ fn fresh_summand(op: &Op<'_>, z: &Buffer) -> Masked {
     let (_, plus) = mask(op.device(), z, op.pad(component, 0));
     let sum = linear::add(op.device(), z, &plus);
     mask(op.device(), &sum, op.pad((component + 1) % 3, 0)).0
+}
+
+/// The same for words under XOR: `x_i ^ F_i ^ F_{i+1}`.
+pub fn reveal_binary(p: &Party, x: &Binary) -> Buffer {
+    let op = p.op(Label::Reveal);
+    let component = op.role() as usize;
+    let [plus, minus] = [component, (component + 1) % 3].map(|component| mask(p.device(), &x.own, op.pad(component, 0)).1);
+    linear::xor(p.device(), &linear::xor(p.device(), &x.own, &plus), &minus)
+}
+
+/// The words that the three parties have revealed under XOR.
+pub fn combine_binary(parts: [&[Word]; 3]) -> Vec<Word> {
+    parts[0].iter().zip(parts[1]).zip(parts[2]).map(|((a, b), c)| a ^ b ^ c).collect()
 }
 
 /// The sum of what the three parties have revealed.

@@ -5,7 +5,7 @@ use crate::{
     kernels::linear::{self, Broadcast},
     party::{Party, Role},
     ring::Word,
-    share::{Arith, Local},
+    share::{Arith, Binary, Local},
 };
 
 /// `[x + y]`, equal shapes.
@@ -16,6 +16,13 @@ pub fn add(p: &Party, x: &Arith, y: &Arith) -> Arith {
 /// `[x - y]`, equal shapes.
 pub fn sub(p: &Party, x: &Arith, y: &Arith) -> Arith {
     both(x, y, |x, y| linear::sub(p.device(), x, y))
+}
+
+/// `[x ^ y]`, bit by bit, equal shapes.
+pub fn xor(p: &Party, x: &Binary, y: &Binary) -> Binary {
+    assert_eq!(x.shape, y.shape, "shares of different shapes");
+    let both = |x: &Buffer, y: &Buffer| linear::xor(p.device(), x, y);
+    Binary { shape: x.shape.clone(), own: both(&x.own, &y.own), next: both(&x.next, &y.next) }
 }
 
 /// `[factor x]`, a public ring element.

@@ -15,8 +15,8 @@ mod truncation;
 pub use injection::{inject, lift};
 #[cfg(feature = "seeded")]
 pub use io::share_seeded;
-pub use io::{Input, combine, input, open, public, reveal, share};
-pub use linear::{accumulate, add, add_public, scale, sub};
+pub use io::{BinaryInput, Input, combine, combine_binary, input, input_binary, open, public, reveal, reveal_binary, share, share_binary};
+pub use linear::{accumulate, add, add_public, scale, sub, xor};
 pub use maximum::{argmax, max, max_pool, window_sum};
 pub use product::{and, convolution, matmul, mul, product};
 pub use relu::{activate, relu, rescale};
