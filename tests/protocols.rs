@@ -5,7 +5,7 @@ use std::future::Future;
 use trishade::{
     device::Device,
     kernels::circuit::Tree,
-    party::{Link, Party, run},
+    party::{Link, Net, Party, run},
     protocol as mpc,
     ring::{EDGES, Word, floor_shift},
     shape::Shape,
@@ -69,7 +69,7 @@ fn below_2_62(n: usize, seed: u64) -> Vec<Word> {
 #[test]
 fn relu_is_exact_on_the_full_range() {
     for tree in [Tree::Five, Tree::Six] {
-        for link in [Link::Handover, Link::Bytes] {
+        for link in [Link::Handover, Link::Bytes, Link::Shaped(Net::WAN)] {
             for n in SIZES {
                 let x = full_range(n, n as u64);
                 let parties = parties();
@@ -169,4 +169,22 @@ fn and_of_words_under_xor() {
     .unwrap();
     let want: Vec<u64> = words(1).iter().zip(&words(50)).map(|(a, b)| a & b ^ a).collect();
     assert_eq!(mpc::combine_binary([&parts[0], &parts[1], &parts[2]]), want);
+}
+
+#[test]
+fn a_slow_network_costs_its_rounds_and_bytes() {
+    let n = 10_000;
+    let device = Device::cpu(1).unwrap();
+    let parties = Party::local([device.clone(), device.clone(), device], 20).unwrap();
+    let x = mpc::share(&Shape::new([n]).unwrap(), &vec![5; n]).unwrap();
+    let seconds = |net| {
+        parties.iter().for_each(Party::reset_meter);
+        pollster::block_on(run(&parties, Link::Shaped(net), |p| async { mpc::relu(p, &mpc::input(p, &x[p.number()])).await })).unwrap();
+        parties.iter().map(|p| p.meter().seconds).fold(0.0, f64::max)
+    };
+    // five messages in a chain; the deal of 464 bits an element lies on the way of all of them
+    let far = seconds(Net { latency_us: 1_000_000, bits_per_second: u64::MAX });
+    assert!((5.0..5.5).contains(&far), "{far}");
+    let narrow = seconds(Net { latency_us: 0, bits_per_second: 1_000_000 });
+    assert!((4.0..6.6).contains(&narrow), "{narrow}");
 }

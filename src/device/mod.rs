@@ -159,6 +159,11 @@ impl Device {
         }
     }
 
+    /// Whether work is only recorded until bytes are wanted.
+    pub fn records(&self) -> bool {
+        !matches!(self, Self::Cpu(_) | Self::Dry(_))
+    }
+
     /// Whether buffers hold no words.
     pub fn is_dry(&self) -> bool {
         matches!(self, Self::Dry(_))

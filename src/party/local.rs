@@ -4,6 +4,7 @@ use super::{
     Party,
     message::{Frame, Message, Parsed, decode, encode},
     scope::Scope,
+    shaped::{self, Net},
     window::Window,
 };
 use crate::{Error, Result, device::Buffer};
@@ -22,6 +23,8 @@ pub enum Link {
     Handover,
     /// Every message becomes bytes and is parsed again, as on a network.
     Bytes,
+    /// Three machines with such a network between them, on a simulated clock.
+    Shaped(Net),
 }
 
 /// Runs one protocol at all three parties until every task has ended. The caller's data can be borrowed.
@@ -36,7 +39,22 @@ where
     for party in parties {
         party.begin();
     }
-    let mut tasks: [Pin<Box<F>>; 3] = std::array::from_fn(|i| Box::pin(task(&parties[i])));
+    let tasks: [Pin<Box<F>>; 3] = std::array::from_fn(|i| Box::pin(task(&parties[i])));
+    let outputs = match link {
+        Link::Shaped(net) => shaped::run(parties, net, tasks).await?,
+        _ => in_lock_step(parties, link, tasks).await?,
+    };
+    for party in parties {
+        party.end()?;
+    }
+    let [Some(a), Some(b), Some(c)] = outputs else { unreachable!("all tasks have ended") };
+    Ok([a, b, c])
+}
+
+async fn in_lock_step<'e, F, T>(parties: &'e [Party; 3], link: Link, mut tasks: [Pin<Box<F>>; 3]) -> Result<[Option<T>; 3]>
+where
+    F: Future<Output = T> + 'e,
+{
     let mut outputs: [Option<T>; 3] = [None, None, None];
     loop {
         let mut moved = false;
@@ -55,17 +73,12 @@ where
         }
         moved |= exchange(parties, link).await?;
         if outputs.iter().all(Option::is_some) {
-            break;
+            return Ok(outputs);
         }
         if !moved {
             return Err(stuck(parties));
         }
     }
-    for party in parties {
-        party.end()?;
-    }
-    let [Some(a), Some(b), Some(c)] = outputs else { unreachable!("all tasks have ended") };
-    Ok([a, b, c])
 }
 
 /// What came of polling a task once.
@@ -127,7 +140,7 @@ impl Party {
     }
 
     /// What goes to `peer` in this exchange.
-    fn frame(&self, peer: usize) -> Frame {
+    pub(super) fn frame(&self, peer: usize) -> Frame {
         let mut state = self.lock();
         let frame = Frame { credit: std::mem::take(&mut state.taken[peer]), messages: std::mem::take(&mut state.outbox[peer]) };
         if !frame.is_empty() {
@@ -137,7 +150,7 @@ impl Party {
         frame
     }
 
-    fn deliver(&self, from: usize, message: Message) -> Result<()> {
+    pub(super) fn deliver(&self, from: usize, message: Message) -> Result<()> {
         let mut state = self.lock();
         state.meter.received += 1;
         #[cfg(feature = "seeded")]
@@ -188,7 +201,7 @@ async fn carry(sender: &Party, receiver: &Party, frame: &Frame) -> Result<()> {
     Ok(())
 }
 
-fn stuck(parties: &[Party; 3]) -> Error {
+pub(super) fn stuck(parties: &[Party; 3]) -> Error {
     let waits: Vec<String> = parties
         .iter()
         .flat_map(|p| {

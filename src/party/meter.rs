@@ -21,6 +21,8 @@ pub struct Meter {
     pub bytes_to: [u64; 3],
     /// Frames sent that held a message.
     pub frames: u64,
+    /// When this party ended by the simulated clock; 0 on other links.
+    pub seconds: f64,
     /// Messages received.
     pub received: u64,
     /// By layer (`u16::MAX`: none) and label.

@@ -14,6 +14,7 @@ mod meter;
 mod observe;
 mod op;
 mod scope;
+mod shaped;
 mod window;
 
 pub use cell::Cell;
@@ -26,6 +27,7 @@ pub use meter::{Cost, Meter};
 pub use observe::{Mutation, Seen};
 pub use op::{Deal, Op, Receive};
 pub use scope::Tag;
+pub use shaped::Net;
 
 use crate::{
     Error, Result,

@@ -1,0 +1,139 @@
+//! Three machines with a network between them, on a simulated clock.
+//!
+//! Each party has a clock. What it computes is measured and added; a message leaves when it is sent and the link is free,
+//! takes its bytes over the bandwidth, and arrives a latency later. Nothing sleeps: a run over a slow network takes as long
+//! as its arithmetic, and [`Meter::seconds`](super::Meter) says when each party would have ended. Each link and each
+//! direction has the whole bandwidth; framing of TCP and TLS is not counted.
+
+use super::{
+    Party,
+    local::{Turn, stuck},
+    message::Message,
+};
+use crate::{Result, clock};
+use std::{future::Future, pin::Pin};
+
+/// Latency and bandwidth of each link, each way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Net {
+    /// One way, in microseconds.
+    pub latency_us: u64,
+    /// Bits a second.
+    pub bits_per_second: u64,
+}
+
+impl Net {
+    /// 10 Gb/s and 0.2 ms.
+    pub const LAN: Self = Self { latency_us: 200, bits_per_second: 10_000_000_000 };
+    /// 100 Mb/s and 40 ms.
+    pub const WAN: Self = Self { latency_us: 40_000, bits_per_second: 100_000_000 };
+}
+
+/// Something on its way.
+struct Flight {
+    arrives: f64,
+    from: usize,
+    to: usize,
+    credit: u64,
+    message: Option<Message>,
+}
+
+/// The clocks of parties and links, and what is on its way.
+struct Network {
+    net: Net,
+    clocks: [f64; 3],
+    /// When the link from one party to another is free.
+    free: [[f64; 3]; 3],
+    flights: Vec<Flight>,
+}
+
+impl Network {
+    /// Puts what the party has to send on its links.
+    fn send(&mut self, party: &Party) {
+        let from = party.number();
+        for to in (0..3).filter(|&to| to != from) {
+            let frame = party.frame(to);
+            if frame.is_empty() {
+                continue;
+            }
+            let head = frame.bytes() - frame.messages.iter().map(Message::bytes).sum::<u64>();
+            self.fly(from, to, head, frame.credit, None);
+            for message in frame.messages {
+                self.fly(from, to, message.bytes(), 0, Some(message));
+            }
+        }
+    }
+
+    fn fly(&mut self, from: usize, to: usize, bytes: u64, credit: u64, message: Option<Message>) {
+        let start = self.free[from][to].max(self.clocks[from]);
+        let sent = start + bytes as f64 * 8.0 / self.net.bits_per_second as f64;
+        self.free[from][to] = sent;
+        if credit > 0 || message.is_some() {
+            self.flights.push(Flight { arrives: sent + self.net.latency_us as f64 * 1e-6, from, to, credit, message });
+        }
+    }
+
+    /// What arrives next, and all that has reached the same party by then.
+    fn arrivals(&mut self) -> Option<(usize, Vec<Flight>)> {
+        let first = self.flights.iter().min_by(|a, b| a.arrives.total_cmp(&b.arrives))?;
+        let to = first.to;
+        let now = self.clocks[to].max(first.arrives);
+        self.clocks[to] = now;
+        let (arrived, rest) = std::mem::take(&mut self.flights).into_iter().partition(|f| f.to == to && f.arrives <= now);
+        self.flights = rest;
+        Some((to, arrived))
+    }
+}
+
+/// As [`run`](super::run), one party at a time in the order of the simulated clock.
+pub(super) async fn run<'e, F, T>(parties: &'e [Party; 3], net: Net, mut tasks: [Pin<Box<F>>; 3]) -> Result<[Option<T>; 3]>
+where
+    F: Future<Output = T> + 'e,
+{
+    let mut network = Network { net, clocks: [0.0; 3], free: [[0.0; 3]; 3], flights: Vec::new() };
+    let mut outputs: [Option<T>; 3] = [None, None, None];
+    for i in 0..3 {
+        turns(&parties[i], tasks[i].as_mut(), &mut outputs[i], &mut network).await?;
+    }
+    while let Some((to, arrived)) = network.arrivals() {
+        for flight in arrived {
+            deliver(&parties[flight.from], &parties[to], flight).await?;
+        }
+        turns(&parties[to], tasks[to].as_mut(), &mut outputs[to], &mut network).await?;
+    }
+    for (party, clock) in parties.iter().zip(network.clocks) {
+        party.lock().meter.seconds += clock;
+    }
+    if outputs.iter().all(Option::is_some) { Ok(outputs) } else { Err(stuck(parties)) }
+}
+
+/// Runs a party until it is blocked; what it deals leaves at once.
+async fn turns<F: Future>(party: &Party, mut task: Pin<&mut F>, output: &mut Option<F::Output>, network: &mut Network) -> Result<()> {
+    while output.is_none() {
+        let began = clock::now();
+        let turn = party.turn(task.as_mut())?;
+        if party.device.records() {
+            // what is only recorded has not been computed
+            party.device.download(&[]).await?;
+        }
+        party.device.check()?;
+        network.clocks[party.number()] += clock::now() - began;
+        network.send(party);
+        match turn {
+            Turn::Done(made) => *output = Some(made),
+            Turn::Again => {}
+            Turn::Blocked => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+async fn deliver(from: &Party, to: &Party, flight: Flight) -> Result<()> {
+    to.lock().windows[from.number()].credit(flight.credit);
+    let Some(mut message) = flight.message else { return Ok(()) };
+    if !from.device.same(&to.device) {
+        let words = from.device.download(&[&message.payload]).await?;
+        message.payload = to.device.upload(&words[0]);
+    }
+    to.deliver(from.number(), message)
+}
