@@ -136,6 +136,23 @@ fn a_gpu_passes_its_selftest_and_gives_the_same_predictions() {
 }
 
 #[test]
+fn bench_prints_rows_and_compares_them() {
+    let args = ["bench", "micro", "--device", "cpu", "--threads", "1", "-r", "2", "--filter", "relu 100", "--net", "lan", "-o", "json"];
+    let output = trishade(&args);
+    let file = json(&output);
+    let row = &file["rows"][0];
+    assert_eq!((file["schema"].as_u64(), row["case"].as_str(), row["rounds"].as_u64()), (Some(1), Some("relu"), Some(5)));
+    assert!(row["seconds_min"].as_f64().unwrap() >= 5.0 * 0.2e-3, "five rounds of the network's latency");
+    let old = Scratch::new("bench.json", &output.stdout);
+    let again =
+        trishade(&["bench", "micro", "--device", "cpu", "--threads", "1", "-r", "1", "--filter", "relu 100", "--compare", old.path()]);
+    let text = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(again.status.success() && text.contains("| relu | 100 | "), "{text}");
+    fails(&["bench", "micro", "--device", "cpu", "--filter", "nothing of that name"], 1, &["no case"]);
+    fails(&["bench", "--device", "cpu", "--compare", MODEL], 1, &["not JSON"]);
+}
+
+#[test]
 fn devices_name_the_cpu() {
     let list = json(&trishade(&["devices", "--json"]));
     assert_eq!(list[0]["name"].as_str(), Some("cpu"));

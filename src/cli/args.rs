@@ -28,6 +28,8 @@ pub enum Command {
     Selftest(Selftest),
     /// Predict rounds, bytes and memory of a model, by layer and in all, without running it.
     Plan(Plan),
+    /// Measure kernels, protocols and networks; masks and randomness are inside the clock.
+    Bench(Bench),
 }
 
 /// Where and how precisely to compute.
@@ -124,4 +126,67 @@ pub struct Plan {
     /// Print one JSON object on standard output.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Suite {
+    /// The device's own rates, beside a bare kernel that shares no code with the engine.
+    Peak,
+    /// Single protocols, three parties.
+    Micro,
+    /// Whole networks, three parties.
+    Models,
+}
+
+/// What lies between the parties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Network {
+    /// One process, and the device shared by all three.
+    Local,
+    /// Simulated clock: 10 Gb/s and 0.2 ms, each link and way.
+    Lan,
+    /// Simulated clock: 100 Mb/s and 40 ms, each link and way.
+    Wan,
+}
+
+/// How measurements are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// A Markdown table.
+    Md,
+    /// Comma-separated values.
+    Csv,
+    /// One JSON object with the devices' facts: what --compare reads.
+    Json,
+    /// A JSON object a line.
+    Jsonl,
+}
+
+#[derive(Debug, Options)]
+pub struct Bench {
+    /// Default: all suites.
+    #[arg(value_enum)]
+    pub suite: Option<Suite>,
+    /// `auto`, `cpu`, a GPU by part of its name, index or backend, or `all`: the CPU and every hardware GPU.
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    pub device: String,
+    /// What lies between the parties.
+    #[arg(long, value_enum, default_value = "local")]
+    pub net: Network,
+    /// Threads of the CPU device; 0 means one a core.
+    #[arg(long, default_value_t = 0, value_name = "T")]
+    pub threads: usize,
+    /// Only cases with this text in their name or shape.
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Repetitions after the warm-up.
+    #[arg(short, default_value_t = 5, value_name = "R")]
+    pub repetitions: usize,
+    /// How the measurements are printed on standard output.
+    #[arg(short, value_enum, default_value = "md")]
+    pub output: Output,
+    /// Print also how the medians have changed since an earlier run's `-o json`.
+    #[arg(long, value_name = "OLD.json")]
+    pub compare: Option<PathBuf>,
 }

@@ -15,7 +15,8 @@ pub fn run(options: &Devices) -> Result<(), Failure> {
     Ok(())
 }
 
-fn list() -> Vec<Value> {
+/// Facts of everything that can compute.
+pub fn list() -> Vec<Value> {
     let vectors = crate::device::vector::Level::best();
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
     let mut list = vec![json!({"name": "cpu", "threads": threads, "vectors": format!("{vectors:?}"), "ring": "native 64-bit words"})];

@@ -1,6 +1,7 @@
 //! The command line: `demo`, `infer`, `devices`, `selftest`, `plan`.
 
 mod args;
+mod bench;
 mod demo;
 mod devices;
 mod engine;
@@ -41,6 +42,7 @@ pub fn run() -> ExitCode {
         Command::Devices(options) => devices::run(options),
         Command::Selftest(options) => selftest::run(options),
         Command::Plan(options) => plan::run(options),
+        Command::Bench(options) => bench::run(options),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,135 @@
+//! `trishade bench`: what a device does in a second, for whom it matters to compare.
+
+#[path = "../../../benches/peak.rs"]
+mod bare;
+mod models;
+mod peak;
+mod protocols;
+mod report;
+
+use super::{
+    Failure,
+    args::{Bench, Network, Suite},
+    engine, paint,
+};
+use crate::{
+    Error, Result,
+    device::Device,
+    party::{Link, Net},
+};
+use report::{File, Row};
+
+/// What every case runs on.
+struct Bed {
+    device: Device,
+    threads: usize,
+    link: Link,
+    repetitions: usize,
+}
+
+/// One repetition.
+struct Sample {
+    seconds: f64,
+    rounds: u32,
+    bytes: u64,
+}
+
+/// A case: its name, its shape, and what prepares a repetition.
+struct Case {
+    name: String,
+    shape: String,
+    /// Multiply-adds, elements or bytes of a repetition, and the unit of their rate.
+    work: Option<(f64, &'static str)>,
+    prepare: Prepare,
+}
+
+/// Sets a case up on a bed.
+type Prepare = Box<dyn Fn(&Bed) -> Result<Repetition>>;
+
+/// Something that can be timed again and again.
+type Repetition = Box<dyn FnMut() -> Result<Sample>>;
+
+pub fn run(options: &Bench) -> std::result::Result<(), Failure> {
+    let old = options.compare.as_deref().map(File::read).transpose()?;
+    let suites = options.suite.map_or(vec![Suite::Peak, Suite::Micro, Suite::Models], |suite| vec![suite]);
+    let mut file = File::new(options);
+    for name in devices(&options.device) {
+        let bed = Bed {
+            device: engine::device(&name, options.threads)?,
+            threads: options.threads,
+            link: match options.net {
+                Network::Local => Link::Handover,
+                Network::Lan => Link::Shaped(Net::LAN),
+                Network::Wan => Link::Shaped(Net::WAN),
+            },
+            repetitions: options.repetitions.max(1),
+        };
+        for &suite in &suites {
+            let cases = match suite {
+                Suite::Peak => peak::cases(&bed),
+                Suite::Micro => protocols::cases(),
+                Suite::Models => models::cases(),
+            };
+            for case in cases {
+                let wanted = options.filter.as_ref().is_none_or(|text| format!("{} {}", case.name, case.shape).contains(text.as_str()));
+                if wanted {
+                    let row = measure(&case, suite, &bed)?;
+                    paint::say(&format!("  {:24} {:34} {}", row.case, row.shape, paint::seconds(row.seconds[0])));
+                    file.rows.push(row);
+                }
+            }
+        }
+    }
+    if file.rows.is_empty() {
+        return Err(Error::Input("no case has this text in its name or shape".into()).into());
+    }
+    paint::print(&file.written(options.output));
+    if let Some(old) = old {
+        paint::print(&file.compared(&old));
+    }
+    Ok(())
+}
+
+/// A device, or all: the CPU and every hardware GPU.
+fn devices(name: &str) -> Vec<String> {
+    match name {
+        "all" => {
+            let mut all = vec!["cpu".to_owned()];
+            #[cfg(feature = "gpu")]
+            all.extend(engine::wait(crate::device::gpu::adapters()).iter().filter(|a| !a.software).map(|a| a.index.to_string()));
+            all
+        }
+        name => vec![name.to_owned()],
+    }
+}
+
+/// The warm-up is not counted.
+fn measure(case: &Case, suite: Suite, bed: &Bed) -> Result<Row> {
+    let mut repetition = (case.prepare)(bed)?;
+    repetition()?;
+    let mut samples = (0..bed.repetitions).map(|_| repetition()).collect::<Result<Vec<Sample>>>()?;
+    samples.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    let (middle, last) = (&samples[samples.len() / 2], &samples[samples.len() - 1]);
+    Ok(Row {
+        suite: format!("{suite:?}").to_lowercase(),
+        case: case.name.clone(),
+        shape: case.shape.clone(),
+        device: bed.device.name(),
+        threads: bed.threads,
+        path: path(&bed.device),
+        seconds: [middle.seconds, samples[0].seconds, last.seconds],
+        rounds: middle.rounds,
+        bytes: middle.bytes,
+        rate: case.work.map(|(work, unit)| (work / middle.seconds, unit.to_owned())),
+    })
+}
+
+/// How the device holds and multiplies a word.
+fn path(device: &Device) -> String {
+    match device {
+        Device::Cpu(_) => format!("{:?}", crate::device::vector::Level::best()).to_lowercase(),
+        #[cfg(feature = "gpu")]
+        Device::Gpu(gpu) => format!("{:?}", gpu.prelude()).to_lowercase(),
+        _ => "none".into(),
+    }
+}

@@ -1,0 +1,155 @@
+//! Measurements as a table, as lines, and as a file that later runs can be compared with.
+
+use super::super::{
+    args::{Bench, Network, Output},
+    paint,
+};
+use crate::{Error, Result};
+use serde_json::{Value, json};
+use std::{fmt::Write, path::Path};
+
+/// Grows when a key of a row changes its meaning.
+const SCHEMA: u64 = 1;
+
+/// One measured case.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub suite: String,
+    pub case: String,
+    pub shape: String,
+    pub device: String,
+    pub threads: usize,
+    pub path: String,
+    /// Median, least, most.
+    pub seconds: [f64; 3],
+    pub rounds: u32,
+    pub bytes: u64,
+    pub rate: Option<(f64, String)>,
+}
+
+/// A run of the benchmark.
+pub struct File {
+    net: &'static str,
+    repetitions: usize,
+    facts: Value,
+    pub rows: Vec<Row>,
+}
+
+impl File {
+    pub fn new(options: &Bench) -> Self {
+        let net = match options.net {
+            Network::Local => "one process, three parties share the device",
+            Network::Lan => "shaped: 10 Gb/s and 0.2 ms each link and way, simulated clock, each party has the device alone",
+            Network::Wan => "shaped: 100 Mb/s and 40 ms each link and way, simulated clock, each party has the device alone",
+        };
+        Self { net, repetitions: options.repetitions.max(1), facts: Value::Array(super::super::devices::list()), rows: Vec::new() }
+    }
+
+    /// The rows of an earlier run.
+    pub fn read(path: &Path) -> Result<Vec<Value>> {
+        let bad = |what: String| Error::File(format!("{}: {what}", path.display()));
+        let bytes = std::fs::read(path).map_err(|e| bad(format!("cannot be read: {e}")))?;
+        let file: Value = serde_json::from_slice(&bytes).map_err(|e| bad(format!("not JSON: {e}")))?;
+        match (file["schema"].as_u64(), file["rows"].as_array()) {
+            (Some(SCHEMA), Some(rows)) => Ok(rows.clone()),
+            _ => Err(bad(format!("not a file of `trishade bench -o json` with schema {SCHEMA}"))),
+        }
+    }
+
+    pub fn written(&self, output: Output) -> String {
+        match output {
+            Output::Md => self.table(),
+            Output::Csv => self.csv(),
+            Output::Json => {
+                let rows: Vec<Value> = self.rows.iter().map(|row| self.object(row)).collect();
+                json!({"schema": SCHEMA, "program": env!("CARGO_PKG_VERSION"), "net": self.net, "devices": self.facts, "rows": rows})
+                    .to_string()
+            }
+            Output::Jsonl => self.rows.iter().map(|row| self.object(row).to_string()).collect::<Vec<_>>().join("\n"),
+        }
+    }
+
+    fn object(&self, row: &Row) -> Value {
+        let [median, least, most] = row.seconds;
+        json!({
+            "suite": row.suite, "case": row.case, "shape": row.shape, "device": row.device, "threads": row.threads, "path": row.path,
+            "seconds_median": median, "seconds_min": least, "seconds_max": most, "repetitions": self.repetitions,
+            "rounds": row.rounds, "bytes": row.bytes, "net": self.net,
+            "rate": row.rate.as_ref().map(|r| r.0), "rate_unit": row.rate.as_ref().map(|r| &r.1),
+        })
+    }
+
+    fn table(&self) -> String {
+        let mut text = format!("Medians of {}; {}.\n\n", self.repetitions, self.net);
+        text +=
+            "| case | shape | device | path | median | least | most | rate | rounds | bytes |\n|---|---|---|---|--:|--:|--:|--:|--:|--:|\n";
+        for row in &self.rows {
+            let [median, least, most] = row.seconds.map(paint::seconds);
+            let rate = row.rate.as_ref().map_or(String::new(), |(rate, unit)| scaled(*rate, unit));
+            let (rounds, bytes) = if row.rounds == 0 { Default::default() } else { (row.rounds.to_string(), paint::bytes(row.bytes)) };
+            let _ = writeln!(
+                text,
+                "| {} | {} | {}, {} | {} | {median} | {least} | {most} | {rate} | {rounds} | {bytes} |",
+                row.case,
+                row.shape,
+                row.device,
+                threads(row.threads),
+                row.path
+            );
+        }
+        text
+    }
+
+    fn csv(&self) -> String {
+        let mut text = String::from("suite,case,shape,device,threads,path,seconds_median,seconds_min,seconds_max,rounds,bytes\n");
+        for row in &self.rows {
+            let [median, least, most] = row.seconds;
+            let quoted = [&row.suite, &row.case, &row.shape, &row.device].map(|cell| format!("\"{}\"", cell.replace('"', "\"\"")));
+            let _ =
+                writeln!(text, "{},{},{},{median},{least},{most},{},{}", quoted.join(","), row.threads, row.path, row.rounds, row.bytes);
+        }
+        text.trim_end().into()
+    }
+
+    /// How the medians have changed, for cases that both runs have.
+    pub fn compared(&self, old: &[Value]) -> String {
+        let mut text = String::from("\n| case | shape | before | now | change |\n|---|---|--:|--:|--:|\n");
+        for row in &self.rows {
+            let same =
+                |o: &&Value| o["case"] == row.case && o["shape"] == row.shape && o["device"] == row.device && o["threads"] == row.threads;
+            if let Some(before) = old.iter().find(same).and_then(|o| o["seconds_median"].as_f64()) {
+                let now = row.seconds[0];
+                let change = (now / before - 1.0) * 100.0;
+                let _ = writeln!(
+                    text,
+                    "| {} | {} | {} | {} | {change:+.1} % |",
+                    row.case,
+                    row.shape,
+                    paint::seconds(before),
+                    paint::seconds(now)
+                );
+            }
+        }
+        text
+    }
+}
+
+/// A rate with a decimal prefix.
+fn scaled(rate: f64, unit: &str) -> String {
+    let (factor, prefix) = if rate >= 1e9 {
+        (1e9, "G")
+    } else if rate >= 1e6 {
+        (1e6, "M")
+    } else {
+        (1e3, "k")
+    };
+    format!("{:.2} {prefix} {unit}", rate / factor)
+}
+
+fn threads(count: usize) -> String {
+    match count {
+        0 => "all threads".into(),
+        1 => "1 thread".into(),
+        n => format!("{n} threads"),
+    }
+}
