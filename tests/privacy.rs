@@ -128,6 +128,8 @@ fn separated(label: Label, purpose: u8, words: Vec<Word>) -> Vec<(u8, Vec<Word>)
 
 /// How many words of 64-bit counters hold: so many runs at the most, position by position.
 const RUNS: usize = 255;
+/// So few runs, of large tensors, are not looked at position by position.
+const FEW: usize = 4;
 /// In standard deviations. Fewer than 10^8 statistics: a false alarm has probability below 10^-6 (Hoeffding for the counts).
 const ALARM: f64 = 8.0;
 
@@ -143,8 +145,9 @@ struct Tally {
 }
 
 impl Tally {
-    fn new(runs: impl Iterator<Item = impl Iterator<Item = Word>>) -> Self {
+    fn new(runs: impl ExactSizeIterator<Item = impl Iterator<Item = Word>>) -> Self {
         let mut tally = Self { bytes: vec![[0; 256]; 8], ..Self::default() };
+        let by_position = runs.len() > FEW;
         for run in runs {
             for (position, word) in run.enumerate() {
                 tally.words += 1;
@@ -154,6 +157,9 @@ impl Tally {
                 let ones = u64::from(word.count_ones());
                 tally.ones += ones;
                 tally.ones_squared += ones * ones;
+                if !by_position {
+                    continue;
+                }
                 if tally.positions.len() == position {
                     tally.positions.push([0; 8]);
                 }
@@ -287,6 +293,26 @@ fn every_bit_changes_with_the_key_that_the_party_lacks() {
     }
 }
 
+/// The same run for two secrets, with different keys.
+fn views(case: &Case, sizes: [usize; 3], mutations: &[Mutation]) -> [Vec<Received>; 2] {
+    SECRETS.map(|secret| view(case, sizes, secret, SEEDS.map(|seed| seed.wrapping_add(secret) ^ sizes[1] as u64), mutations))
+}
+
+#[test]
+fn two_secrets_show_in_a_broken_view() {
+    for (name, broken) in [
+        ("mul", Mutation::Public(Label::Product, 0)),
+        ("truncate", Mutation::Public(Label::Truncation, 0)),
+        ("relu, five", Mutation::Same(Label::Injection, 0, 1)),
+        ("activate", Mutation::Same(Label::Activation, 1, 2)),
+        ("sign and lift, five", Mutation::Public(Label::Sign, 0)),
+    ] {
+        let case = cases().into_iter().find(|case| case.name == name).unwrap();
+        let noticed = PAIR.map(|observer| views(&case, [observer, LANE, RUNS], &[broken])).iter().any(|[a, b]| compare(a, b).0 > ALARM);
+        assert!(noticed, "{name}: {broken:?} does not show");
+    }
+}
+
 #[test]
 fn a_view_is_the_same_for_two_secrets() {
     for case in cases() {
@@ -294,13 +320,12 @@ fn a_view_is_the_same_for_two_secrets() {
         // one lane in many runs, position by position; then large tensors, until a million words have been seen
         while words < 1_000_000 {
             for observer in PAIR {
-                let views =
-                    SECRETS.map(|secret| view(&case, [observer, n, runs], secret, SEEDS.map(|s| s.wrapping_add(secret) ^ n as u64), &[]));
+                let views = views(&case, [observer, n, runs], &[]);
                 words += views.iter().flatten().flat_map(|m| &m.runs).map(Vec::len).sum::<usize>();
                 let (z, place) = compare(&views[0], &views[1]);
                 assert!(z < ALARM, "{}: party {observer} tells secrets apart by the {place}: {z:.1}", case.name);
             }
-            (runs, n) = (4, n.max(512) * 16);
+            (runs, n) = (FEW, n.max(512) * 16);
         }
     }
 }
