@@ -14,19 +14,24 @@ pub struct Seen {
     pub payload: Buffer,
 }
 
-/// A mask broken on purpose, at all parties alike: the tests of privacy must notice.
+/// A stream changed on purpose, at all parties alike: the tests of privacy must notice a broken one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutation {
     /// The stream of this op's purpose comes from a public key.
     Public(Label, u8),
     /// The first purpose of this op's streams is used for the second too.
     Same(Label, u8, u8),
+    /// Nothing is broken: the stream of this op's purpose and component comes from another secret key.
+    Rekeyed(Label, u8, usize),
 }
+
+/// A purpose that no op has.
+const PUBLIC: u8 = u8::MAX;
 
 #[derive(Default)]
 pub(super) struct Observed {
     seen: Option<Vec<Seen>>,
-    mutation: Option<Mutation>,
+    mutations: Vec<Mutation>,
 }
 
 impl Observed {
@@ -37,12 +42,13 @@ impl Observed {
     }
 
     /// The purpose and key that a stream really gets.
-    pub(super) fn stream(&self, label: Label, purpose: u8, key: [u32; 8]) -> (u8, [u32; 8]) {
-        match self.mutation {
-            Some(Mutation::Public(l, p)) if (l, p) == (label, purpose) => (purpose, [1; 8]),
-            Some(Mutation::Same(l, one, other)) if (l, other) == (label, purpose) => (one, key),
+    pub(super) fn stream(&self, label: Label, component: usize, purpose: u8, key: [u32; 8]) -> (u8, [u32; 8]) {
+        self.mutations.iter().fold((purpose, key), |(purpose, key), mutation| match *mutation {
+            Mutation::Public(l, p) if (l, p) == (label, purpose) => (PUBLIC, [1; 8]),
+            Mutation::Same(l, one, other) if (l, other) == (label, purpose) => (one, key),
+            Mutation::Rekeyed(l, p, c) if (l, p, c) == (label, purpose, component) => (purpose, key.map(|word| !word)),
             _ => (purpose, key),
-        }
+        })
     }
 }
 
@@ -57,8 +63,8 @@ impl Party {
         self.lock().observed.seen.clone().unwrap_or_default()
     }
 
-    /// Breaks a mask, or none.
-    pub fn mutate(&self, mutation: Option<Mutation>) {
-        self.lock().observed.mutation = mutation;
+    /// Changes streams from now on, one mutation after the other.
+    pub fn mutate(&self, mutations: &[Mutation]) {
+        self.lock().observed.mutations = mutations.to_vec();
     }
 }

@@ -86,7 +86,7 @@ impl<'p> Op<'p> {
         assert!(at < 2, "{}: party {} does not hold the key of component {component}", self.label, self.party.number);
         let key = self.keys[at];
         #[cfg(feature = "seeded")]
-        let (purpose, key) = self.party.lock().observed.stream(self.label, purpose, key);
+        let (purpose, key) = self.party.lock().observed.stream(self.label, component, purpose, key);
         Stream { key, nonce: [self.number, u32::from(purpose), 0, 0] }
     }
 
