@@ -43,3 +43,23 @@ fn in_windows() {
     all_cases(Prelude::Limbs, Some(64 << 10));
     all_cases(Prelude::Native, Some(64 << 10));
 }
+
+/// Mesa's software Vulkan would end the loop early and give a wrong product.
+#[test]
+fn too_deep_a_product_is_an_error_on_software() {
+    use trishade::kernels::{
+        Stream,
+        matmul::{Layout, matmul},
+    };
+    let Some(device) = common::gpu(None) else { return };
+    let Device::Gpu(gpu) = &device else { return };
+    let k = 300_000;
+    let x = device.upload(&vec![3; k]);
+    let layout = Layout { batch: 1, m: 1, k, n: 1, transpose_x: false, transpose_y: true };
+    let stream = Stream { key: [1; 8], nonce: [0; 4] };
+    let z = matmul(&device, [&x, &x, &x, &x], layout, [stream, stream]);
+    match pollster::block_on(device.download(&[&z])) {
+        Ok(words) => assert_eq!((gpu.facts().software, &words[0][..]), (false, &[27 * k as u64][..])),
+        Err(why) => assert!(gpu.facts().software && why.to_string().contains("turns"), "{why}"),
+    }
+}

@@ -159,6 +159,16 @@ impl Device {
         }
     }
 
+    /// Refuses, by the next download or check, a dispatch whose loops take more turns than the driver gives: Mesa's software
+    /// Vulkan leaves a shader's loops after 65,535 turns in all and says nothing.
+    pub(crate) fn must_loop(&self, kernel: &str, turns: usize) {
+        #[cfg(feature = "gpu")]
+        if let Self::Gpu(gpu) = self {
+            gpu.must_loop(kernel, turns);
+        }
+        let _ = (kernel, turns);
+    }
+
     /// Whether work is only recorded until bytes are wanted.
     pub fn records(&self) -> bool {
         !matches!(self, Self::Cpu(_) | Self::Dry(_))

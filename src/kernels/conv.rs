@@ -98,6 +98,8 @@ pub fn convolution(device: &Device, factors: Factors<'_>, c: &Conv, [plus, minus
     let (items, image, per_item) =
         if by_image { (c.batch, c.in_channels * c.input[0] * c.input[1], out) } else { (c.batch * c.out_channels, 0, pixels) };
     let inputs = [factors[0].each(image), factors[1].each(image), factors[2].whole(), factors[3].whole()];
+    let (channels, taps) = (c.in_channels / c.groups, rows.kernel * columns.kernel);
+    device.must_loop("conv", taps * (channels / 4 + channels / 512 + 8));
     let [z] = device.run(&CONV, params, items, &inputs, [Out { len: c.batch * out, per_item }]);
     z
 }

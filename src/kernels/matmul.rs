@@ -94,6 +94,7 @@ pub fn matmul(device: &Device, factors: Factors<'_>, layout: Layout, [plus, minu
         plus,
         minus,
     };
+    device.must_loop("matmul", k / 4 + k / 512 + 8);
     // rows of x go with rows of the output unless x is transposed; of y every window needs all
     let per_row = if layout.transpose_x || batch > 1 { 0 } else { k };
     let inputs = [factors[0].each(per_row), factors[1].each(per_row), factors[2].whole(), factors[3].whole()];

@@ -153,6 +153,13 @@ impl Gpu {
         (&self.device, &self.queue)
     }
 
+    pub(super) fn must_loop(&self, kernel: &str, turns: usize) {
+        if self.facts.software && turns > 65_000 {
+            let why = "this software driver ends a shader's loops after 65,535; use a smaller product, a hardware GPU or the CPU device";
+            self.fault.note(format!("{kernel}: {turns} turns of a loop; {why}"));
+        }
+    }
+
     /// Submissions so far.
     pub fn submissions(&self) -> u64 {
         self.submissions.load(Relaxed)
