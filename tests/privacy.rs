@@ -70,7 +70,7 @@ struct Received {
 
 /// Components of which the observer's own are 0 in even elements and mixed in odd ones; it lacks component `observer + 2`.
 fn sharing(observer: usize, secret: Word, n: usize) -> [Vec<Word>; 3] {
-    let own = |e: usize, j: usize| if e % 2 == 0 { 0 } else { [0x4123_4567_89ab_cdef, 0x3edc_6a5b_0f1e_77a1][j] };
+    let own = |e: usize, j: usize| if e.is_multiple_of(2) { 0 } else { [0x4123_4567_89ab_cdef, 0x3edc_6a5b_0f1e_77a1][j] };
     let mut components: [Vec<Word>; 3] = Default::default();
     for j in 0..2 {
         components[(observer + j) % 3] = (0..n).map(|e| own(e, j)).collect();
@@ -205,7 +205,8 @@ fn chi_square(a: &[u32; 256], b: &[u32; 256]) -> f64 {
 /// The largest distance of two views: single words, then XOR, sum and difference of words of one index in two messages and of
 /// neighbours in one. Stops at the first alarm.
 fn compare(a: &[Received], b: &[Received]) -> (f64, String) {
-    let operations: [(&str, fn(Word, Word) -> Word); 3] =
+    type Operation = fn(Word, Word) -> Word;
+    let operations: [(&str, Operation); 3] =
         [("xor", |x, y| x ^ y), ("sum", |x, y| x.wrapping_add(y)), ("difference", |x, y| x.wrapping_sub(y))];
     let mut worst = (0.0, String::new());
     let mut note = |z: f64, what: String| {
@@ -250,7 +251,7 @@ fn filled(case: &Case, message: &Received) -> Vec<Word> {
         _ => return words,
     };
     let level = &circuit.levels[message.purpose as usize / 2];
-    let planes = if message.purpose % 2 == 0 { &level.lead } else { &level.pair }.outputs.len();
+    let planes = if message.purpose.is_multiple_of(2) { &level.lead } else { &level.pair }.outputs.len();
     if planes % 2 == 1 {
         words[planes / 2] >>= 32;
     }
