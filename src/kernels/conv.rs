@@ -6,7 +6,7 @@
 use super::{
     Stream,
     cross::Factors,
-    matmul::{tiles, zero_share},
+    matmul::{dot, tiles, zero_share},
 };
 use crate::{
     device::{
@@ -136,6 +136,9 @@ fn cpu(cpu: &Cpu, p: &ConvParams, inputs: &[&[Word]], outputs: &mut [&mut [Word]
         });
         return;
     }
+    if p.batch == 1 && s.pixels <= NARROW {
+        return narrow(cpu, p, &s, inputs, z);
+    }
     let mut groups: Vec<Vec<Line<'_>>> = (0..p.groups).map(|_| Vec::new()).collect();
     for (item, words) in z.chunks_exact_mut(s.pixels).enumerate() {
         groups[item % p.out_channels as usize / s.rows].push(Line { first: item * s.pixels, words });
@@ -152,6 +155,33 @@ fn cpu(cpu: &Cpu, p: &ConvParams, inputs: &[&[Word]], outputs: &mut [&mut [Word]
         };
         product(cpu, size, [(w(Some(3)), x(0)), (w(None), x(1))], out, |first, z| zero_share(cpu, &p.plus, &p.minus, first, z));
     }
+}
+
+/// Pixels up to which dot products along the depth, at the speed of memory, beat tiles that would be mostly empty.
+const NARROW: usize = 8;
+
+/// One image of few output pixels: its windows side by side, then a dot product for each weight row and pixel.
+fn narrow(cpu: &Cpu, p: &ConvParams, s: &Sizes, inputs: &[&[Word]], z: &mut [Word]) {
+    let windows = |group: usize, x: &[Word]| -> Vec<Word> {
+        let mut panel = vec![[0; NARROW]; s.depth];
+        Images { p, s, group, x }.pack(0, s.pixels, 0, &mut panel);
+        (0..s.pixels).flat_map(|pixel| panel.iter().map(move |row| row[pixel])).collect()
+    };
+    let x: Vec<[Vec<Word>; 2]> = (0..p.groups as usize).map(|group| [windows(group, inputs[0]), windows(group, inputs[1])]).collect();
+    let channels = p.out_channels as usize;
+    cpu.pieces(channels, channels.div_ceil(4 * cpu.threads()), vec![Output { words: z, per_item: s.pixels }], |range, outs| {
+        zero_share(cpu, &p.plus, &p.minus, range.start * s.pixels, outs[0]);
+        vector::vectorised(|| {
+            for (channel, out) in range.zip(outs[0].chunks_exact_mut(s.pixels)) {
+                let [w_own, w_next] = [2, 3].map(|i| &inputs[i][channel * s.depth..(channel + 1) * s.depth]);
+                let [x_own, x_next] = &x[channel / s.rows];
+                for (pixel, out) in out.iter_mut().enumerate() {
+                    let at = pixel * s.depth..(pixel + 1) * s.depth;
+                    *out = out.wrapping_add(dot(&x_own[at.clone()], &x_next[at], w_own, w_next));
+                }
+            }
+        });
+    });
 }
 
 /// One output channel tap by tap, without packing: for groups of one or two output channels.
@@ -356,6 +386,7 @@ mod tests {
             ([2, 3, 9, 11], 5, 1, [axis(3, 2, 1, 1), axis(2, 1, 2, 2)]),
             ([1, 4, 8, 7], 4, 4, [axis(3, 1, 1, 1), axis(3, 2, 1, 1)]),
             ([2, 6, 5, 5], 9, 3, [axis(1, 1, 0, 1), axis(3, 1, 3, 1)]),
+            ([1, 4, 3, 4], 10, 2, [axis(3, 2, 1, 1), axis(3, 2, 1, 1)]),
             ([1, 2, 17, 3], 33, 1, [axis(4, 3, 2, 2), axis(3, 4, 4, 1)]),
         ];
         for threads in [1, 2] {

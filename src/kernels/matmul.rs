@@ -159,8 +159,9 @@ fn one_row(inputs: &[&[Word]], row: usize, k: usize, columns: Range<usize>, out:
     }
 }
 
+/// `sum x_i (y_i + y_{i+1}) + x_{i+1} y_i`.
 #[inline(always)]
-fn dot(xo: &[Word], xn: &[Word], yo: &[Word], yn: &[Word]) -> Word {
+pub(super) fn dot(xo: &[Word], xn: &[Word], yo: &[Word], yn: &[Word]) -> Word {
     let n = xo.len();
     let (xn, yo, yn) = (&xn[..n], &yo[..n], &yn[..n]);
     let mut sum = 0u64;
