@@ -219,6 +219,25 @@ fn nodes_that_stand_alone() {
 }
 
 #[test]
+fn taps_that_meet_only_padding_are_not_shared() {
+    let r = &mut Rng(12);
+    let narrow = |r: &mut Rng| {
+        vec![
+            (r.conv([5, 3, 5], axis(5, 1, 2, 1), 1), &[0][..]),
+            (Op::Relu, &[1]),
+            (Op::MaxPool { axes: [axis(2, 2, 0, 1); 2] }, &[2]),
+            (r.conv([6, 5, 3], axis(3, 1, 1, 1), 1), &[3]),
+            (r.conv([4, 6, 3], axis(3, 1, 3, 2), 2), &[4]),
+        ]
+    };
+    let g = graph(&[3, 2, 2], narrow(r));
+    agrees(&g, 1, 1e-4);
+    agrees(&g, 9, 1e-4);
+    let weights: Vec<usize> = Steps::new(&g).unwrap().parameters(Fixed::default()).unwrap().iter().map(|p| p.shape.elements()).collect();
+    assert_eq!(weights[..4], [5 * 3 * 9, 5, 6 * 5, 6]);
+}
+
+#[test]
 fn branches_share_rounds() {
     let r = &mut Rng(9);
     let one = graph(&[16], vec![(r.linear(8, 16), &[0]), (Op::Relu, &[1])]);

@@ -1,14 +1,20 @@
 //! Rewrites that leave the function and lower the cost, each a graph to graph.
 
 use super::graph::{Graph, Node, Op, Tensor};
-use crate::{Result, shape::Axis, shape::Shape};
+use crate::{
+    Result,
+    shape::{Axis, Shape},
+};
+use std::ops::Range;
 
-/// All of them: normalisation folded into weights, pools before ReLU, divisors of averages into the next weights.
+/// All of them: normalisation folded into weights, pools before ReLU, divisors of averages into the next weights, taps that
+/// only ever meet padding cut off.
 pub fn normalise(mut graph: Graph) -> Result<Graph> {
     while fold_affine(&mut graph) {}
     affine_as_convolution(&mut graph)?;
     while pool_before_relu(&mut graph) {}
     while average_as_sum(&mut graph) {}
+    cut_taps(&mut graph)?;
     Ok(graph)
 }
 
@@ -110,4 +116,61 @@ fn average_as_sum(graph: &mut Graph) -> bool {
     let name = format!("{} scale", graph.nodes[i].name);
     graph.nodes.insert(i + 1, Node { name, op: Op::Scale { factor }, inputs: vec![sum], output });
     true
+}
+
+/// Taps of a kernel that lie in the padding at every output are cut off at its edges: a 3 x 3 convolution of one padded pixel
+/// is one of 1 x 1, with a ninth of the weights.
+fn cut_taps(graph: &mut Graph) -> Result<()> {
+    let shapes = graph.shapes(1)?;
+    for node in &mut graph.nodes {
+        let Op::Conv { weights, axes, .. } = &mut node.op else { continue };
+        let (Some(x), Some(y)) = (&shapes[node.inputs[0]], &shapes[node.output]) else { continue };
+        let live = [0, 1].map(|i| live_taps(axes[i], x.extents()[2 + i], y.extents()[2 + i]));
+        let kernels = axes.map(|axis| axis.kernel);
+        if live.iter().map(Range::len).eq(kernels) {
+            continue;
+        }
+        let plane = |plane: &[f32]| -> Vec<f32> {
+            plane.chunks(kernels[1]).skip(live[0].start).take(live[0].len()).flat_map(|row| row[live[1].clone()].to_vec()).collect()
+        };
+        let values = weights.values.chunks(kernels[0] * kernels[1]).flat_map(plane).collect();
+        let channels = &weights.shape.extents()[..2];
+        *weights = Tensor { shape: Shape::new([channels, &[live[0].len(), live[1].len()]].concat())?, values };
+        for (axis, live) in axes.iter_mut().zip(&live) {
+            axis.pad_begin -= live.start * axis.dilation;
+            axis.pad_end -= (axis.kernel - live.end) * axis.dilation;
+            axis.kernel = live.len();
+        }
+    }
+    Ok(())
+}
+
+/// The taps between those that meet only padding at the beginning and at the end.
+fn live_taps(axis: Axis, input: usize, output: usize) -> Range<usize> {
+    let meets = |tap: usize| {
+        let inside = axis.pad_begin..axis.pad_begin + input;
+        (0..output).any(|o| inside.contains(&(o * axis.stride + tap * axis.dilation)))
+    };
+    let first = (0..axis.kernel - 1).take(axis.pad_begin / axis.dilation).take_while(|&tap| !meets(tap)).count();
+    let last = (first + 1..axis.kernel).rev().take(axis.pad_end / axis.dilation).take_while(|&tap| !meets(tap)).count();
+    first..axis.kernel - last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_taps_that_meet_nothing_are_cut() {
+        let axis = |kernel, stride, pad, dilation| Axis { kernel, stride, pad_begin: pad, pad_end: pad, dilation };
+        assert_eq!(live_taps(axis(3, 1, 1, 1), 1, 1), 1..2);
+        assert_eq!(live_taps(axis(3, 1, 1, 1), 2, 2), 0..3);
+        assert_eq!(live_taps(axis(5, 1, 2, 1), 2, 2), 1..4);
+        assert_eq!(live_taps(axis(3, 1, 2, 2), 2, 2), 1..2);
+        assert_eq!(live_taps(axis(11, 4, 9, 1), 32, 10), 0..11);
+        assert_eq!(live_taps(axis(1, 1, 0, 1), 7, 7), 0..1);
+        assert_eq!(live_taps(axis(2, 1, 1, 1), 1, 2), 0..2);
+        // one that meets nothing at all keeps a tap
+        assert_eq!(live_taps(axis(1, 3, 1, 1), 1, 1), 0..1);
+    }
 }
