@@ -2,7 +2,9 @@
 //!
 //! `onnx` imports, [`passes`] rewrite, [`steps`] is what runs, [`infer`] runs it on shares, [`plain`] in the clear.
 
+mod answer;
 pub mod builder;
+mod forward;
 pub mod graph;
 pub mod infer;
 #[cfg(feature = "onnx")]
@@ -13,6 +15,7 @@ pub mod plan;
 pub mod steps;
 pub mod zoo;
 
+pub use answer::{Answer, Cost, Seconds};
 pub use graph::Graph;
-pub use infer::{Answer, Leads, Model, Reveal, Session};
+pub use infer::{Leads, Model, Prepared, Reveal, Session};
 pub use plan::plan;

@@ -32,6 +32,11 @@ impl Keys {
         std::array::from_fn(|i| Self { own: keys[i], next: keys[(i + 1) % 3], session })
     }
 
+    /// The session's public number.
+    pub(super) fn session(&self) -> [u32; 4] {
+        self.session
+    }
+
     /// The keys of a scope, by the path, so that (key, nonce) never repeats: one ChaCha20 block under each key with the
     /// path as counter and nonce.
     pub(super) fn of_scope(&self, path: u128) -> Zeroizing<[[u32; 8]; 2]> {

@@ -27,6 +27,12 @@ pub enum Link {
     Shaped(Net),
 }
 
+/// One party's task: under way, or what it made.
+pub(super) enum Task<F: Future> {
+    Runs(Pin<Box<F>>),
+    Done(F::Output),
+}
+
 /// Runs one protocol at all three parties until every task has ended. The caller's data can be borrowed.
 ///
 /// Errors: the first failure of a party or a device; [`Error::Misuse`] if a task is pending but waits for nothing of the
@@ -36,44 +42,50 @@ pub async fn run<'e, F, T>(parties: &'e [Party; 3], link: Link, task: impl Fn(&'
 where
     F: Future<Output = T> + 'e,
 {
-    for party in parties {
-        party.begin();
+    let number = next_run(parties);
+    parties.iter().for_each(|party| party.begin(number));
+    drive(parties, link, std::array::from_fn(|i| Task::Runs(Box::pin(task(&parties[i]))))).await
+}
+
+/// The number of the next run, under which no party has run anything.
+pub(super) fn next_run(parties: &[Party; 3]) -> u64 {
+    1 + parties.iter().map(|party| party.lock().runs).max().unwrap_or(0)
+}
+
+/// Goes on until every task has ended.
+pub(super) async fn drive<F: Future>(parties: &[Party; 3], link: Link, mut tasks: [Task<F>; 3]) -> Result<[F::Output; 3]> {
+    match link {
+        Link::Shaped(net) => shaped::run(parties, net, &mut tasks).await?,
+        _ => in_lock_step(parties, link, &mut tasks).await?,
     }
-    let tasks: [Pin<Box<F>>; 3] = std::array::from_fn(|i| Box::pin(task(&parties[i])));
-    let outputs = match link {
-        Link::Shaped(net) => shaped::run(parties, net, tasks).await?,
-        _ => in_lock_step(parties, link, tasks).await?,
-    };
     for party in parties {
         party.end()?;
     }
-    let [Some(a), Some(b), Some(c)] = outputs else { unreachable!("all tasks have ended") };
-    Ok([a, b, c])
+    Ok(tasks.map(|task| match task {
+        Task::Done(output) => output,
+        Task::Runs(_) => unreachable!("all tasks have ended"),
+    }))
 }
 
-async fn in_lock_step<'e, F, T>(parties: &'e [Party; 3], link: Link, mut tasks: [Pin<Box<F>>; 3]) -> Result<[Option<T>; 3]>
-where
-    F: Future<Output = T> + 'e,
-{
-    let mut outputs: [Option<T>; 3] = [None, None, None];
+async fn in_lock_step<F: Future>(parties: &[Party; 3], link: Link, tasks: &mut [Task<F>; 3]) -> Result<()> {
     loop {
         let mut moved = false;
-        for i in 0..3 {
-            while outputs[i].is_none() {
-                match parties[i].turn(tasks[i].as_mut())? {
+        for (party, task) in parties.iter().zip(tasks.iter_mut()) {
+            while let Task::Runs(future) = task {
+                match party.turn(future.as_mut())? {
                     Turn::Done(output) => {
-                        outputs[i] = Some(output);
+                        *task = Task::Done(output);
                         moved = true;
                     }
                     Turn::Again => moved = true,
                     Turn::Blocked => break,
                 }
             }
-            parties[i].device.check()?;
+            party.device.check()?;
         }
         moved |= exchange(parties, link).await?;
-        if outputs.iter().all(Option::is_some) {
-            return Ok(outputs);
+        if tasks.iter().all(|task| matches!(task, Task::Done(_))) {
+            return Ok(());
         }
         if !moved {
             return Err(stuck(parties));
@@ -90,11 +102,11 @@ pub(super) enum Turn<T> {
 }
 
 impl Party {
-    /// A fresh root scope: no name of an earlier run comes again.
-    pub(super) fn begin(&self) {
+    /// The root scope of a run that has not been before at this party, or that its lead has prepared.
+    pub(super) fn begin(&self, number: u64) {
         let mut state = self.lock();
-        state.runs += 1;
-        state.scope = Scope::root(&self.keys, state.runs);
+        state.runs = state.runs.max(number);
+        state.scope = Scope::root(&self.keys, number);
         state.outbox = Default::default();
         state.inbox.clear();
         state.windows.iter_mut().for_each(Window::reset);
@@ -173,32 +185,30 @@ async fn exchange(parties: &[Party; 3], link: Link) -> Result<bool> {
             continue;
         }
         moved = true;
-        if link == Link::Handover && sender.device.same(&receiver.device) {
-            receiver.lock().windows[from].credit(frame.credit);
-            for message in frame.messages {
-                receiver.deliver(from, message)?;
-            }
-        } else {
-            carry(sender, receiver, &frame).await?;
+        let frame = pass(sender, receiver, frame, link).await?;
+        receiver.lock().windows[from].credit(frame.credit);
+        for message in frame.messages {
+            receiver.deliver(from, message)?;
         }
     }
     Ok(moved)
 }
 
-/// A frame as bytes, parsed again on the other side.
-async fn carry(sender: &Party, receiver: &Party, frame: &Frame) -> Result<()> {
+/// A frame as it reaches the receiver: the very same buffers, or bytes that were parsed again.
+pub(super) async fn pass(sender: &Party, receiver: &Party, frame: Frame, link: Link) -> Result<Frame> {
+    if link != Link::Bytes && sender.device.same(&receiver.device) {
+        return Ok(frame);
+    }
     let payloads: Vec<&Buffer> = frame.messages.iter().map(|message| &message.payload).collect();
     let words = Zeroizing::new(sender.device.download(&payloads).await?);
-    let bytes = encode(frame, &words);
-    let (credit, messages) = decode(&bytes)?;
-    receiver.lock().windows[sender.number].credit(credit);
-    for Parsed { name, label, layer, round, words } in messages {
+    let bytes = encode(&frame, &words);
+    let (credit, parsed) = decode(&bytes)?;
+    let place = |Parsed { name, label, layer, round, words }: Parsed<'_>| {
         let words = words.chunks_exact(8).map(|b| u64::from_le_bytes(std::array::from_fn(|i| b[i])));
         let words: Zeroizing<Vec<u64>> = Zeroizing::new(words.collect());
-        let payload = receiver.device.upload(&words);
-        receiver.deliver(sender.number, Message { name, label, layer, round, payload })?;
-    }
-    Ok(())
+        Message { name, label, layer, round, payload: receiver.device.upload(&words) }
+    };
+    Ok(Frame { credit, messages: parsed.into_iter().map(place).collect() })
 }
 
 pub(super) fn stuck(parties: &[Party; 3]) -> Error {

@@ -4,6 +4,7 @@
 //! until the party's whole task is blocked; then everything goes out in one frame a peer. Messages are matched by name, the
 //! name also keys the masks, and the number of rounds is the longest chain of messages (docs/architecture.md).
 
+mod ahead;
 mod cell;
 mod join;
 mod keys;
@@ -17,6 +18,7 @@ mod scope;
 mod shaped;
 mod window;
 
+pub use ahead::{Ahead, ahead, run_prepared};
 pub use cell::Cell;
 pub use join::{join, join_all, tagged};
 pub use keys::Keys;

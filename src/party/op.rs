@@ -212,6 +212,11 @@ impl Future for Deal<'_> {
 }
 
 impl super::State {
+    /// Room for deals that wait for it; false if nothing takes room.
+    pub(super) fn make_room(&mut self) -> bool {
+        self.windows.iter_mut().fold(false, |made, window| made | window.open())
+    }
+
     /// Notes that the current scope waits. Two waits in one scope in one turn mean a join that is not ours.
     pub(super) fn wait(&mut self, why: String) {
         if std::mem::replace(&mut self.scope.waiting, true) {

@@ -7,11 +7,11 @@
 
 use super::{
     Party,
-    local::{Turn, stuck},
-    message::Message,
+    local::{Link, Task, Turn, pass, stuck},
+    message::{Frame, Message},
 };
 use crate::{Result, clock};
-use std::{future::Future, pin::Pin};
+use std::future::Future;
 
 /// Latency and bandwidth of each link, each way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,24 +30,27 @@ impl Net {
 }
 
 /// Something on its way.
-struct Flight {
-    arrives: f64,
-    from: usize,
-    to: usize,
-    credit: u64,
-    message: Option<Message>,
+pub(super) struct Flight {
+    pub(super) arrives: f64,
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) frame: Frame,
 }
 
 /// The clocks of parties and links, and what is on its way.
-struct Network {
+pub(super) struct Network {
     net: Net,
-    clocks: [f64; 3],
+    pub(super) clocks: [f64; 3],
     /// When the link from one party to another is free.
     free: [[f64; 3]; 3],
-    flights: Vec<Flight>,
+    pub(super) flights: Vec<Flight>,
 }
 
 impl Network {
+    pub(super) fn new(net: Net) -> Self {
+        Self { net, clocks: [0.0; 3], free: [[0.0; 3]; 3], flights: Vec::new() }
+    }
+
     /// Puts what the party has to send on its links.
     fn send(&mut self, party: &Party) {
         let from = party.number();
@@ -57,19 +60,19 @@ impl Network {
                 continue;
             }
             let head = frame.bytes() - frame.messages.iter().map(Message::bytes).sum::<u64>();
-            self.fly(from, to, head, frame.credit, None);
+            self.fly(from, to, head, Frame { credit: frame.credit, messages: Vec::new() });
             for message in frame.messages {
-                self.fly(from, to, message.bytes(), 0, Some(message));
+                self.fly(from, to, message.bytes(), Frame { credit: 0, messages: vec![message] });
             }
         }
     }
 
-    fn fly(&mut self, from: usize, to: usize, bytes: u64, credit: u64, message: Option<Message>) {
+    fn fly(&mut self, from: usize, to: usize, bytes: u64, frame: Frame) {
         let start = self.free[from][to].max(self.clocks[from]);
         let sent = start + bytes as f64 * 8.0 / self.net.bits_per_second as f64;
         self.free[from][to] = sent;
-        if credit > 0 || message.is_some() {
-            self.flights.push(Flight { arrives: sent + self.net.latency_us as f64 * 1e-6, from, to, credit, message });
+        if !frame.is_empty() {
+            self.flights.push(Flight { arrives: sent + self.net.latency_us as f64 * 1e-6, from, to, frame });
         }
     }
 
@@ -86,32 +89,32 @@ impl Network {
 }
 
 /// As [`run`](super::run), one party at a time in the order of the simulated clock.
-pub(super) async fn run<'e, F, T>(parties: &'e [Party; 3], net: Net, mut tasks: [Pin<Box<F>>; 3]) -> Result<[Option<T>; 3]>
-where
-    F: Future<Output = T> + 'e,
-{
-    let mut network = Network { net, clocks: [0.0; 3], free: [[0.0; 3]; 3], flights: Vec::new() };
-    let mut outputs: [Option<T>; 3] = [None, None, None];
-    for i in 0..3 {
-        turns(&parties[i], tasks[i].as_mut(), &mut outputs[i], &mut network).await?;
+pub(super) async fn run<F: Future>(parties: &[Party; 3], net: Net, tasks: &mut [Task<F>; 3]) -> Result<()> {
+    let mut network = Network::new(net);
+    for (party, task) in parties.iter().zip(tasks.iter_mut()) {
+        turns(party, task, &mut network).await?;
     }
     while let Some((to, arrived)) = network.arrivals() {
-        for flight in arrived {
-            deliver(&parties[flight.from], &parties[to], flight).await?;
+        for Flight { from, frame, .. } in arrived {
+            let frame = pass(&parties[from], &parties[to], frame, Link::Shaped(net)).await?;
+            parties[to].lock().windows[from].credit(frame.credit);
+            for message in frame.messages {
+                parties[to].deliver(from, message)?;
+            }
         }
-        turns(&parties[to], tasks[to].as_mut(), &mut outputs[to], &mut network).await?;
+        turns(&parties[to], &mut tasks[to], &mut network).await?;
     }
     for (party, clock) in parties.iter().zip(network.clocks) {
         party.lock().meter.seconds += clock;
     }
-    if outputs.iter().all(Option::is_some) { Ok(outputs) } else { Err(stuck(parties)) }
+    if tasks.iter().all(|task| matches!(task, Task::Done(_))) { Ok(()) } else { Err(stuck(parties)) }
 }
 
 /// Runs a party until it is blocked; what it deals leaves at once.
-async fn turns<F: Future>(party: &Party, mut task: Pin<&mut F>, output: &mut Option<F::Output>, network: &mut Network) -> Result<()> {
-    while output.is_none() {
+pub(super) async fn turns<F: Future>(party: &Party, task: &mut Task<F>, network: &mut Network) -> Result<()> {
+    while let Task::Runs(future) = task {
         let began = clock::now();
-        let turn = party.turn(task.as_mut())?;
+        let turn = party.turn(future.as_mut())?;
         if party.device.records() {
             // what is only recorded has not been computed
             party.device.download(&[]).await?;
@@ -120,20 +123,10 @@ async fn turns<F: Future>(party: &Party, mut task: Pin<&mut F>, output: &mut Opt
         network.clocks[party.number()] += clock::now() - began;
         network.send(party);
         match turn {
-            Turn::Done(made) => *output = Some(made),
+            Turn::Done(made) => *task = Task::Done(made),
             Turn::Again => {}
             Turn::Blocked => return Ok(()),
         }
     }
     Ok(())
-}
-
-async fn deliver(from: &Party, to: &Party, flight: Flight) -> Result<()> {
-    to.lock().windows[from.number()].credit(flight.credit);
-    let Some(mut message) = flight.message else { return Ok(()) };
-    if !from.device.same(&to.device) {
-        let words = from.device.download(&[&message.payload]).await?;
-        message.payload = to.device.upload(&words[0]);
-    }
-    to.deliver(from.number(), message)
 }

@@ -38,6 +38,11 @@ impl Window {
         turn && room
     }
 
+    /// All that was dealt counts as taken; false if nothing was.
+    pub(super) fn open(&mut self) -> bool {
+        std::mem::take(&mut self.undelivered) > 0
+    }
+
     pub(super) fn credit(&mut self, bytes: u64) {
         self.undelivered = self.undelivered.saturating_sub(bytes);
     }

@@ -49,21 +49,63 @@ pub struct BinaryInput(Input);
 
 /// Shares a tensor among three parties: two seeds from the operating system and one tensor, `x_2 = x - x_0 - x_1`.
 pub fn share(shape: &Shape, words: &[Word]) -> Result<[Input; 3]> {
-    Ok(share_from(shape, words, fresh_seeds(shape, words)?, Word::wrapping_sub))
+    promise(shape)?.keep(words)
 }
 
 /// Shares words bit by bit: `x_2 = x ^ x_0 ^ x_1`.
 pub fn share_binary(shape: &Shape, words: &[Word]) -> Result<[BinaryInput; 3]> {
-    Ok(share_from(shape, words, fresh_seeds(shape, words)?, |x, r| x ^ r).map(BinaryInput))
+    check_size(shape, words)?;
+    Ok(share_from(shape, words, fresh_seeds()?, |x, r| x ^ r).map(BinaryInput))
+}
+
+/// The shares of a tensor that does not exist yet: the lead's two components are seeds, so it can run ahead.
+pub struct Promise {
+    shape: Shape,
+    seeds: Seeds,
+}
+
+/// Chooses the seeds of a tensor to come. It is kept once: two tensors with the same seeds would tell their difference.
+pub fn promise(shape: &Shape) -> Result<Promise> {
+    Ok(Promise { shape: shape.clone(), seeds: fresh_seeds()? })
+}
+
+/// The same with seeds that follow from a number: for tests that compare devices bit for bit, and for nothing else.
+#[cfg(feature = "seeded")]
+pub fn promise_seeded(shape: &Shape, seed: u64) -> Promise {
+    Promise { shape: shape.clone(), seeds: seeds_of(seed) }
+}
+
+impl Promise {
+    /// What the owner sends to party 0 beforehand.
+    pub fn of_lead(&self) -> Input {
+        let [own, next] = self.seeds.clone().map(Component::Seed);
+        Input { shape: self.shape.clone(), own, next }
+    }
+
+    /// The tensor, shared under the seeds that were promised.
+    pub fn keep(self, words: &[Word]) -> Result<[Input; 3]> {
+        check_size(&self.shape, words)?;
+        Ok(share_from(&self.shape, words, self.seeds, Word::wrapping_sub))
+    }
+}
+
+impl std::fmt::Debug for Promise {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Promise{}", self.shape)
+    }
 }
 
 type Seeds = [Zeroizing<[u32; 8]>; 2];
 
-/// Two seeds from the operating system, if there are as many words as elements.
-fn fresh_seeds(shape: &Shape, words: &[Word]) -> Result<Seeds> {
-    if words.len() != shape.elements() {
-        return Err(Error::Input(format!("{} values for a tensor of shape {shape}", words.len())));
+fn check_size(shape: &Shape, words: &[Word]) -> Result<()> {
+    match words.len() == shape.elements() {
+        true => Ok(()),
+        false => Err(Error::Input(format!("{} values for a tensor of shape {shape}", words.len()))),
     }
+}
+
+/// Two seeds from the operating system.
+fn fresh_seeds() -> Result<Seeds> {
     let mut random = Zeroizing::new([0u8; 64]);
     getrandom::fill(&mut *random).map_err(|e| Error::Device(format!("the operating system gives no randomness: {e}")))?;
     let word = |i: usize| u32::from_le_bytes(std::array::from_fn(|j| random[4 * i + j]));
@@ -73,8 +115,12 @@ fn fresh_seeds(shape: &Shape, words: &[Word]) -> Result<Seeds> {
 /// The same with seeds that follow from a number: for tests that compare devices bit for bit, and for nothing else.
 #[cfg(feature = "seeded")]
 pub fn share_seeded(shape: &Shape, words: &[Word], seed: u64) -> [Input; 3] {
-    let seeds = [1, 2].map(|component| Zeroizing::new([seed as u32, (seed >> 32) as u32, component, 0, 0, 0, 0, 0]));
-    share_from(shape, words, seeds, Word::wrapping_sub)
+    share_from(shape, words, seeds_of(seed), Word::wrapping_sub)
+}
+
+#[cfg(feature = "seeded")]
+fn seeds_of(seed: u64) -> Seeds {
+    [1, 2].map(|component| Zeroizing::new([seed as u32, (seed >> 32) as u32, component, 0, 0, 0, 0, 0]))
 }
 
 /// The third component is what `without` leaves of the words when the two drawn ones are taken away.

@@ -13,9 +13,12 @@ mod sign;
 mod truncation;
 
 pub use injection::{inject, lift};
+pub use io::{
+    BinaryInput, Input, Promise, combine, combine_binary, input, input_binary, open, promise, public, reveal, reveal_binary, share,
+    share_binary,
+};
 #[cfg(feature = "seeded")]
-pub use io::share_seeded;
-pub use io::{BinaryInput, Input, combine, combine_binary, input, input_binary, open, public, reveal, reveal_binary, share, share_binary};
+pub use io::{promise_seeded, share_seeded};
 pub use linear::{accumulate, add, add_public, scale, sub, xor};
 pub use maximum::{argmax, max, max_pool, window_sum};
 pub use product::{and, convolution, matmul, mul, product};

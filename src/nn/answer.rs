@@ -1,0 +1,92 @@
+//! What an inference gives: predictions, scores, costs.
+
+use super::Reveal;
+use crate::{fixed::Fixed, party::Meter, ring::Word};
+
+/// What the owner of the inputs has learnt, and what it cost.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    /// Index of the largest score of each input.
+    pub predictions: Vec<usize>,
+    /// The scores of each input; empty if only the index was revealed.
+    pub logits: Vec<Vec<f32>>,
+    /// The model ends with a softmax; see [`probabilities`](Self::probabilities).
+    pub softmax: bool,
+    /// What it cost.
+    pub cost: Cost,
+}
+
+/// Costs of an inference.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cost {
+    /// Rounds, the one that reveals included.
+    pub rounds: u32,
+    /// What each party has sent to the other two, headers included, since there were inputs.
+    pub bytes_sent: [u64; 3],
+    /// What the lead had sent before.
+    pub bytes_prepared: u64,
+    /// What the owners of model and inputs have sent to the parties.
+    pub bytes_from_owners: u64,
+    /// What the parties have sent to the owner of the inputs.
+    pub bytes_to_owner: u64,
+    /// Seconds of encoding and sharing, of computing, of revealing.
+    pub seconds: Seconds,
+}
+
+/// Where the time went.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Seconds {
+    /// The lead's work before there were inputs; not in the total.
+    pub prepare: f64,
+    /// Encoding and sharing the inputs.
+    pub share: f64,
+    /// The protocols.
+    pub compute: f64,
+    /// Opening the result to the owner.
+    pub reveal: f64,
+}
+
+impl Seconds {
+    /// From the inputs to the answer.
+    pub fn total(&self) -> f64 {
+        self.share + self.compute + self.reveal
+    }
+}
+
+impl Answer {
+    /// The softmax of the logits, computed in the clear by whoever has received them.
+    pub fn probabilities(&self) -> Vec<Vec<f32>> {
+        let softmax = |row: &Vec<f32>| {
+            let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let exponentials: Vec<f32> = row.iter().map(|v| (v - top).exp()).collect();
+            let sum: f32 = exponentials.iter().sum();
+            exponentials.iter().map(|e| e / sum).collect()
+        };
+        self.logits.iter().map(softmax).collect()
+    }
+}
+
+impl Answer {
+    /// The revealed words of `count` inputs.
+    pub(super) fn take(&mut self, words: &[Word], count: usize, reveal: Reveal, fixed: Fixed) {
+        match reveal {
+            Reveal::Argmax => self.predictions.extend(words.iter().map(|&i| i as usize)),
+            Reveal::Logits => {
+                for row in words.chunks(words.len() / count) {
+                    let largest = (0..row.len()).rev().max_by_key(|&i| row[i] as i64);
+                    self.predictions.push(largest.unwrap_or(0));
+                    self.logits.push(fixed.decode_all(row));
+                }
+            }
+        }
+    }
+}
+
+impl Cost {
+    pub(super) fn add(&mut self, meters: [Meter; 3]) {
+        self.rounds += 1 + meters.iter().map(|m| m.rounds).max().unwrap_or(0);
+        for (sent, meter) in self.bytes_sent.iter_mut().zip(&meters) {
+            *sent += meter.bytes();
+        }
+    }
+}
