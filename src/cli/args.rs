@@ -85,6 +85,9 @@ pub struct Infer {
     /// Inputs in one run; the last batch may be smaller. Default: all at once, at most 128.
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
+    /// Batches whose lead's part is done before the inputs are shared: it lies in memory until then, and its time is reported apart.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub prepare: usize,
     #[command(flatten)]
     pub engine: Engine,
     /// Default: `raw` for f32, `unit` for u8.

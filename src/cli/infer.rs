@@ -36,8 +36,11 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
     };
     engine::fits(engine::wait(plan(&graph, batch, Fixed::new(options.engine.fraction_bits)?, reveal))?.memory, batch)?;
     let model = session.load(&graph)?;
+    let batches = count.div_ceil(batch).min(options.prepare);
+    let sizes = (0..batches).map(|i| batch.min(count - i * batch));
+    let prepared = sizes.map(|size| engine::wait(session.prepare(&model, size, reveal))).collect::<Result<Vec<_>, Error>>()?;
     let bar = paint::progress(count, "private inference");
-    let answer = engine::wait(session.infer(&model, &values, batch, reveal, |done| bar.set_position(done as u64)));
+    let answer = engine::wait(session.infer_prepared(&model, prepared, &values, batch, reveal, |done| bar.set_position(done as u64)));
     bar.finish_and_clear();
     let answer = answer?;
     let accuracy = labels.map(|labels| {
@@ -74,7 +77,8 @@ fn print(answer: &Answer, accuracy: Option<f64>, device: &str) {
         "bytes_sent": cost.bytes_sent,
         "bytes_from_owners": cost.bytes_from_owners,
         "bytes_to_owner": cost.bytes_to_owner,
-        "seconds": {"share": cost.seconds.share, "compute": cost.seconds.compute, "reveal": cost.seconds.reveal, "total": cost.seconds.total()},
+        "bytes_prepared": cost.bytes_prepared,
+        "seconds": {"prepare": cost.seconds.prepare, "share": cost.seconds.share, "compute": cost.seconds.compute, "reveal": cost.seconds.reveal, "total": cost.seconds.total()},
         "device": device,
         "parties": 3,
     });
@@ -107,10 +111,14 @@ pub fn costs(answer: &Answer) -> Vec<(&'static str, String)> {
     let sent = cost.bytes_sent.map(paint::bytes).join(" + ");
     let s = &cost.seconds;
     let seconds = [s.share, s.compute, s.reveal].map(paint::seconds);
-    vec![
+    let mut rows = vec![
         ("time", format!("{} (share {}, compute {}, reveal {})", paint::seconds(s.total()), seconds[0], seconds[1], seconds[2])),
         ("rounds", cost.rounds.to_string()),
         ("sent by the parties", sent),
         ("shared out by the owners", paint::bytes(cost.bytes_from_owners)),
-    ]
+    ];
+    if cost.bytes_prepared > 0 {
+        rows.push(("prepared by the lead", format!("{} in {}", paint::bytes(cost.bytes_prepared), paint::seconds(s.prepare))));
+    }
+    rows
 }

@@ -28,10 +28,13 @@ struct Bed {
 }
 
 /// One repetition.
+#[derive(Clone, Copy, Default)]
 struct Sample {
     seconds: f64,
     rounds: u32,
     bytes: u64,
+    /// The same with the lead's part done before: seconds of that part, seconds of the rest.
+    prepared: Option<[f64; 2]>,
 }
 
 /// A case: its name, its shape, and what prepares a repetition.
@@ -110,6 +113,11 @@ fn measure(case: &Case, suite: Suite, bed: &Bed) -> Result<Row> {
     let mut samples = (0..bed.repetitions).map(|_| repetition()).collect::<Result<Vec<Sample>>>()?;
     samples.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
     let (middle, last) = (&samples[samples.len() / 2], &samples[samples.len() - 1]);
+    let median = |i: usize| {
+        let mut seconds: Vec<f64> = samples.iter().filter_map(|s| s.prepared.map(|p| p[i])).collect();
+        seconds.sort_by(f64::total_cmp);
+        seconds.get(seconds.len() / 2).copied()
+    };
     Ok(Row {
         suite: format!("{suite:?}").to_lowercase(),
         case: case.name.clone(),
@@ -118,6 +126,8 @@ fn measure(case: &Case, suite: Suite, bed: &Bed) -> Result<Row> {
         threads: bed.threads,
         path: path(&bed.device),
         seconds: [middle.seconds, samples[0].seconds, last.seconds],
+        offline: median(0),
+        online: median(1),
         rounds: middle.rounds,
         bytes: middle.bytes,
         rate: case.work.map(|(work, unit)| (work / middle.seconds, unit.to_owned())),

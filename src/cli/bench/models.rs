@@ -1,10 +1,9 @@
 //! The suite `models`: private inference of whole networks with random weights; seconds of computing, the model shared.
 
-use super::{Case, Sample};
+use super::{Case, Sample, engine};
 use crate::{
     fixed::Fixed,
     nn::{Reveal, Session, zoo},
-    party::Link,
 };
 
 /// Name and batch.
@@ -40,9 +39,16 @@ fn prepare(bed: &super::Bed, name: &str, batch: usize) -> crate::Result<super::R
     let size: usize = graph.input_extents.iter().product();
     let values: Vec<f32> = (0..batch * size).map(|i| (i % 256) as f32 / 255.0).collect();
     Ok(Box::new(move || {
-        let answer = super::super::engine::wait(session.infer(&model, &values, batch, Reveal::Logits, |_| {}))?;
-        let seconds = answer.cost.seconds.compute;
-        let sample = Sample::of(session.parties(), seconds, link);
-        Ok(Sample { rounds: answer.cost.rounds, seconds: if matches!(link, Link::Shaped(_)) { sample.seconds } else { seconds }, ..sample })
+        let answer = engine::wait(session.infer(&model, &values, batch, Reveal::Logits, |_| {}))?;
+        let whole = Sample::of(session.parties(), answer.cost.seconds.compute, link);
+        let prepared = match engine::wait(session.prepare(&model, batch, Reveal::Logits)) {
+            Err(_) => None,
+            Ok(prepared) => {
+                let offline = prepared.cost().0;
+                let answer = engine::wait(session.infer_prepared(&model, vec![prepared], &values, batch, Reveal::Logits, |_| {}))?;
+                Some([offline, Sample::of(session.parties(), answer.cost.seconds.compute, link).seconds])
+            }
+        };
+        Ok(Sample { rounds: answer.cost.rounds, prepared, ..whole })
     }))
 }

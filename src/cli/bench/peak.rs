@@ -1,6 +1,6 @@
 //! The suite `peak`: the device's own rates, and beside them what a bare kernel reaches.
 
-use super::{Bed, Case, Repetition, Sample, bare};
+use super::{Bed, Case, Repetition, Sample, bare, engine};
 use crate::{
     Result, clock,
     device::{Buffer, Device},
@@ -61,9 +61,9 @@ fn case(name: &str, shape: String, work: f64, unit: &'static str, make: impl Fn(
         Ok(Box::new(move || {
             let began = clock::now();
             let made = kernel(&device);
-            super::super::engine::wait(device.download(&[]))?;
+            engine::wait(device.download(&[]))?;
             drop(made);
-            Ok(Sample { seconds: clock::now() - began, rounds: 0, bytes: 0 })
+            Ok(Sample { seconds: clock::now() - began, ..Sample::default() })
         }))
     };
     Case { name: name.into(), shape, work: Some((work, unit)), prepare: Box::new(prepare) }
@@ -71,6 +71,6 @@ fn case(name: &str, shape: String, work: f64, unit: &'static str, make: impl Fn(
 
 /// Something that times itself.
 fn bare_case(name: &str, shape: &str, work: f64, unit: &'static str, seconds: impl Fn() -> f64 + Copy + 'static) -> Case {
-    let prepare = move |_: &Bed| -> Result<Repetition> { Ok(Box::new(move || Ok(Sample { seconds: seconds(), rounds: 0, bytes: 0 }))) };
+    let prepare = move |_: &Bed| -> Result<Repetition> { Ok(Box::new(move || Ok(Sample { seconds: seconds(), ..Sample::default() }))) };
     Case { name: name.into(), shape: shape.into(), work: Some((work, unit)), prepare: Box::new(prepare) }
 }

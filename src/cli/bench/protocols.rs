@@ -1,11 +1,11 @@
 //! The suite `micro`: single protocols, all three parties in this process on one device.
 
-use super::{Bed, Case, Repetition, Sample};
+use super::{Bed, Case, Repetition, Sample, engine};
 use crate::{
     Result, clock,
     device::Device,
     kernels::matmul::Layout,
-    party::{Link, Party, run},
+    party::{Link, Party, ahead, run, run_prepared},
     protocol as mpc,
     shape::{Axis, Conv, Pool, Shape},
     share::Arith,
@@ -118,7 +118,7 @@ fn repetition(bed: &Bed, shapes: Vec<Vec<usize>>, protocol: Protocol) -> Result<
             inputs[party.number()].push(mpc::input(party, share));
         }
     }
-    Ok(Box::new(move || super::super::engine::wait(sample(&parties, &inputs, &protocol, &device, link))))
+    Ok(Box::new(move || engine::wait(sample(&parties, &inputs, &protocol, &device, link))))
 }
 
 async fn sample(parties: &[Party; 3], inputs: &[Vec<Arith>; 3], protocol: &Protocol, device: &Device, link: Link) -> Result<Sample> {
@@ -126,7 +126,20 @@ async fn sample(parties: &[Party; 3], inputs: &[Vec<Arith>; 3], protocol: &Proto
     let began = clock::now();
     run(parties, link, |p| protocol(p, &inputs[p.number()])).await?;
     device.download(&[]).await?;
-    Ok(super::Sample::of(parties, clock::now() - began, link))
+    let whole = Sample::of(parties, clock::now() - began, link);
+    let prepared = match ahead(parties, link, |p| protocol(p, &inputs[0])).await {
+        // a protocol whose lead has to hear from the others
+        Err(_) => None,
+        Ok(ahead) => {
+            let offline = ahead.seconds;
+            parties.iter().for_each(Party::reset_meter);
+            let began = clock::now();
+            run_prepared(parties, link, ahead, |p| protocol(p, &inputs[p.number()])).await?;
+            device.download(&[]).await?;
+            Some([offline, Sample::of(parties, clock::now() - began, link).seconds])
+        }
+    };
+    Ok(Sample { prepared, ..whole })
 }
 
 impl Sample {
@@ -138,6 +151,7 @@ impl Sample {
             seconds: if matches!(link, Link::Shaped(_)) { simulated } else { wall },
             rounds: meters.iter().map(|m| m.rounds).max().unwrap_or(0),
             bytes: meters.iter().map(|m| m.bytes()).sum(),
+            prepared: None,
         }
     }
 }

@@ -22,6 +22,9 @@ pub struct Row {
     pub path: String,
     /// Median, least, most.
     pub seconds: [f64; 3],
+    /// With the lead's part done before there are inputs: medians of that part and of the rest.
+    pub offline: Option<f64>,
+    pub online: Option<f64>,
     pub rounds: u32,
     pub bytes: u64,
     pub rate: Option<(f64, String)>,
@@ -73,23 +76,25 @@ impl File {
         let [median, least, most] = row.seconds;
         json!({
             "suite": row.suite, "case": row.case, "shape": row.shape, "device": row.device, "threads": row.threads, "path": row.path,
-            "seconds_median": median, "seconds_min": least, "seconds_max": most, "repetitions": self.repetitions,
+            "seconds_median": median, "seconds_min": least, "seconds_max": most,
+            "seconds_offline": row.offline, "seconds_online": row.online, "repetitions": self.repetitions,
             "rounds": row.rounds, "bytes": row.bytes, "net": self.net,
             "rate": row.rate.as_ref().map(|r| r.0), "rate_unit": row.rate.as_ref().map(|r| &r.1),
         })
     }
 
     fn table(&self) -> String {
-        let mut text = format!("Medians of {}; {}.\n\n", self.repetitions, self.net);
-        text +=
-            "| case | shape | device | path | median | least | most | rate | rounds | bytes |\n|---|---|---|---|--:|--:|--:|--:|--:|--:|\n";
+        let mut text = format!("Medians of {}; {}. Online: with the lead's part prepared.\n\n", self.repetitions, self.net);
+        text += "| case | shape | device | path | median | least | most | online | rate | rounds | bytes |\n";
+        text += "|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|\n";
         for row in &self.rows {
             let [median, least, most] = row.seconds.map(paint::seconds);
             let rate = row.rate.as_ref().map_or(String::new(), |(rate, unit)| scaled(*rate, unit));
+            let online = row.online.map_or(String::new(), paint::seconds);
             let (rounds, bytes) = if row.rounds == 0 { Default::default() } else { (row.rounds.to_string(), paint::bytes(row.bytes)) };
             let _ = writeln!(
                 text,
-                "| {} | {} | {}, {} | {} | {median} | {least} | {most} | {rate} | {rounds} | {bytes} |",
+                "| {} | {} | {}, {} | {} | {median} | {least} | {most} | {online} | {rate} | {rounds} | {bytes} |",
                 row.case,
                 row.shape,
                 row.device,
@@ -101,12 +106,22 @@ impl File {
     }
 
     fn csv(&self) -> String {
-        let mut text = String::from("suite,case,shape,device,threads,path,seconds_median,seconds_min,seconds_max,rounds,bytes\n");
+        let mut text = String::from(
+            "suite,case,shape,device,threads,path,seconds_median,seconds_min,seconds_max,seconds_offline,seconds_online,rounds,bytes\n",
+        );
         for row in &self.rows {
             let [median, least, most] = row.seconds;
+            let [offline, online] = [row.offline, row.online].map(|s| s.map_or(String::new(), |s| s.to_string()));
             let quoted = [&row.suite, &row.case, &row.shape, &row.device].map(|cell| format!("\"{}\"", cell.replace('"', "\"\"")));
-            let _ =
-                writeln!(text, "{},{},{},{median},{least},{most},{},{}", quoted.join(","), row.threads, row.path, row.rounds, row.bytes);
+            let _ = writeln!(
+                text,
+                "{},{},{},{median},{least},{most},{offline},{online},{},{}",
+                quoted.join(","),
+                row.threads,
+                row.path,
+                row.rounds,
+                row.bytes
+            );
         }
         text.trim_end().into()
     }
