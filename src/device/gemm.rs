@@ -6,7 +6,7 @@
 
 use super::{
     Cpu,
-    vector::{COLUMNS, ROWS, multiply_add, vectorised},
+    vector::{COLUMNS, ROWS, multiply, vectorised},
 };
 use crate::ring::Word;
 use std::{cell::RefCell, ops::Range};
@@ -125,8 +125,7 @@ fn compute<L: Panels, R: Panels>(
                         task.each_part(size, &columns, &rows, |_, _, first, words| start(first, words));
                     }
                     for (q, panel) in right_panels.chunks_exact(deep).take(panels).enumerate() {
-                        let mut tile = [[0; COLUMNS]; ROWS];
-                        multiply_add(left_panel.as_flattened(), panel.as_flattened(), &mut tile);
+                        let tile = multiply(left_panel.as_flattened(), panel.as_flattened());
                         let first = columns.start + q * COLUMNS;
                         let wide = first..columns.end.min(first + COLUMNS);
                         task.each_part(size, &wide, &rows, |row, at, _, words| add(&tile[row], at, words));

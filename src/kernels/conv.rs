@@ -292,6 +292,7 @@ struct Run {
 
 impl Images<'_> {
     /// The panel of pixels `line..end` as runs.
+    #[inline(always)]
     fn runs<const WIDE: usize>(&self, line: usize, end: usize) -> ([Run; WIDE], usize) {
         let width = self.p.out_width as usize;
         let (mut runs, mut count) = ([Run::default(); WIDE], 0);
@@ -310,6 +311,13 @@ impl Images<'_> {
 
 impl Panels for Images<'_> {
     fn pack<const WIDE: usize>(&self, line: usize, end: usize, depth: usize, out: &mut [[Word; WIDE]]) {
+        vector::vectorised(|| self.panel(line, end, depth, out));
+    }
+}
+
+impl Images<'_> {
+    #[inline(always)]
+    fn panel<const WIDE: usize>(&self, line: usize, end: usize, depth: usize, out: &mut [[Word; WIDE]]) {
         let p = self.p;
         let (runs, count) = self.runs::<WIDE>(line, end.min(line + WIDE));
         let (height, width) = (p.height as isize, p.width as isize);
@@ -328,9 +336,12 @@ impl Panels for Images<'_> {
                 }
                 let from = run.image + (tap.channel * p.height as usize + ih as usize) * p.width as usize;
                 let input = &self.x[from..from + p.width as usize];
-                if p.stride_w == 1 && iw >= 0 && iw + run.len as isize <= width {
-                    let input = &input[iw as usize..][..out.len()];
-                    copy::<WIDE>(input, out);
+                let inside = iw >= 0 && iw + ((run.len - 1) * p.stride_w as usize) as isize <= width - 1;
+                if inside && p.stride_w == 1 {
+                    copy::<WIDE>(&input[iw as usize..][..out.len()], out);
+                } else if inside && p.stride_w == 2 && run.len == WIDE {
+                    let input = &input[iw as usize..][..2 * WIDE - 1];
+                    (0..WIDE).for_each(|i| out[i] = input[2 * i]);
                 } else {
                     for (i, out) in out.iter_mut().enumerate() {
                         let at = iw + i as isize * p.stride_w as isize;

@@ -55,22 +55,18 @@ pub fn select(device: &Device, x: &Buffer, n: usize, planes: usize, index: usize
 /// Reads plane `plane` of a tile whose lanes start at `tile_words[0]`.
 #[inline(always)]
 pub fn load(tile_words: &[u32], lanes: usize, plane: usize) -> Plane {
-    let mut out = [0; LANES];
-    if lanes == LANES {
-        out.copy_from_slice(&tile_words[plane * LANES..][..LANES]);
-    } else {
-        out[..lanes].copy_from_slice(&tile_words[plane * lanes..][..lanes]);
-    }
-    out
+    let from = &tile_words[plane * lanes..][..lanes];
+    // a copy of a length that is known is one move
+    <&Plane>::try_from(from).copied().unwrap_or_else(|_| std::array::from_fn(|lane| from.get(lane).copied().unwrap_or(0)))
 }
 
 /// Writes plane `plane` of a tile.
 #[inline(always)]
 pub fn store(tile_words: &mut [u32], lanes: usize, plane: usize, value: &Plane) {
-    if lanes == LANES {
-        tile_words[plane * LANES..][..LANES].copy_from_slice(value);
-    } else {
-        tile_words[plane * lanes..][..lanes].copy_from_slice(&value[..lanes]);
+    let to = &mut tile_words[plane * lanes..][..lanes];
+    match <&mut Plane>::try_from(&mut *to) {
+        Ok(to) => *to = *value,
+        Err(_) => to.iter_mut().zip(value).for_each(|(to, value)| *to = *value),
     }
 }
 

@@ -170,27 +170,23 @@ mod avx512 {
             word(stream.nonce[2]),
         ];
         let start = s;
-        macro_rules! quarter {
-            ($a:literal, $b:literal, $c:literal, $d:literal) => {
-                s[$a] = _mm512_add_epi32(s[$a], s[$b]);
-                s[$d] = _mm512_rol_epi32::<16>(_mm512_xor_si512(s[$d], s[$a]));
-                s[$c] = _mm512_add_epi32(s[$c], s[$d]);
-                s[$b] = _mm512_rol_epi32::<12>(_mm512_xor_si512(s[$b], s[$c]));
-                s[$a] = _mm512_add_epi32(s[$a], s[$b]);
-                s[$d] = _mm512_rol_epi32::<8>(_mm512_xor_si512(s[$d], s[$a]));
-                s[$c] = _mm512_add_epi32(s[$c], s[$d]);
-                s[$b] = _mm512_rol_epi32::<7>(_mm512_xor_si512(s[$b], s[$c]));
+        // one step of four quarter rounds side by side: each alone would wait for itself
+        macro_rules! step {
+            ($turn:literal: $($x:literal $y:literal $z:literal),*) => {
+                $(s[$x] = _mm512_add_epi32(s[$x], s[$y]);)*
+                $(s[$z] = _mm512_xor_si512(s[$z], s[$x]);)*
+                $(s[$z] = _mm512_rol_epi32::<$turn>(s[$z]);)*
             };
         }
         for _ in 0..10 {
-            quarter!(0, 4, 8, 12);
-            quarter!(1, 5, 9, 13);
-            quarter!(2, 6, 10, 14);
-            quarter!(3, 7, 11, 15);
-            quarter!(0, 5, 10, 15);
-            quarter!(1, 6, 11, 12);
-            quarter!(2, 7, 8, 13);
-            quarter!(3, 4, 9, 14);
+            step!(16: 0 4 12, 1 5 13, 2 6 14, 3 7 15);
+            step!(12: 8 12 4, 9 13 5, 10 14 6, 11 15 7);
+            step!(8: 0 4 12, 1 5 13, 2 6 14, 3 7 15);
+            step!(7: 8 12 4, 9 13 5, 10 14 6, 11 15 7);
+            step!(16: 0 5 15, 1 6 12, 2 7 13, 3 4 14);
+            step!(12: 10 15 5, 11 12 6, 8 13 7, 9 14 4);
+            step!(8: 0 5 15, 1 6 12, 2 7 13, 3 4 14);
+            step!(7: 10 15 5, 11 12 6, 8 13 7, 9 14 4);
         }
         for i in 0..16 {
             s[i] = _mm512_add_epi32(s[i], start[i]);

@@ -7,25 +7,29 @@ pub const ROWS: usize = 8;
 /// Columns of a tile, and of a packed panel of the right operand.
 pub const COLUMNS: usize = 16;
 
-/// `tile[i][j] += sum_k left[k][i] right[k][j]` for panels packed depth by depth.
+/// Sums of one tile.
+pub type Tile = [[u64; COLUMNS]; ROWS];
+
+/// `tile[i][j] = sum_k left[k][i] right[k][j]` for panels packed depth by depth.
 #[inline]
-pub fn multiply_add(left: &[u64], right: &[u64], tile: &mut [[u64; COLUMNS]; ROWS]) {
-    multiply_add_at(Level::best(), left, right, tile);
+pub fn multiply(left: &[u64], right: &[u64]) -> Tile {
+    multiply_at(Level::best(), left, right)
 }
 
-fn multiply_add_at(level: Level, left: &[u64], right: &[u64], tile: &mut [[u64; COLUMNS]; ROWS]) {
+fn multiply_at(level: Level, left: &[u64], right: &[u64]) -> Tile {
     assert_eq!(left.len() / ROWS, right.len() / COLUMNS, "panels of one depth");
     match level {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: Level::Avx512 is only ever named after detection.
-        Level::Avx512 => unsafe { avx512(left, right, tile) },
-        _ => at(level, || quarters(left, right, tile)),
+        Level::Avx512 => unsafe { avx512(left, right) },
+        _ => at(level, || quarters(left, right)),
     }
 }
 
 /// Four tiles of 4 rows and 8 columns, whose sums the compiler keeps in registers.
 #[inline(always)]
-fn quarters(left: &[u64], right: &[u64], tile: &mut [[u64; COLUMNS]; ROWS]) {
+fn quarters(left: &[u64], right: &[u64]) -> Tile {
+    let mut tile = [[0; COLUMNS]; ROWS];
     for i in [0, 4] {
         for j in [0, 8] {
             let mut sum = [[0u64; 8]; 4];
@@ -38,21 +42,20 @@ fn quarters(left: &[u64], right: &[u64], tile: &mut [[u64; COLUMNS]; ROWS]) {
                 }
             }
             for a in 0..4 {
-                for b in 0..8 {
-                    tile[i + a][j + b] = tile[i + a][j + b].wrapping_add(sum[a][b]);
-                }
+                tile[i + a][j..j + 8].copy_from_slice(&sum[a]);
             }
         }
     }
+    tile
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq")]
-fn avx512(left: &[u64], right: &[u64], tile: &mut [[u64; COLUMNS]; ROWS]) {
+fn avx512(left: &[u64], right: &[u64]) -> Tile {
     use std::arch::x86_64::*;
     let depth = (left.len() / ROWS).min(right.len() / COLUMNS);
     let mut sum = [[_mm512_setzero_si512(); 2]; ROWS];
-    // SAFETY: `depth` rows of both panels are in bounds, and a tile's row is two vectors.
+    // SAFETY: `depth` rows of both panels are in bounds.
     unsafe {
         let (mut l, mut r) = (left.as_ptr(), right.as_ptr());
         for _ in 0..depth {
@@ -65,13 +68,9 @@ fn avx512(left: &[u64], right: &[u64], tile: &mut [[u64; COLUMNS]; ROWS]) {
             l = l.add(ROWS);
             r = r.add(COLUMNS);
         }
-        for i in 0..ROWS {
-            for h in 0..2 {
-                let to = tile[i].as_mut_ptr().add(8 * h);
-                _mm512_storeu_si512(to.cast(), _mm512_add_epi64(_mm512_loadu_si512(to.cast()), sum[i][h]));
-            }
-        }
     }
+    // SAFETY: a tile's row is two vectors of eight words.
+    unsafe { std::mem::transmute::<[[__m512i; 2]; ROWS], Tile>(sum) }
 }
 
 #[cfg(test)]
@@ -84,8 +83,7 @@ mod tests {
             let word = |i: usize| (i as u64 + 3).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let left: Vec<u64> = (0..depth * ROWS).map(word).collect();
             let right: Vec<u64> = (0..depth * COLUMNS).map(|i| if i % 5 == 0 { u64::MAX } else { word(i) }).collect();
-            let start: [[u64; COLUMNS]; ROWS] = std::array::from_fn(|i| std::array::from_fn(|j| word(i * 31 + j)));
-            let mut want = start;
+            let mut want = [[0u64; COLUMNS]; ROWS];
             for k in 0..depth {
                 for i in 0..ROWS {
                     for j in 0..COLUMNS {
@@ -94,9 +92,7 @@ mod tests {
                 }
             }
             for level in [Level::Portable, Level::Avx2, Level::Avx512].into_iter().filter(|&level| level <= Level::best()) {
-                let mut tile = start;
-                multiply_add_at(level, &left, &right, &mut tile);
-                assert_eq!(tile, want, "{level:?} {depth}");
+                assert_eq!(multiply_at(level, &left, &right), want, "{level:?} {depth}");
             }
         }
     }
