@@ -109,6 +109,11 @@ fn every_way_to_run_gives_the_same_digits() {
     assert_eq!(plain.cost.rounds, three.cost.rounds, "three parts share the rounds");
     let [low, high] = [three.cost.bytes_sent.iter().min().unwrap(), three.cost.bytes_sent.iter().max().unwrap()];
     assert!(*high < 2 * low, "{:?}: the bytes are spread", three.cost.bytes_sent);
+    for leads in [Leads::One, Leads::Three] {
+        let pieces = infer(&session(3).with_leads(leads).with_micro_batches(2), &graph, images, 7, Reveal::Logits);
+        assert_eq!((&pieces.predictions, pieces.cost.rounds), (&plain.predictions, plain.cost.rounds), "{leads:?}");
+        assert!(largest_difference(&pieces.logits.concat(), &plain.logits.concat()) < 1e-4);
+    }
     let argmax = infer(&session(4), &graph, images, 3, Reveal::Argmax);
     assert_eq!(plain.predictions, argmax.predictions);
     assert!(argmax.logits.is_empty());

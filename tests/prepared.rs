@@ -122,7 +122,7 @@ fn networks_are_prepared_for_batches_to_come() {
     let plain = session(3);
     let model = plain.load(&graph).unwrap();
     let want = pollster::block_on(plain.infer(&model, &values, 2, Reveal::Logits, |_| {})).unwrap();
-    let ready = session(3);
+    let ready = session(3).with_micro_batches(9);
     let model = ready.load(&graph).unwrap();
     let prepare = |count| pollster::block_on(ready.prepare(&model, count, Reveal::Logits)).unwrap();
     let prepared = vec![prepare(2), prepare(2)];
@@ -135,6 +135,11 @@ fn networks_are_prepared_for_batches_to_come() {
     assert!(online.seconds.prepare > 0.0 && whole.seconds.prepare == 0.0);
     let wrong = pollster::block_on(ready.infer_prepared(&model, vec![prepare(3)], &values, 2, Reveal::Logits, |_| {}));
     assert!(matches!(wrong, Err(Error::Misuse(_))));
+    let pieces = session(6).with_micro_batches(2);
+    let model = pieces.load(&graph).unwrap();
+    let prepared = vec![pollster::block_on(pieces.prepare(&model, 5, Reveal::Argmax)).unwrap()];
+    let got = pollster::block_on(pieces.infer_prepared(&model, prepared, &values, 5, Reveal::Argmax, |_| {})).unwrap();
+    assert_eq!(want.predictions, got.predictions);
     let three = session(4).with_leads(trishade::nn::Leads::Three);
     let model = three.load(&graph).unwrap();
     assert!(matches!(pollster::block_on(three.prepare(&model, 3, Reveal::Logits)), Err(Error::Misuse(_))));

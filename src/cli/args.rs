@@ -1,7 +1,7 @@
 //! The options, with the help that people read.
 
 use clap::{Args as Options, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 /// Secure three-party inference of neural networks in compute shaders.
 ///
@@ -85,6 +85,9 @@ pub struct Infer {
     /// Inputs in one run; the last batch may be smaller. Default: all at once, at most 128.
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
+    /// Inputs of a micro-batch: pieces of a batch run side by side, so that one computes while messages of another travel.
+    #[arg(long, value_name = "N")]
+    pub micro_batch: Option<NonZeroUsize>,
     /// Batches whose lead's part is done before the inputs are shared: it lies in memory until then, and its time is reported apart.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub prepare: usize,
@@ -180,6 +183,9 @@ pub struct Bench {
     /// Threads of the CPU device; 0 means one a core.
     #[arg(long, default_value_t = 0, value_name = "T")]
     pub threads: usize,
+    /// Inputs of a micro-batch of the suite `models`. Default: a batch is not cut.
+    #[arg(long, value_name = "N")]
+    pub micro_batch: Option<NonZeroUsize>,
     /// Only cases with this text in their name or shape.
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,

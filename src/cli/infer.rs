@@ -29,7 +29,7 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
     if batch == 0 {
         return Err(Error::Input("--batch 0: at least one input a run".into()).into());
     }
-    let session = engine::session(&options.engine)?;
+    let session = engine::session(&options.engine)?.with_micro_batches(options.micro_batch.map_or(usize::MAX, usize::from));
     let reveal = match options.reveal {
         Reveal::Logits => nn::Reveal::Logits,
         Reveal::Argmax => nn::Reveal::Argmax,

@@ -336,7 +336,8 @@ impl Images<'_> {
                 }
                 let from = run.image + (tap.channel * p.height as usize + ih as usize) * p.width as usize;
                 let input = &self.x[from..from + p.width as usize];
-                let inside = iw >= 0 && iw + ((run.len - 1) * p.stride_w as usize) as isize <= width - 1;
+                let last = iw + ((run.len - 1) * p.stride_w as usize) as isize;
+                let inside = iw >= 0 && last < width;
                 if inside && p.stride_w == 1 {
                     copy::<WIDE>(&input[iw as usize..][..out.len()], out);
                 } else if inside && p.stride_w == 2 && run.len == WIDE {

@@ -21,6 +21,8 @@ pub struct Session {
     fixed: Fixed,
     link: Link,
     leads: Leads,
+    /// Inputs of a micro-batch.
+    micro: usize,
     /// Where the owners' randomness starts, for tests that compare devices.
     #[cfg(feature = "seeded")]
     owners: Option<std::sync::atomic::AtomicU64>,
@@ -62,7 +64,7 @@ pub struct Prepared<'m> {
     model: &'m Model,
     count: usize,
     reveal: Reveal,
-    promise: mpc::Promise,
+    promises: Vec<mpc::Promise>,
     ahead: Ahead<Vec<Buffer>>,
 }
 
@@ -98,6 +100,7 @@ impl Session {
             fixed,
             link: Link::Handover,
             leads: Leads::One,
+            micro: usize::MAX,
             #[cfg(feature = "seeded")]
             owners: None,
         }
@@ -111,6 +114,12 @@ impl Session {
     /// Who leads.
     pub fn with_leads(self, leads: Leads) -> Self {
         Self { leads, ..self }
+    }
+
+    /// Cuts batches into pieces of so many inputs, which run side by side: while one computes, messages of another are on their
+    /// way. Rounds stay the same.
+    pub fn with_micro_batches(self, inputs: usize) -> Self {
+        Self { micro: inputs.max(1), ..self }
     }
 
     /// The parties, for their meters.
@@ -150,10 +159,11 @@ impl Session {
         if self.leads == Leads::Three {
             return Err(Error::Misuse("a run with three leads cannot be prepared: each of them has to hear from the others".into()));
         }
-        let promise = self.promise(&model.input_shape(count)?)?;
-        let input = vec![mpc::input(&self.parties[0], &promise.of_lead())];
-        let ahead = ahead(&self.parties, self.link, |p| self.outcomes(p, model, &input, reveal)).await?;
-        Ok(Prepared { model, count, reveal, promise, ahead })
+        let promises = self.pieces(count).into_iter().map(|(_, rows)| self.promise(&model.input_shape(rows)?));
+        let promises = promises.collect::<Result<Vec<_>>>()?;
+        let inputs: Vec<Arith> = promises.iter().map(|promise| mpc::input(&self.parties[0], &promise.of_lead())).collect();
+        let ahead = ahead(&self.parties, self.link, |p| self.outcomes(p, model, &inputs, count, reveal)).await?;
+        Ok(Prepared { model, count, reveal, promises, ahead })
     }
 
     /// Scores of `values.len() / inputs` images, `batch` at a time; the last batch may be smaller. `progress` is told how
@@ -197,23 +207,19 @@ impl Session {
         answer: &mut Answer,
     ) -> Result<()> {
         let began = clock::now();
-        let parts: Vec<usize> = match self.leads {
-            Leads::One => vec![count],
-            Leads::Three => (0..3).map(|i| (count + i) / 3).filter(|&n| n > 0).collect(),
-        };
-        let (promise, ahead) = match prepared {
-            None => (None, None),
-            Some(p) if std::ptr::eq(p.model, model) && p.count == count && p.reveal == reveal => (Some(p.promise), Some(p.ahead)),
+        let (promises, ahead) = match prepared {
+            None => (Vec::new(), None),
+            Some(p) if std::ptr::eq(p.model, model) && p.count == count && p.reveal == reveal => (p.promises, Some(p.ahead)),
             Some(p) => {
                 let wanted = format!("{} inputs, revealing {:?}, of its own model", p.count, p.reveal);
                 return Err(Error::Misuse(format!("a batch of {count}, revealing {reveal:?}, was prepared for {wanted}")));
             }
         };
-        let mut promises = promise.into_iter();
+        let mut promises = promises.into_iter();
         let size = values.len() / count;
         let mut inputs: [Vec<Arith>; 3] = Default::default();
         let mut rest = values;
-        for &rows in &parts {
+        for (_, rows) in self.pieces(count) {
             let (part, after) = rest.split_at(rows * size);
             rest = after;
             let words = Zeroizing::new(self.fixed.encode("input", part)?);
@@ -225,7 +231,7 @@ impl Session {
         }
         let shared = clock::now();
         self.parties.iter().for_each(Party::reset_meter);
-        let task = |p| self.outcomes(p, model, &inputs[Party::number(p)], reveal);
+        let task = |p| self.outcomes(p, model, &inputs[Party::number(p)], count, reveal);
         let revealed = match ahead {
             None => run(&self.parties, self.link, task).await?,
             Some(ahead) => {
@@ -255,13 +261,24 @@ impl Session {
         Ok(())
     }
 
-    /// The forward pass on each part of a batch, under its lead.
-    async fn outcomes(&self, p: &Party, model: &Model, inputs: &[Arith], reveal: Reveal) -> Vec<Buffer> {
-        let part = |(i, x): (usize, &Arith)| {
-            let tag = Tag { lead: (self.leads == Leads::Three).then_some(i), layer: None };
-            tagged(p, tag, outcome(p, model, x.clone(), reveal))
+    /// Lead and size of each piece of a batch.
+    fn pieces(&self, count: usize) -> Vec<(usize, usize)> {
+        let parts = match self.leads {
+            Leads::One => vec![count],
+            Leads::Three => (0..3).map(|i| (count + i) / 3).collect(),
         };
-        join_all(p, inputs.iter().enumerate().map(part).collect()).await
+        let cut = |(lead, rows): (usize, usize)| {
+            (0..rows).step_by(self.micro.min(rows.max(1))).map(move |first| (lead, self.micro.min(rows - first)))
+        };
+        parts.into_iter().enumerate().flat_map(cut).collect()
+    }
+
+    /// The forward pass on each piece of a batch, under its lead.
+    async fn outcomes(&self, p: &Party, model: &Model, inputs: &[Arith], count: usize, reveal: Reveal) -> Vec<Buffer> {
+        let piece = |((lead, _), x): ((usize, usize), &Arith)| {
+            tagged(p, Tag { lead: Some(lead), layer: None }, outcome(p, model, x.clone(), reveal))
+        };
+        join_all(p, self.pieces(count).into_iter().zip(inputs).map(piece).collect()).await
     }
 }
 

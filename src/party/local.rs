@@ -206,7 +206,7 @@ pub(super) async fn pass(sender: &Party, receiver: &Party, frame: Frame, link: L
     let place = |Parsed { name, label, layer, round, words }: Parsed<'_>| {
         let words = words.chunks_exact(8).map(|b| u64::from_le_bytes(std::array::from_fn(|i| b[i])));
         let words: Zeroizing<Vec<u64>> = Zeroizing::new(words.collect());
-        Message { name, label, layer, round, payload: receiver.device.upload(&words) }
+        Message { name, label, layer, round, sent: 0.0, payload: receiver.device.upload(&words) }
     };
     Ok(Frame { credit, messages: parsed.into_iter().map(place).collect() })
 }

@@ -76,6 +76,8 @@ pub struct Message {
     pub layer: u16,
     /// Round in which it arrives: one more than the sender's clock.
     pub round: u32,
+    /// When it was sent, by the sender's clock. It does not travel.
+    pub sent: f64,
     /// The words.
     pub payload: Buffer,
 }

@@ -2,7 +2,7 @@
 
 use super::{Label, Message, Name, Party, Role};
 use crate::{
-    Error,
+    Error, clock,
     device::{Buffer, Device},
     kernels::{Masked, Pad, Stream},
 };
@@ -98,7 +98,8 @@ impl<'p> Op<'p> {
     pub(crate) fn send(&self, to: Role, purpose: u8, masked: &Masked) {
         let mut state = self.party.lock();
         let (round, layer) = (state.scope.clock + 1, state.scope.layer);
-        let message = Message { name: self.name(purpose), label: self.label, layer, round, payload: masked.words().clone() };
+        let payload = masked.words().clone();
+        let message = Message { name: self.name(purpose), label: self.label, layer, round, sent: clock::now(), payload };
         let to = (self.lead + to as usize) % 3;
         let cost = state.meter.by_label.entry((layer, self.label)).or_default();
         cost.messages += 1;

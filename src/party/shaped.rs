@@ -1,7 +1,7 @@
 //! Three machines with a network between them, on a simulated clock.
 //!
-//! Each party has a clock. What it computes is measured and added; a message leaves when it is sent and the link is free,
-//! takes its bytes over the bandwidth, and arrives a latency later. Nothing sleeps: a run over a slow network takes as long
+//! Each party has a clock. What it computes is measured and added; a message leaves when the op sends it and the link is free,
+//! as if another thread did the sending, takes its bytes over the bandwidth, and arrives a latency later. Nothing sleeps: a run over a slow network takes as long
 //! as its arithmetic, and [`Meter::seconds`](super::Meter) says when each party would have ended. Each link and each
 //! direction has the whole bandwidth; framing of TCP and TLS is not counted.
 
@@ -51,8 +51,8 @@ impl Network {
         Self { net, clocks: [0.0; 3], free: [[0.0; 3]; 3], flights: Vec::new() }
     }
 
-    /// Puts what the party has to send on its links.
-    fn send(&mut self, party: &Party) {
+    /// Puts what the party has to send on its links; `sent` is the simulated time of a moment of the real clock.
+    fn send(&mut self, party: &Party, sent: impl Fn(f64) -> f64) {
         let from = party.number();
         for to in (0..3).filter(|&to| to != from) {
             let frame = party.frame(to);
@@ -60,15 +60,16 @@ impl Network {
                 continue;
             }
             let head = frame.bytes() - frame.messages.iter().map(Message::bytes).sum::<u64>();
-            self.fly(from, to, head, Frame { credit: frame.credit, messages: Vec::new() });
             for message in frame.messages {
-                self.fly(from, to, message.bytes(), Frame { credit: 0, messages: vec![message] });
+                let at = sent(message.sent);
+                self.fly(from, to, at, message.bytes(), Frame { credit: 0, messages: vec![message] });
             }
+            self.fly(from, to, self.clocks[from], head, Frame { credit: frame.credit, messages: Vec::new() });
         }
     }
 
-    fn fly(&mut self, from: usize, to: usize, bytes: u64, frame: Frame) {
-        let start = self.free[from][to].max(self.clocks[from]);
+    fn fly(&mut self, from: usize, to: usize, at: f64, bytes: u64, frame: Frame) {
+        let start = self.free[from][to].max(at);
         let sent = start + bytes as f64 * 8.0 / self.net.bits_per_second as f64;
         self.free[from][to] = sent;
         if !frame.is_empty() {
@@ -120,8 +121,11 @@ pub(super) async fn turns<F: Future>(party: &Party, task: &mut Task<F>, network:
             party.device.download(&[]).await?;
         }
         party.device.check()?;
-        network.clocks[party.number()] += clock::now() - began;
-        network.send(party);
+        let (before, now) = (network.clocks[party.number()], clock::now());
+        network.clocks[party.number()] = before + now - began;
+        // a device that records has computed nothing before the end
+        let recorded = party.device.records();
+        network.send(party, |sent| before + if recorded { now - began } else { (sent - began).clamp(0.0, now - began) });
         match turn {
             Turn::Done(made) => *task = Task::Done(made),
             Turn::Again => {}

@@ -25,6 +25,7 @@ struct Bed {
     threads: usize,
     link: Link,
     repetitions: usize,
+    micro_batch: usize,
 }
 
 /// One repetition.
@@ -66,6 +67,7 @@ pub fn run(options: &Bench) -> std::result::Result<(), Failure> {
                 Network::Wan => Link::Shaped(Net::WAN),
             },
             repetitions: options.repetitions.max(1),
+            micro_batch: options.micro_batch.map_or(usize::MAX, usize::from),
         };
         for &suite in &suites {
             let cases = match suite {
