@@ -35,7 +35,11 @@ pub fn bytes(n: u64) -> String {
 
 /// Seconds.
 pub fn seconds(s: f64) -> String {
-    if s < 1.0 { format!("{:.1} ms", s * 1e3) } else { format!("{s:.2} s") }
+    match s {
+        s if s >= 1.0 => format!("{s:.2} s"),
+        s if s >= 1e-3 => format!("{:.1} ms", s * 1e3),
+        s => format!("{:.1} us", s * 1e6),
+    }
 }
 
 /// Two columns, the first as wide as its longest entry.
