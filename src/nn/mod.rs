@@ -12,6 +12,7 @@ pub mod onnx;
 pub mod passes;
 pub mod plain;
 pub mod plan;
+pub mod ranges;
 pub mod steps;
 pub mod zoo;
 

@@ -1,0 +1,183 @@
+//! How large the compared values of a network can become, proven from its weights and the range of its inputs.
+//!
+//! Interval arithmetic on the integers that the protocols compute with, channel by channel: weights as they are encoded,
+//! truncation as floor or floor plus one. A comparison of values that fit `r` bits needs the low `r` bits of a share only.
+//! Whoever owns the model computes this; the bits of each step become public, and with them the size of its weights.
+
+use super::steps::{Kind, Parameter, Product, Steps};
+use crate::{Error, Result, fixed::Fixed, shape::Shape};
+
+/// Bits that hold both signs of what a step compares: of the differences in its maximum, and of what its ReLU takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bits {
+    /// In the tournament of a max-pool.
+    pub pool: u32,
+    /// In a ReLU.
+    pub relu: u32,
+}
+
+impl Default for Bits {
+    /// The whole word: nothing is known.
+    fn default() -> Self {
+        Self { pool: 64, relu: 64 }
+    }
+}
+
+/// `low..=high` of a channel, or of a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Interval {
+    low: i128,
+    high: i128,
+}
+
+/// Every value stays below this, or the network overflows with whole words as well.
+const CAP: i128 = 1 << 62;
+
+impl Interval {
+    fn map(self, f: impl Fn(i128) -> i128) -> Self {
+        Self { low: f(self.low), high: f(self.high) }
+    }
+
+    /// What a step hands on.
+    fn capped(self) -> Self {
+        self.map(|end| end.clamp(-CAP, CAP))
+    }
+
+    fn hull(self, other: Self) -> Self {
+        Self { low: self.low.min(other.low), high: self.high.max(other.high) }
+    }
+
+    // capped values times weights below 2^54 stay far from the ends, where a sum would be off
+    fn plus(self, other: Self) -> Self {
+        Self { low: self.low.saturating_add(other.low), high: self.high.saturating_add(other.high) }
+    }
+
+    fn times(self, weight: i128) -> Self {
+        let (a, b) = (self.low.saturating_mul(weight), self.high.saturating_mul(weight));
+        Self { low: a.min(b), high: a.max(b) }
+    }
+
+    /// Floor, or one more.
+    fn truncated(self, bits: u32) -> Self {
+        Self { low: self.low >> bits, high: (self.high >> bits) + 1 }
+    }
+
+    fn with_zero(self) -> Self {
+        self.hull(Self { low: 0, high: 0 })
+    }
+
+    /// The fewest bits of two's complement that hold it, in steps of four: less is not worth a circuit of its own.
+    fn bits(self) -> u32 {
+        let most = self.high.max(-1 - self.low).max(0) as u128;
+        let magnitude = 128 - most.leading_zeros();
+        (1 + magnitude.next_multiple_of(4)).min(64)
+    }
+}
+
+/// The bits of each step, for inputs in `low..=high`.
+pub fn ranges(steps: &Steps, fixed: Fixed, low: f32, high: f32) -> Result<Vec<Bits>> {
+    if low.is_nan() || high.is_nan() || low > high {
+        return Err(Error::Input(format!("a range of inputs from {low} to {high}")));
+    }
+    let ends = fixed.encode("range of the inputs", &[low, high])?;
+    let shapes = steps.shapes(1)?;
+    let mut values: Vec<Vec<Interval>> = vec![Vec::new(); steps.values];
+    let channels = steps.input_extents[0];
+    values[steps.input] = vec![Interval { low: i128::from(ends[0] as i64), high: i128::from(ends[1] as i64) }; channels];
+    let parameters = steps.parameters(fixed)?;
+    let mut parameters = parameters.chunks(2);
+    let f = fixed.fraction_bits();
+    let mut all = Vec::new();
+    for step in &steps.steps {
+        let x = values[step.inputs[0]].clone();
+        let mut bits = Bits::default();
+        let output: Vec<Interval> = match &step.kind {
+            Kind::Product(product) => {
+                let from = shapes[step.inputs[0]].as_ref();
+                let wide = sums(product, from, &x, parameters.next().unwrap_or_default());
+                let residuals = step.inputs[1..].iter();
+                let wide = residuals.fold(wide, |wide, &r| pairs(&wide, &values[r], |a, b| a.plus(b.times(1 << f))));
+                bits = Bits { pool: of_differences(&wide), relu: of_all(&wide) };
+                let truncated = wide.iter().map(|v| v.truncated(f));
+                truncated.map(|v| if product.relu { v.map(|end| end.max(0)) } else { v }).collect()
+            }
+            Kind::Relu => {
+                bits.relu = of_all(&x);
+                x.iter().map(|v| v.map(|end| end.max(0))).collect()
+            }
+            Kind::MaxPool(_) => {
+                bits.pool = of_differences(&x);
+                x
+            }
+            Kind::SumPool(axes) => {
+                let taps = (axes[0].kernel * axes[1].kernel) as i128;
+                x.iter().map(|v| v.with_zero().times(taps)).collect()
+            }
+            Kind::Scale(factor) => {
+                let factor = i128::from(fixed.encode("scale", &[*factor])?[0] as i64);
+                x.iter().map(|v| v.times(factor).truncated(f)).collect()
+            }
+            Kind::Add => pairs(&x, &values[step.inputs[1]], Interval::plus),
+            Kind::Reshape(_) => regrouped(&x, shapes[step.inputs[0]].as_ref(), shapes[step.output].as_ref()),
+        };
+        values[step.output] = output.into_iter().map(Interval::capped).collect();
+        all.push(bits);
+    }
+    Ok(all)
+}
+
+fn pairs(a: &[Interval], b: &[Interval], f: impl Fn(Interval, Interval) -> Interval) -> Vec<Interval> {
+    a.iter().zip(b).map(|(a, b)| f(*a, *b)).collect()
+}
+
+fn of_all(x: &[Interval]) -> u32 {
+    x.iter().map(|v| v.bits()).max().unwrap_or(64)
+}
+
+fn of_differences(x: &[Interval]) -> u32 {
+    x.iter().map(|v| Interval { low: v.low - v.high, high: v.high - v.low }.bits()).max().unwrap_or(64)
+}
+
+/// Each row of the weights on the intervals of the channels that it reads; a tap may lie in the padding.
+fn sums(product: &Product, from: Option<&Shape>, x: &[Interval], parameters: &[Parameter]) -> Vec<Interval> {
+    let [weights, bias] = parameters else { return Vec::new() };
+    let rows = bias.words.len();
+    let (groups, padded) = match product.conv {
+        Some((axes, groups)) => (groups, axes.iter().any(|axis| axis.pad_begin + axis.pad_end > 0)),
+        None => (1, false),
+    };
+    let depth = weights.words.len() / rows;
+    // of a matrix that reads a flattened image a channel is one feature
+    let per_group = from.map_or(1, |shape| shape.extents()[1]) / groups;
+    let taps = (depth / per_group.max(1)).max(1);
+    let row = |(o, (weights, &bias)): (usize, (&[u64], &u64))| {
+        let first = o / (rows / groups) * per_group;
+        let bias = i128::from(bias as i64);
+        weights.chunks(taps).zip(&x[first..]).fold(Interval { low: bias, high: bias }, |sum, (taps, v)| {
+            let v = if padded { v.with_zero() } else { *v };
+            taps.iter().fold(sum, |sum, &w| sum.plus(v.times(i128::from(w as i64))))
+        })
+    };
+    weights.words.chunks(depth).zip(&bias.words).enumerate().map(row).collect()
+}
+
+/// Channels of another shape of the same elements.
+fn regrouped(x: &[Interval], from: Option<&Shape>, to: Option<&Shape>) -> Vec<Interval> {
+    let (Some(from), Some(to)) = (from, to) else { return Vec::new() };
+    let inner = |shape: &Shape| shape.extents()[2..].iter().product::<usize>();
+    let (old, new) = (inner(from), inner(to));
+    let channel = |c: usize| (c * new / old..=((c + 1) * new - 1) / old).map(|i| x[i]).reduce(Interval::hull);
+    (0..to.extents()[1]).filter_map(channel).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_hold_both_ends() {
+        for (low, high, bits) in [(0, 0, 1), (-1, 0, 1), (0, 1, 5), (-16, 15, 5), (-17, 15, 9), (-16, 16, 9), (-CAP, CAP, 64)] {
+            assert_eq!(Interval { low, high }.bits(), bits, "{low} {high}");
+        }
+    }
+}
