@@ -4,8 +4,7 @@
 use std::future::Future;
 use trishade::{
     device::Device,
-    kernels::circuit::Tree,
-    party::{Link, Net, Party, run},
+    party::{Link, Net, Party, Sign, run},
     protocol as mpc,
     ring::{EDGES, Word, floor_shift},
     shape::Shape,
@@ -54,6 +53,7 @@ macro_rules! evaluate {
 }
 
 const SIZES: [usize; 9] = [1, 7, 31, 33, 511, 512, 513, 1000, 3001];
+const SIGNS: [Sign; 3] = [Sign::Five, Sign::Six, Sign::Short];
 
 fn full_range(n: usize, seed: u64) -> Vec<Word> {
     let mut rng = Rng(seed);
@@ -68,15 +68,15 @@ fn below_2_62(n: usize, seed: u64) -> Vec<Word> {
 
 #[test]
 fn relu_is_exact_on_the_full_range() {
-    for tree in [Tree::Five, Tree::Six] {
+    for sign in SIGNS {
         for link in [Link::Handover, Link::Bytes, Link::Shaped(Net::WAN)] {
             for n in SIZES {
                 let x = full_range(n, n as u64);
                 let parties = parties();
-                parties.iter().for_each(|p| p.set_tree(tree));
+                parties.iter().for_each(|p| p.set_sign(sign));
                 let got = evaluate!(&parties, link, std::slice::from_ref(&x), |p, x| mpc::relu(p, &x[0]).await);
                 let want: Vec<u64> = x.iter().map(|&v| (v as i64).max(0) as u64).collect();
-                assert_eq!(got, want, "{tree:?} {link:?} {n}");
+                assert_eq!(got, want, "{sign:?} {link:?} {n}");
             }
         }
     }

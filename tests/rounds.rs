@@ -7,8 +7,7 @@ use common::{Rng, Task, components, revealed, seeded, shape};
 use std::future::pending;
 use trishade::{
     Error,
-    kernels::circuit::Tree,
-    party::{Link, Meter, Party, Tag, join, join_all, run, tagged},
+    party::{Link, Meter, Party, Sign, Tag, join, join_all, run, tagged},
     protocol as mpc,
     ring::Word,
     share::Arith,
@@ -319,7 +318,7 @@ fn a_split_value_keeps_its_lead() {
 #[test]
 fn both_trees_in_one_run_differ() {
     let parties = seeded([1, 2, 3]);
-    parties[2].set_tree(Tree::Six);
+    parties[2].set_sign(Sign::Six);
     let task = |p| async move {
         mpc::relu(p, &mpc::public(p, &shape(5), &WORDS)).await;
     };

@@ -7,8 +7,7 @@ mod common;
 
 use common::{Rng, Task, components, revealed, seeded};
 use trishade::{
-    kernels::circuit::Tree,
-    party::{Link, Party, Tag, join_all, run, tagged},
+    party::{Link, Party, Sign, Tag, join_all, run, tagged},
     protocol as mpc,
     ring::{Word, floor_shift},
     share::Arith,
@@ -56,13 +55,13 @@ fn below_2_62(words: Vec<Word>) -> Vec<Word> {
 
 /// What a protocol makes of a sharing, whoever leads.
 fn evaluate(
-    tree: Tree,
+    sign: Sign,
     lead: usize,
     parts: &[Vec<Word>; 3],
     protocol: impl for<'a> Fn(&'a Party, Arith) -> Task<'a, Vec<Arith>>,
 ) -> Vec<Vec<Word>> {
     let parties = seeded([1, 2, 3]);
-    parties.iter().for_each(|p| p.set_tree(tree));
+    parties.iter().for_each(|p| p.set_sign(sign));
     // component 0 is the lead's own
     let mut turned = parts.clone();
     turned.rotate_right(lead);
@@ -86,25 +85,25 @@ macro_rules! protocol {
     };
 }
 
-const TREES: [Tree; 2] = [Tree::Five, Tree::Six];
+const SIGNS: [Sign; 3] = [Sign::Five, Sign::Six, Sign::Short];
 
 #[test]
 fn sign_is_exact() {
     let (parts, secrets) = sharings(&edges());
-    for tree in TREES {
+    for sign in SIGNS {
         for lead in 0..3 {
             let got = evaluate(
-                tree,
+                sign,
                 lead,
                 &parts,
                 protocol!(|p, x| {
                     let split = mpc::split_of_share(p, &x);
-                    let (sign, not) = (mpc::sign(p, &split).await, mpc::nonnegative(p, &split).await);
-                    vec![mpc::lift(p, &sign).await, mpc::lift(p, &not).await]
+                    let (negative, not) = (mpc::sign(p, &split).await, mpc::nonnegative(p, &split).await);
+                    vec![mpc::lift(p, &negative).await, mpc::lift(p, &not).await]
                 }),
             );
             for (i, &x) in secrets.iter().enumerate() {
-                assert_eq!([got[0][i], got[1][i]], [x >> 63, 1 ^ x >> 63], "{tree:?}, lead {lead}: {x:x} of {:x}", parts[2][i]);
+                assert_eq!([got[0][i], got[1][i]], [x >> 63, 1 ^ x >> 63], "{sign:?}, lead {lead}: {x:x} of {:x}", parts[2][i]);
             }
         }
     }
@@ -113,10 +112,10 @@ fn sign_is_exact() {
 #[test]
 fn injection_and_relu_are_exact() {
     let (parts, secrets) = sharings(&edges());
-    for tree in TREES {
+    for sign in SIGNS {
         for lead in 0..3 {
             let got = evaluate(
-                tree,
+                sign,
                 lead,
                 &parts,
                 protocol!(|p, x| {
@@ -126,7 +125,7 @@ fn injection_and_relu_are_exact() {
             );
             for (i, &x) in secrets.iter().enumerate() {
                 let want = if x >> 63 == 1 { [x, 0] } else { [0, x] };
-                assert_eq!([got[0][i], got[1][i]], want, "{tree:?}, lead {lead}: {x:x} of {:x}", parts[2][i]);
+                assert_eq!([got[0][i], got[1][i]], want, "{sign:?}, lead {lead}: {x:x} of {:x}", parts[2][i]);
             }
         }
     }
@@ -137,7 +136,7 @@ fn truncation_is_the_formula() {
     let (parts, secrets) = sharings(&below_2_62(edges()));
     for lead in 0..3 {
         let got = evaluate(
-            Tree::Five,
+            Sign::Five,
             lead,
             &parts,
             protocol!(|p, x| {
@@ -162,7 +161,7 @@ fn all_bits_are_exact() {
     let (parts, secrets) = sharings(&edges());
     for lead in 0..3 {
         let got = evaluate(
-            Tree::Five,
+            Sign::Five,
             lead,
             &parts,
             protocol!(|p, x| {
@@ -196,7 +195,7 @@ fn argmax_is_the_first_of_equal_ones() {
         let rest = words.iter().zip(&mask).map(|(x, r)| x.wrapping_sub(*r)).collect();
         let parts = [mask, vec![0; words.len()], rest];
         let extents = [rows.len(), width];
-        let got = evaluate(Tree::Five, 0, &parts, protocol!(|p, x| vec![mpc::argmax(p, &x.reshaped(&extents).unwrap()).await])).remove(0);
+        let got = evaluate(Sign::Five, 0, &parts, protocol!(|p, x| vec![mpc::argmax(p, &x.reshaped(&extents).unwrap()).await])).remove(0);
         assert_eq!(got.len(), rows.len());
         for (row, index) in rows.iter().zip(got) {
             let most = row.iter().max().unwrap();

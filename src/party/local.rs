@@ -36,8 +36,9 @@ pub async fn run<'e, F, T>(parties: &'e [Party; 3], link: Link, task: impl Fn(&'
 where
     F: Future<Output = T> + 'e,
 {
+    let net = if let Link::Shaped(net) = link { Some(net) } else { None };
     for party in parties {
-        party.begin();
+        party.begin(net);
     }
     let tasks: [Pin<Box<F>>; 3] = std::array::from_fn(|i| Box::pin(task(&parties[i])));
     let outputs = match link {
@@ -91,8 +92,9 @@ pub(super) enum Turn<T> {
 
 impl Party {
     /// A fresh root scope: no name of an earlier run comes again.
-    pub(super) fn begin(&self) {
+    pub(super) fn begin(&self, net: Option<Net>) {
         let mut state = self.lock();
+        state.shaped = net;
         state.runs += 1;
         state.scope = Scope::root(&self.keys, state.runs);
         state.outbox = Default::default();

@@ -1,0 +1,128 @@
+//! Which sign a call uses: what a ReLU of so many elements would take over the network, message by message.
+//!
+//! A public function of the size and of the network's figures, so that all three parties choose the same.
+
+use crate::{
+    kernels::{
+        circuit::{self, Tree},
+        planes,
+        short::{answer_words, dealt_words},
+    },
+    party::{MESSAGE_HEADER, Net, Party, Sign},
+};
+use std::sync::LazyLock;
+
+/// The tree that this party's next sign of `n` elements uses; none for the short sign.
+pub(super) fn tree(p: &Party, n: usize) -> Option<Tree> {
+    match p.sign() {
+        Sign::Six => Some(Tree::Six),
+        Sign::Five => Some(Tree::Five),
+        Sign::Short if n <= MOST => None,
+        Sign::Short => Some(Tree::Five),
+        Sign::Auto => choose(n, p.net()),
+    }
+}
+
+/// The short sign has four blocks of its stream for each element, and a stream 2^32.
+const MOST: usize = 1 << 30;
+
+/// The sign with which a ReLU of `n` elements ends first: a tree, or none for the short sign. Without a network between the
+/// parties it is the one that computes least.
+pub fn choose(n: usize, net: Option<Net>) -> Option<Tree> {
+    let Some(net) = net else { return Some(Tree::Five) };
+    let mut best = (f64::INFINITY, None);
+    for sign in [Some(Tree::Five), Some(Tree::Six), None] {
+        let seconds = seconds(sign, n, net);
+        if seconds < best.0 && (sign.is_some() || n <= MOST) {
+            best = (seconds, sign);
+        }
+    }
+    best.1
+}
+
+/// Seconds that a ReLU of `n` elements takes over a network, by the sizes of its messages and rates of one core.
+pub fn seconds(sign: Option<Tree>, n: usize, net: Net) -> f64 {
+    let mut walk = Walk { n, net, clocks: [0.0; 3], free: [[0.0; 3]; 3] };
+    match sign {
+        Some(tree) => walk.tree(&LEVELS[tree as usize]),
+        None => walk.short(),
+    }
+    walk.clocks.into_iter().fold(0.0, f64::max)
+}
+
+/// Planes dealt and swapped in each level.
+static LEVELS: LazyLock<[Vec<[usize; 2]>; 2]> = LazyLock::new(|| {
+    [Tree::Six, Tree::Five].map(|tree| {
+        let levels = circuit::nonnegative(tree).levels;
+        levels.iter().map(|level| [level.lead.outputs.len(), level.pair.outputs.len()]).collect()
+    })
+});
+
+/// Seconds for each element of the steps, on one core.
+const DEAL_A_PLANE: f64 = 0.04e-9;
+const SWAP_A_PLANE: f64 = 0.1e-9;
+const INJECT: f64 = 5e-9;
+const SHORT_DEAL: f64 = 100e-9;
+const SHORT_ANSWER: f64 = 150e-9;
+const SHORT_OPEN: f64 = 10e-9;
+
+const LEAD: usize = 0;
+const FIRST: usize = 1;
+const SECOND: usize = 2;
+
+/// The clocks of the parties, and when each link is free.
+struct Walk {
+    n: usize,
+    net: Net,
+    clocks: [f64; 3],
+    free: [[f64; 3]; 3],
+}
+
+impl Walk {
+    /// Computes for so many seconds an element, then sends a message of so many words; when it arrives.
+    fn send(&mut self, from: usize, to: usize, seconds: f64, words: usize) -> f64 {
+        self.clocks[from] += seconds * self.n as f64;
+        let bits = (words as u64 * 8 + MESSAGE_HEADER) as f64 * 8.0;
+        let sent = self.free[from][to].max(self.clocks[from]) + bits / self.net.bits_per_second as f64;
+        self.free[from][to] = sent;
+        sent + self.net.latency_us as f64 * 1e-6
+    }
+
+    fn receive(&mut self, at: usize, arrives: f64) {
+        self.clocks[at] = self.clocks[at].max(arrives);
+    }
+
+    /// The second waits for what is dealt; then the pair computes and swaps.
+    fn swap(&mut self, dealt: f64, seconds: f64, words: usize) {
+        let to_second = self.send(FIRST, SECOND, seconds, words);
+        self.receive(SECOND, dealt);
+        let to_first = self.send(SECOND, FIRST, seconds, words);
+        self.receive(SECOND, to_second);
+        self.receive(FIRST, to_first);
+    }
+
+    /// All deals leave at once, those of the injection too.
+    fn tree(&mut self, levels: &[[usize; 2]]) {
+        let n = self.n;
+        let deal = |walk: &mut Self, planes| walk.send(LEAD, SECOND, DEAL_A_PLANE * planes as f64, planes::words(n, planes));
+        let dealt: Vec<f64> = levels.iter().map(|&[planes, _]| deal(self, planes)).collect();
+        let injection = self.send(LEAD, SECOND, INJECT, 2 * n);
+        for (&[from, planes], dealt) in levels.iter().zip(dealt) {
+            let seconds = DEAL_A_PLANE * from as f64 + SWAP_A_PLANE * planes as f64;
+            self.swap(dealt, seconds, planes::words(n, planes));
+        }
+        self.swap(injection, INJECT, n);
+    }
+
+    /// The lead hears before it deals the injection.
+    fn short(&mut self) {
+        let n = self.n;
+        let dealt = self.send(LEAD, SECOND, SHORT_DEAL, dealt_words(n));
+        let first = self.send(FIRST, LEAD, SHORT_ANSWER, answer_words(n));
+        self.receive(SECOND, dealt);
+        let second = self.send(SECOND, LEAD, SHORT_ANSWER, answer_words(n));
+        self.receive(LEAD, first.max(second));
+        let injection = self.send(LEAD, SECOND, SHORT_OPEN + INJECT, 2 * n);
+        self.swap(injection, INJECT, n);
+    }
+}
