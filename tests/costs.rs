@@ -42,6 +42,7 @@ macro_rules! task {
 
 fn cases() -> Vec<Case> {
     let of = |name, sign, rounds, bits, task| Case { name, sign, outputs: N, rounds, bits, lead_is_silent: true, task };
+    let heard = |name, rounds, bits, task| Case { lead_is_silent: false, ..of(name, Sign::Short, rounds, bits, task) };
     let case = |name, rounds, bits, task| of(name, Sign::Five, rounds, bits, task);
     vec![
         Case { lead_is_silent: false, ..case("open to all", 1, 193.0, task!(|p, x| mpc::open(p, &x).await)) },
@@ -50,10 +51,13 @@ fn cases() -> Vec<Case> {
         case("product and truncation", 2, 257.0, task!(|p, x| fixed_product(p, &x).await)),
         of("sign, tree *five*", Sign::Five, 4, 400.0, task!(|p, x| mpc::sign(p, &mpc::split_of_share(p, &x)).await)),
         of("sign, tree *six*", Sign::Six, 5, 336.0, task!(|p, x| mpc::sign(p, &mpc::split_of_share(p, &x)).await)),
+        heard("sign, *short*", 2, 865.0, task!(|p, x| mpc::sign(p, &mpc::split_of_share(p, &x)).await)),
         of("ReLU, *five*", Sign::Five, 5, 660.0, task!(|p, x| mpc::relu(p, &x).await)),
         of("ReLU, *six*", Sign::Six, 6, 596.0, task!(|p, x| mpc::relu(p, &x).await)),
         of("product, truncation and ReLU, *five*", Sign::Five, 5, 895.0, task!(|p, x| activated_product(p, &x).await)),
         of("product, truncation and ReLU, *six*", Sign::Six, 6, 831.0, task!(|p, x| activated_product(p, &x).await)),
+        heard("ReLU, *short*", 4, 1121.0, task!(|p, x| mpc::relu(p, &x).await)),
+        heard("product, truncation and ReLU, *short*", 4, 1356.0, task!(|p, x| activated_product(p, &x).await)),
         case("maximum of two", 5, 660.0, task!(|p, x| mpc::max(p, &x, &x).await)),
         Case { outputs: N / 4, ..case("max-pool 2x2", 9, 1981.0, task!(|p, x| mpc::max_pool(p, &x, &windows(&x)).await)) },
         Case {
@@ -140,8 +144,8 @@ const HEAD: &str = "# Costs
 
 Printed by the meter (`tests/costs.rs`), which counts everything that a party sends to another: words, padding, the header of
 each message (32 bytes) and of each frame (16 bytes). Bits are an element of the output, over all links and rounds, for
-10,000 elements with 20 fraction bits. Rounds are the longest chain of messages. In all but the opening the lead receives
-nothing, and sends all that it has to say in the first exchange.
+10,000 elements with 20 fraction bits. Rounds are the longest chain of messages. In all but the opening and the short sign the
+lead receives nothing, and sends all that it has to say in the first exchange.
 
 | protocol | rounds | bits |
 |---|--:|--:|

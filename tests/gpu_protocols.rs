@@ -94,7 +94,8 @@ fn results(devices: [Device; 3], sign: Sign, protocol: Protocol) -> [Vec<Word>; 
 
 fn all_equal(devices: &[Device; 3]) {
     for (name, protocol) in PROTOCOLS {
-        for sign in [Sign::Five, Sign::Six, Sign::Short] {
+        let has_sign = ["relu", "activation", "max pooling"].contains(&name);
+        for sign in [Sign::Five, Sign::Six, Sign::Short].into_iter().take(if has_sign { 3 } else { 1 }) {
             let cpu = Device::cpu(1).unwrap();
             let want = results([cpu.clone(), cpu.clone(), cpu], sign, protocol);
             assert!(results(devices.clone(), sign, protocol) == want, "{name}, {sign:?}, {devices:?}");

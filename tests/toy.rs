@@ -181,6 +181,78 @@ fn all_bits_are_exact() {
     }
 }
 
+/// The short sign in small: two blocks of two bits, residues modulo 5, everything that is drawn enumerated.
+mod short {
+    const BLOCKS: usize = 2;
+    const PRIME: u32 = 5;
+
+    /// One of the pair: its list for its own number, the complement of its part, from halves of `T_1, T_2, T_3` of each block.
+    fn list(
+        first: bool,
+        own: u32,
+        dealt: &[[u32; 3]; BLOCKS],
+        beta: u32,
+        s: [u32; BLOCKS],
+        r: [u32; BLOCKS],
+        turn: usize,
+    ) -> [u32; BLOCKS] {
+        let one = u32::from(first);
+        let (mut differ, mut out) = (0, [0; BLOCKS]);
+        for i in (0..BLOCKS).rev() {
+            let w = (own >> (2 * i) & 3) as usize;
+            // T_0 is 1, T_4 is 0
+            let half = |t: usize| if t == 0 { one } else { dealt[i].get(t - 1).copied().unwrap_or(0) };
+            let (low, high) = (half(w), half(w + 1));
+            let miss = match (beta, i) {
+                (0, _) => one + PRIME - high,
+                (_, 0) => high,
+                _ => low,
+            };
+            let mask = if first { r[i] } else { PRIME - r[i] };
+            out[(i + turn) % BLOCKS] = ((miss + differ) * s[i] + mask) % PRIME;
+            differ += one + PRIME - low + high;
+        }
+        out
+    }
+
+    /// Numbers of `digits` digits below `base`.
+    fn all<const N: usize>(base: u32) -> impl Iterator<Item = [u32; N]> {
+        (0..base.pow(N as u32)).map(move |number| std::array::from_fn(|i| number / base.pow(i as u32) % base))
+    }
+
+    /// How often the lead sees which pair of lists; it knows `a` and the first's halves.
+    fn view(a: u32, own: u32, halves: &[[u32; 3]; BLOCKS]) -> Vec<u32> {
+        let threshold = |i: usize, t: usize| u32::from(a >> (2 * i) & 3 >= t as u32 + 1);
+        let second: [[u32; 3]; BLOCKS] = std::array::from_fn(|i| std::array::from_fn(|t| (threshold(i, t) + PRIME - halves[i][t]) % PRIME));
+        let mut counts = vec![0; PRIME.pow(2 * BLOCKS as u32) as usize];
+        for beta in 0..2 {
+            for s in all(PRIME - 1).map(|s: [u32; BLOCKS]| s.map(|s| s + 1)) {
+                for r in all(PRIME) {
+                    for turn in 0..BLOCKS {
+                        let [one, other] =
+                            [(true, halves), (false, &second)].map(|(first, dealt)| list(first, own, dealt, beta, s, r, turn));
+                        let zeros = one.iter().zip(&other).filter(|(x, y)| (*x + *y) % PRIME == 0).count();
+                        assert_eq!(zeros, (u32::from(a > own) ^ beta) as usize, "one zero or none: {a} and {own}, {beta}");
+                        let place = one.iter().chain(&other).fold(0, |place, digit| place * PRIME + digit);
+                        counts[place as usize] += 1;
+                    }
+                }
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn the_lead_sees_the_same_whatever_the_pair_holds() {
+        for halves in [[[0; 3]; 2], [[1, 4, 2], [3, 0, 4]], [[2, 2, 1], [4, 1, 3]]] {
+            for a in 0..16 {
+                let want = view(a, 0, &halves);
+                assert!((1..16).all(|own| view(a, own, &halves) == want), "a = {a}");
+            }
+        }
+    }
+}
+
 /// All vectors of `width` entries of 0 to 2, one a row.
 fn vectors(width: usize) -> Vec<Vec<Word>> {
     (0..3usize.pow(width as u32)).map(|row| (0..width).map(|i| (row / 3usize.pow(i as u32) % 3) as Word).collect()).collect()

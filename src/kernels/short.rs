@@ -143,7 +143,7 @@ fn cpu_deal(cpu: &Cpu, p: &ShortParams, inputs: &[&[Word]], outputs: &mut [&mut 
     clear_end(message);
     let outputs = vec![Output { words: message, per_item: GROUP * BLOCKS / 2 }];
     cpu.pieces(groups, grain(cpu, groups), outputs, |items, outs| {
-        vector::vectorised(|| {
+        vector::vectorise!(|| {
             let message: &mut [u32] = bytemuck::cast_slice_mut(outs[0]);
             let mut random = [[0; GROUP]; 4 * 16];
             let mut number = [0; GROUP];
@@ -222,7 +222,7 @@ fn cpu_pair(cpu: &Cpu, p: &ShortParams, inputs: &[&[Word]], outputs: &mut [&mut 
     let dealt: &[u32] = bytemuck::cast_slice(inputs[2]);
     let outputs = vec![Output { words: message, per_item: GROUP * ANSWERS / 2 }];
     cpu.pieces(groups, grain(cpu, groups), outputs, |items, outs| {
-        vector::vectorised(|| {
+        vector::vectorise!(|| {
             let message: &mut [u32] = bytemuck::cast_slice_mut(outs[0]);
             let mut random = [[0; GROUP]; 4 * 16];
             let mut pair = Box::new(Answer::default());
@@ -422,7 +422,7 @@ fn cpu_open(cpu: &Cpu, p: &ShortParams, inputs: &[&[Word]], outputs: &mut [&mut 
     clear_end(plane);
     let lists: [&[u32]; 2] = [bytemuck::cast_slice(inputs[1]), bytemuck::cast_slice(inputs[2])];
     cpu.pieces(tiles, tiles.div_ceil(4 * cpu.threads()).clamp(1, 64), vec![Output { words: plane, per_item: LANES / 2 }], |items, outs| {
-        vector::vectorised(|| {
+        vector::vectorise!(|| {
             let plane: &mut [u32] = bytemuck::cast_slice_mut(outs[0]);
             for (tile, plane) in items.zip(plane.chunks_mut(LANES)) {
                 let lanes = planes::lanes_of_tile(n, tile);

@@ -11,7 +11,7 @@ use crate::{
     device::{Buffer, Device},
     fixed::Fixed,
     kernels::{linear::Broadcast, matmul::Layout},
-    party::{Cell, Link, Meter, Party, Tag, join_all, run, tagged},
+    party::{Cell, Link, Meter, Party, Sign, Tag, join_all, run, tagged},
     protocol as mpc,
     ring::Word,
     shape::{Pool, Shape},
@@ -145,6 +145,12 @@ impl Session {
     /// How messages pass.
     pub fn with_link(self, link: Link) -> Self {
         Self { link, ..self }
+    }
+
+    /// How signs are computed.
+    pub fn with_sign(self, sign: Sign) -> Self {
+        self.parties.iter().for_each(|p| p.set_sign(sign));
+        self
     }
 
     /// Who leads.

@@ -15,4 +15,4 @@ pub mod zoo;
 
 pub use graph::Graph;
 pub use infer::{Answer, Leads, Model, Reveal, Session};
-pub use plan::plan;
+pub use plan::{plan, plan_with};

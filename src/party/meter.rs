@@ -23,6 +23,14 @@ pub struct Signs {
     pub short: u64,
 }
 
+impl std::fmt::Display for Signs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all = [("six", self.six), ("five", self.five), ("short", self.short)];
+        let used: Vec<String> = all.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
+        f.write_str(if used.is_empty() { "none".into() } else { used.join(", ") }.as_str())
+    }
+}
+
 /// What one party has spent.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Meter {

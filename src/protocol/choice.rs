@@ -80,7 +80,7 @@ struct Walk {
 
 impl Walk {
     /// Computes for so many seconds an element, then sends a message of so many words; when it arrives.
-    fn send(&mut self, from: usize, to: usize, seconds: f64, words: usize) -> f64 {
+    fn carry(&mut self, from: usize, to: usize, seconds: f64, words: usize) -> f64 {
         self.clocks[from] += seconds * self.n as f64;
         let bits = (words as u64 * 8 + MESSAGE_HEADER) as f64 * 8.0;
         let sent = self.free[from][to].max(self.clocks[from]) + bits / self.net.bits_per_second as f64;
@@ -94,9 +94,9 @@ impl Walk {
 
     /// The second waits for what is dealt; then the pair computes and swaps.
     fn swap(&mut self, dealt: f64, seconds: f64, words: usize) {
-        let to_second = self.send(FIRST, SECOND, seconds, words);
+        let to_second = self.carry(FIRST, SECOND, seconds, words);
         self.receive(SECOND, dealt);
-        let to_first = self.send(SECOND, FIRST, seconds, words);
+        let to_first = self.carry(SECOND, FIRST, seconds, words);
         self.receive(SECOND, to_second);
         self.receive(FIRST, to_first);
     }
@@ -104,9 +104,9 @@ impl Walk {
     /// All deals leave at once, those of the injection too.
     fn tree(&mut self, levels: &[[usize; 2]]) {
         let n = self.n;
-        let deal = |walk: &mut Self, planes| walk.send(LEAD, SECOND, DEAL_A_PLANE * planes as f64, planes::words(n, planes));
+        let deal = |walk: &mut Self, planes| walk.carry(LEAD, SECOND, DEAL_A_PLANE * planes as f64, planes::words(n, planes));
         let dealt: Vec<f64> = levels.iter().map(|&[planes, _]| deal(self, planes)).collect();
-        let injection = self.send(LEAD, SECOND, INJECT, 2 * n);
+        let injection = self.carry(LEAD, SECOND, INJECT, 2 * n);
         for (&[from, planes], dealt) in levels.iter().zip(dealt) {
             let seconds = DEAL_A_PLANE * from as f64 + SWAP_A_PLANE * planes as f64;
             self.swap(dealt, seconds, planes::words(n, planes));
@@ -117,12 +117,12 @@ impl Walk {
     /// The lead hears before it deals the injection.
     fn short(&mut self) {
         let n = self.n;
-        let dealt = self.send(LEAD, SECOND, SHORT_DEAL, dealt_words(n));
-        let first = self.send(FIRST, LEAD, SHORT_ANSWER, answer_words(n));
+        let dealt = self.carry(LEAD, SECOND, SHORT_DEAL, dealt_words(n));
+        let first = self.carry(FIRST, LEAD, SHORT_ANSWER, answer_words(n));
         self.receive(SECOND, dealt);
-        let second = self.send(SECOND, LEAD, SHORT_ANSWER, answer_words(n));
+        let second = self.carry(SECOND, LEAD, SHORT_ANSWER, answer_words(n));
         self.receive(LEAD, first.max(second));
-        let injection = self.send(LEAD, SECOND, SHORT_OPEN + INJECT, 2 * n);
+        let injection = self.carry(LEAD, SECOND, SHORT_OPEN + INJECT, 2 * n);
         self.swap(injection, INJECT, n);
     }
 }

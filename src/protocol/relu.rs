@@ -32,7 +32,7 @@ const WORDS: [u8; 3] = [1, 2, 3];
 const FIELDS: [u8; 2] = [4, 5];
 
 /// `[max(truncate(x), 0)]`: the truncated value is multiplied by the bit before it is ever shared, one last swap. From a
-/// product's split 5 rounds and 846 + 2f bits in all, the split's swap included (*six*: 6 and 782 + 2f; the short sign: 5 and 1312 + 2f).
+/// product's split 5 rounds and 846 + 2f bits in all, the split's swap included (*six*: 6 and 782 + 2f; the short sign: 4 and 1312 + 2f).
 pub async fn activate(p: &Party, x: &Split) -> Arith {
     let bit = nonnegative(p, x).await;
     let op = p.op(Label::Activation);

@@ -9,13 +9,13 @@ mod report;
 
 use super::{
     Failure,
-    args::{Bench, Network, Suite},
+    args::{Bench, Suite},
     engine, paint,
 };
 use crate::{
     Error, Result,
     device::Device,
-    party::{Link, Net},
+    party::{Link, Sign, Signs},
 };
 use report::{File, Row};
 
@@ -24,6 +24,7 @@ struct Bed {
     device: Device,
     threads: usize,
     link: Link,
+    sign: Sign,
     repetitions: usize,
 }
 
@@ -32,6 +33,7 @@ struct Sample {
     seconds: f64,
     rounds: u32,
     bytes: u64,
+    signs: Signs,
 }
 
 /// A case: its name, its shape, and what prepares a repetition.
@@ -40,6 +42,8 @@ struct Case {
     shape: String,
     /// Multiply-adds, elements or bytes of a repetition, and the unit of their rate.
     work: Option<(f64, &'static str)>,
+    /// Whether it has signs, and so is measured with each.
+    signs: bool,
     prepare: Prepare,
 }
 
@@ -54,14 +58,11 @@ pub fn run(options: &Bench) -> std::result::Result<(), Failure> {
     let suites = options.suite.map_or(vec![Suite::Peak, Suite::Micro, Suite::Models], |suite| vec![suite]);
     let mut file = File::new(options);
     for name in devices(&options.device) {
-        let bed = Bed {
+        let mut bed = Bed {
             device: engine::device(&name, options.threads)?,
             threads: options.threads,
-            link: match options.net {
-                Network::Local => Link::Handover,
-                Network::Lan => Link::Shaped(Net::LAN),
-                Network::Wan => Link::Shaped(Net::WAN),
-            },
+            link: options.net.figures().map_or(Link::Handover, Link::Shaped),
+            sign: Sign::Auto,
             repetitions: options.repetitions.max(1),
         };
         for &suite in &suites {
@@ -72,9 +73,11 @@ pub fn run(options: &Bench) -> std::result::Result<(), Failure> {
             };
             for case in cases {
                 let wanted = options.filter.as_ref().is_none_or(|text| format!("{} {}", case.name, case.shape).contains(text.as_str()));
-                if wanted {
+                let signs = options.sign.each();
+                for &sign in signs.iter().take(if !wanted { 0 } else { [1, signs.len()][usize::from(case.signs)] }) {
+                    bed.sign = sign;
                     let row = measure(&case, suite, &bed)?;
-                    paint::say(&format!("  {:24} {:34} {}", row.case, row.shape, paint::seconds(row.seconds[0])));
+                    paint::say(&format!("  {:24} {:34} {:14} {}", row.case, row.shape, row.sign, paint::seconds(row.seconds[0])));
                     file.rows.push(row);
                 }
             }
@@ -117,11 +120,20 @@ fn measure(case: &Case, suite: Suite, bed: &Bed) -> Result<Row> {
         device: bed.device.name(),
         threads: bed.threads,
         path: path(&bed.device),
+        sign: sign(bed.sign, middle.signs),
         seconds: [middle.seconds, samples[0].seconds, last.seconds],
         rounds: middle.rounds,
         bytes: middle.bytes,
         rate: case.work.map(|(work, unit)| (work / middle.seconds, unit.to_owned())),
     })
+}
+
+/// The sign that was asked for, and what it came to; nothing for a case without.
+fn sign(asked: Sign, used: Signs) -> String {
+    let names: Vec<&str> =
+        [("six", used.six), ("five", used.five), ("short", used.short)].iter().filter(|(_, n)| *n > 0).map(|(name, _)| *name).collect();
+    let auto = if asked == Sign::Auto && !names.is_empty() { "auto: " } else { "" };
+    [auto, &names.join(", ")].concat()
 }
 
 /// How the device holds and multiplies a word.

@@ -26,6 +26,7 @@ pub fn cases() -> Vec<Case> {
             name: name.into(),
             shape: format!("batch {batch}"),
             work: None,
+            signs: true,
             prepare: Box::new(move |bed| prepare(bed, name, batch)),
         })
         .into()
@@ -35,7 +36,7 @@ fn prepare(bed: &super::Bed, name: &str, batch: usize) -> crate::Result<super::R
     let graph = zoo::network(name)?;
     let device = bed.device.clone();
     let link = bed.link;
-    let session = Session::new([device.clone(), device.clone(), device], Fixed::default())?.with_link(link);
+    let session = Session::new([device.clone(), device.clone(), device], Fixed::default())?.with_link(link).with_sign(bed.sign);
     let model = session.load(&graph)?;
     let size: usize = graph.input_extents.iter().product();
     let values: Vec<f32> = (0..batch * size).map(|i| (i % 256) as f32 / 255.0).collect();

@@ -10,6 +10,7 @@ use crate::{
         linear,
         matmul::{Layout, matmul},
     },
+    party::Signs,
 };
 
 /// Words of the streams and copies: 32 MiB.
@@ -63,14 +64,16 @@ fn case(name: &str, shape: String, work: f64, unit: &'static str, make: impl Fn(
             let made = kernel(&device);
             super::super::engine::wait(device.download(&[]))?;
             drop(made);
-            Ok(Sample { seconds: clock::now() - began, rounds: 0, bytes: 0 })
+            Ok(Sample { seconds: clock::now() - began, rounds: 0, bytes: 0, signs: Signs::default() })
         }))
     };
-    Case { name: name.into(), shape, work: Some((work, unit)), prepare: Box::new(prepare) }
+    Case { name: name.into(), shape, work: Some((work, unit)), signs: false, prepare: Box::new(prepare) }
 }
 
 /// Something that times itself.
 fn bare_case(name: &str, shape: &str, work: f64, unit: &'static str, seconds: impl Fn() -> f64 + Copy + 'static) -> Case {
-    let prepare = move |_: &Bed| -> Result<Repetition> { Ok(Box::new(move || Ok(Sample { seconds: seconds(), rounds: 0, bytes: 0 }))) };
-    Case { name: name.into(), shape: shape.into(), work: Some((work, unit)), prepare: Box::new(prepare) }
+    let prepare = move |_: &Bed| -> Result<Repetition> {
+        Ok(Box::new(move || Ok(Sample { seconds: seconds(), rounds: 0, bytes: 0, signs: Signs::default() })))
+    };
+    Case { name: name.into(), shape: shape.into(), work: Some((work, unit)), signs: false, prepare: Box::new(prepare) }
 }

@@ -20,6 +20,7 @@ pub struct Row {
     pub device: String,
     pub threads: usize,
     pub path: String,
+    pub sign: String,
     /// Median, least, most.
     pub seconds: [f64; 3],
     pub rounds: u32,
@@ -72,7 +73,7 @@ impl File {
     fn object(&self, row: &Row) -> Value {
         let [median, least, most] = row.seconds;
         json!({
-            "suite": row.suite, "case": row.case, "shape": row.shape, "device": row.device, "threads": row.threads, "path": row.path,
+            "suite": row.suite, "case": row.case, "shape": row.shape, "device": row.device, "threads": row.threads, "path": row.path, "sign": row.sign,
             "seconds_median": median, "seconds_min": least, "seconds_max": most, "repetitions": self.repetitions,
             "rounds": row.rounds, "bytes": row.bytes, "net": self.net,
             "rate": row.rate.as_ref().map(|r| r.0), "rate_unit": row.rate.as_ref().map(|r| &r.1),
@@ -81,17 +82,17 @@ impl File {
 
     fn table(&self) -> String {
         let mut text = format!("Medians of {}; {}.\n\n", self.repetitions, self.net);
-        text +=
-            "| case | shape | device | path | median | least | most | rate | rounds | bytes |\n|---|---|---|---|--:|--:|--:|--:|--:|--:|\n";
+        text += "| case | shape | sign | device, threads, path | median | least | most | rate | rounds | bytes |\n|---|---|---|---|--:|--:|--:|--:|--:|--:|\n";
         for row in &self.rows {
             let [median, least, most] = row.seconds.map(paint::seconds);
             let rate = row.rate.as_ref().map_or(String::new(), |(rate, unit)| scaled(*rate, unit));
             let (rounds, bytes) = if row.rounds == 0 { Default::default() } else { (row.rounds.to_string(), paint::bytes(row.bytes)) };
             let _ = writeln!(
                 text,
-                "| {} | {} | {}, {} | {} | {median} | {least} | {most} | {rate} | {rounds} | {bytes} |",
+                "| {} | {} | {} | {}, {}, {} | {median} | {least} | {most} | {rate} | {rounds} | {bytes} |",
                 row.case,
                 row.shape,
+                row.sign,
                 row.device,
                 threads(row.threads),
                 row.path
@@ -101,12 +102,21 @@ impl File {
     }
 
     fn csv(&self) -> String {
-        let mut text = String::from("suite,case,shape,device,threads,path,seconds_median,seconds_min,seconds_max,rounds,bytes\n");
+        let mut text = String::from("suite,case,shape,device,threads,path,seconds_median,seconds_min,seconds_max,rounds,bytes,sign\n");
         for row in &self.rows {
             let [median, least, most] = row.seconds;
-            let quoted = [&row.suite, &row.case, &row.shape, &row.device].map(|cell| format!("\"{}\"", cell.replace('"', "\"\"")));
-            let _ =
-                writeln!(text, "{},{},{},{median},{least},{most},{},{}", quoted.join(","), row.threads, row.path, row.rounds, row.bytes);
+            let quoted = |cell: &str| format!("\"{}\"", cell.replace('"', "\"\""));
+            let cells = [&row.suite, &row.case, &row.shape, &row.device].map(|cell| quoted(cell));
+            let _ = writeln!(
+                text,
+                "{},{},{},{median},{least},{most},{},{},{}",
+                cells.join(","),
+                row.threads,
+                row.path,
+                row.rounds,
+                row.bytes,
+                quoted(&row.sign)
+            );
         }
         text.trim_end().into()
     }
@@ -115,8 +125,11 @@ impl File {
     pub fn compared(&self, old: &[Value]) -> String {
         let mut text = String::from("\n| case | shape | before | now | change |\n|---|---|--:|--:|--:|\n");
         for row in &self.rows {
-            let same =
-                |o: &&Value| o["case"] == row.case && o["shape"] == row.shape && o["device"] == row.device && o["threads"] == row.threads;
+            // files of earlier versions do not say
+            let sign = |o: &Value| o["sign"].is_null() || o["sign"] == row.sign;
+            let same = |o: &&Value| {
+                sign(o) && o["case"] == row.case && o["shape"] == row.shape && o["device"] == row.device && o["threads"] == row.threads
+            };
             if let Some(before) = old.iter().find(same).and_then(|o| o["seconds_median"].as_f64()) {
                 let now = row.seconds[0];
                 let change = (now / before - 1.0) * 100.0;
