@@ -142,7 +142,7 @@ fn concluded(seen: &[(Label, u8, Vec<Word>)], n: usize) -> Vec<(Label, u8, Vec<W
 /// words of seven bytes.
 fn separated(label: Label, purpose: u8, words: Vec<Word>) -> Vec<(u8, Vec<Word>)> {
     if label == Label::ShortSign {
-        let digits = |number: Word| (0..7).fold(0, |bytes, i| bytes | number / 23u64.pow(i) % 23 << (8 * i));
+        let digits = |number: Word| (0..7).fold(0, |bytes, i| bytes | (number / 23u64.pow(i) % 23) << (8 * i));
         return vec![(purpose, words.iter().flat_map(|word| [word & 0xffff_ffff, word >> 32]).map(digits).collect())];
     }
     if (label, purpose) != (Label::Activation, 4) {

@@ -222,7 +222,7 @@ mod short {
 
     /// How often the lead sees which pair of lists; it knows `a` and the first's halves.
     fn view(a: u32, own: u32, halves: &[[u32; 3]; BLOCKS]) -> Vec<u32> {
-        let threshold = |i: usize, t: usize| u32::from(a >> (2 * i) & 3 >= t as u32 + 1);
+        let threshold = |i: usize, t: usize| u32::from(a >> (2 * i) & 3 > t as u32);
         let second: [[u32; 3]; BLOCKS] = std::array::from_fn(|i| std::array::from_fn(|t| (threshold(i, t) + PRIME - halves[i][t]) % PRIME));
         let mut counts = vec![0; PRIME.pow(2 * BLOCKS as u32) as usize];
         for beta in 0..2 {

@@ -30,14 +30,9 @@ const MOST: usize = 1 << 30;
 /// parties it is the one that computes least.
 pub fn choose(n: usize, net: Option<Net>) -> Option<Tree> {
     let Some(net) = net else { return Some(Tree::Five) };
-    let mut best = (f64::INFINITY, None);
-    for sign in [Some(Tree::Five), Some(Tree::Six), None] {
-        let seconds = seconds(sign, n, net);
-        if seconds < best.0 && (sign.is_some() || n <= MOST) {
-            best = (seconds, sign);
-        }
-    }
-    best.1
+    let signs = [Some(Tree::Five), Some(Tree::Six), None].into_iter().filter(|sign| sign.is_some() || n <= MOST);
+    let times = signs.map(|sign| (seconds(sign, n, net), sign));
+    times.min_by(|a, b| a.0.total_cmp(&b.0)).and_then(|(_, sign)| sign)
 }
 
 /// Seconds that a ReLU of `n` elements takes over a network, by the sizes of its messages and rates of one core.
@@ -62,8 +57,9 @@ static LEVELS: LazyLock<[Vec<[usize; 2]>; 2]> = LazyLock::new(|| {
 const DEAL_A_PLANE: f64 = 0.04e-9;
 const SWAP_A_PLANE: f64 = 0.1e-9;
 const INJECT: f64 = 5e-9;
-const SHORT_DEAL: f64 = 100e-9;
-const SHORT_ANSWER: f64 = 150e-9;
+const SHORT_DEAL: f64 = 90e-9;
+/// Of the first, which draws what is dealt, and of the second.
+const SHORT_ANSWER: [f64; 2] = [130e-9, 75e-9];
 const SHORT_OPEN: f64 = 10e-9;
 
 const LEAD: usize = 0;
@@ -118,9 +114,9 @@ impl Walk {
     fn short(&mut self) {
         let n = self.n;
         let dealt = self.carry(LEAD, SECOND, SHORT_DEAL, dealt_words(n));
-        let first = self.carry(FIRST, LEAD, SHORT_ANSWER, answer_words(n));
+        let first = self.carry(FIRST, LEAD, SHORT_ANSWER[0], answer_words(n));
         self.receive(SECOND, dealt);
-        let second = self.carry(SECOND, LEAD, SHORT_ANSWER, answer_words(n));
+        let second = self.carry(SECOND, LEAD, SHORT_ANSWER[1], answer_words(n));
         self.receive(LEAD, first.max(second));
         let injection = self.carry(LEAD, SECOND, SHORT_OPEN + INJECT, 2 * n);
         self.swap(injection, INJECT, n);

@@ -49,7 +49,7 @@ macro_rules! vectorise {
         match $crate::device::vector::Level::best() {
             $crate::device::vector::Level::Avx512 => $crate::device::vector::at_avx512(|| $body),
             $crate::device::vector::Level::Avx2 => $crate::device::vector::at_avx2(|| $body),
-            $crate::device::vector::Level::Portable => (|| $body)(),
+            $crate::device::vector::Level::Portable => $body,
         }
     };
 }
