@@ -110,11 +110,11 @@ fn plan_says_what_infer_costs() {
     let plan = json(&trishade(&["plan", "--model", MODEL, "--json"]));
     assert_eq!(plan["rounds"].as_u64(), Some(34));
     assert_eq!(plan["layers"].as_array().unwrap().len(), 5);
-    assert_eq!(plan["signs"]["five"].as_u64(), Some(7));
+    assert_eq!(plan["signs"]["five"].as_u64(), Some(9));
     let far = json(&trishade(&["plan", "--model", MODEL, "--json", "--net", "wan"]));
     assert!(far["rounds"].as_u64() < Some(34) && far["signs"]["short"].as_u64() > Some(0), "{far}");
     let short = json(&trishade(&["plan", "--model", MODEL, "--json", "--sign", "short"]));
-    assert_eq!(short["signs"]["short"].as_u64(), Some(7));
+    assert_eq!(short["signs"]["short"].as_u64(), Some(9));
     let text = err(&trishade(&["plan", "--model", MODEL, "--batch", "10"]));
     assert!(text.contains("conv 5x5 + maxpool + relu") && text.contains("memory"), "{text}");
 }
