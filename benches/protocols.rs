@@ -5,8 +5,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use trishade::{
     device::Device,
-    kernels::{circuit::Tree, matmul::Layout},
-    party::{Link, Party, run},
+    kernels::matmul::Layout,
+    party::{Link, Party, Sign, run},
     protocol as mpc,
     shape::Shape,
     share::Arith,
@@ -35,9 +35,9 @@ fn bench(c: &mut Criterion) {
     let parties = parties();
     for n in [10_000, 1_000_000] {
         let x = shared(&parties, &[n]);
-        for tree in [Tree::Five, Tree::Six] {
-            parties.iter().for_each(|p| p.set_tree(tree));
-            group.bench_function(format!("relu {tree:?} {n}"), |b| {
+        for sign in [Sign::Five, Sign::Six, Sign::Short] {
+            parties.iter().for_each(|p| p.set_sign(sign));
+            group.bench_function(format!("relu {sign:?} {n}"), |b| {
                 b.iter(|| pollster::block_on(run(&parties, Link::Handover, |p| mpc::relu(p, black_box(&x[p.number()])))).expect("relu"));
             });
         }

@@ -90,6 +90,15 @@ fn infer_reveals_only_the_class_if_asked() {
 }
 
 #[test]
+fn infer_gives_the_same_with_every_sign() {
+    let answers = ["six", "five", "short", "auto"]
+        .map(|sign| json(&trishade(&["infer", "--model", MODEL, "--input", IMAGES, "--device", "cpu", "--sign", sign, "--json"])));
+    assert!(answers.iter().all(|answer| answer["predictions"] == answers[0]["predictions"]));
+    let rounds = answers.map(|answer| answer["rounds"].as_u64().unwrap());
+    assert!(rounds[0] > rounds[1] && rounds[1] > rounds[2] && rounds[1] == rounds[3], "{rounds:?}");
+}
+
+#[test]
 fn infer_for_people_writes_nothing_to_standard_output() {
     let output = trishade(&["infer", "--model", MODEL, "--input", IMAGES, "--labels", LABELS, "--device", "cpu", "--threads", "1"]);
     assert!(output.status.success() && output.stdout.is_empty());
@@ -101,6 +110,11 @@ fn plan_says_what_infer_costs() {
     let plan = json(&trishade(&["plan", "--model", MODEL, "--json"]));
     assert_eq!(plan["rounds"].as_u64(), Some(34));
     assert_eq!(plan["layers"].as_array().unwrap().len(), 5);
+    assert_eq!(plan["signs"]["five"].as_u64(), Some(9));
+    let far = json(&trishade(&["plan", "--model", MODEL, "--json", "--net", "wan"]));
+    assert!(far["rounds"].as_u64() < Some(34) && far["signs"]["short"].as_u64() > Some(0), "{far}");
+    let short = json(&trishade(&["plan", "--model", MODEL, "--json", "--sign", "short"]));
+    assert_eq!(short["signs"]["short"].as_u64(), Some(9));
     let text = err(&trishade(&["plan", "--model", MODEL, "--batch", "10"]));
     assert!(text.contains("conv 5x5 + maxpool + relu") && text.contains("memory"), "{text}");
 }
@@ -141,13 +155,33 @@ fn bench_prints_rows_and_compares_them() {
     let output = trishade(&args);
     let file = json(&output);
     let row = &file["rows"][0];
-    assert_eq!((file["schema"].as_u64(), row["case"].as_str(), row["rounds"].as_u64()), (Some(1), Some("relu"), Some(5)));
-    assert!(row["seconds_min"].as_f64().unwrap() >= 5.0 * 0.2e-3, "five rounds of the network's latency");
+    assert_eq!((file["schema"].as_u64(), row["case"].as_str(), row["rounds"].as_u64()), (Some(1), Some("relu"), Some(4)));
+    assert_eq!(row["sign"].as_str(), Some("auto: short"));
+    assert!(row["seconds_min"].as_f64().unwrap() >= 4.0 * 0.2e-3, "four rounds of the network's latency");
     let old = Scratch::new("bench.json", &output.stdout);
     let again =
         trishade(&["bench", "micro", "--device", "cpu", "--threads", "1", "-r", "1", "--filter", "relu 100", "--compare", old.path()]);
     let text = String::from_utf8_lossy(&again.stdout).into_owned();
-    assert!(again.status.success() && text.contains("| relu | 100 | "), "{text}");
+    assert!(again.status.success() && text.contains("| relu | 100 | auto: five |"), "{text}");
+    let all = trishade(&[
+        "bench",
+        "micro",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        "-r",
+        "1",
+        "--filter",
+        "relu 100",
+        "--sign",
+        "all",
+        "-o",
+        "json",
+    ]);
+    let file = json(&all);
+    let signs: Vec<_> = file["rows"].as_array().unwrap().iter().map(|row| row["sign"].as_str().unwrap()).take(4).collect();
+    assert_eq!(signs, ["six", "five", "short", "auto: five"]);
     fails(&["bench", "micro", "--device", "cpu", "--filter", "nothing of that name"], 1, &["no case"]);
     fails(&["bench", "--device", "cpu", "--compare", MODEL], 1, &["not JSON"]);
 }

@@ -7,9 +7,8 @@ use std::{fmt::Write, future::Future, path::Path};
 use trishade::{
     device::Device,
     fixed::Fixed,
-    kernels::circuit::Tree,
     nn::{Reveal, onnx, plan},
-    party::{Link, Meter, Party, run},
+    party::{Link, Meter, Party, Sign, run},
     protocol as mpc,
     shape::{Axis, Pool, Shape},
     share::Arith,
@@ -22,7 +21,7 @@ type Task = std::pin::Pin<Box<dyn Future<Output = ()>>>;
 /// A protocol on a tensor `(1, 1, 100, 100)`, and the most that it may cost an output.
 struct Case {
     name: &'static str,
-    tree: Tree,
+    sign: Sign,
     outputs: usize,
     rounds: u32,
     bits: f64,
@@ -42,19 +41,23 @@ macro_rules! task {
 }
 
 fn cases() -> Vec<Case> {
-    let of = |name, tree, rounds, bits, task| Case { name, tree, outputs: N, rounds, bits, lead_is_silent: true, task };
-    let case = |name, rounds, bits, task| of(name, Tree::Five, rounds, bits, task);
+    let of = |name, sign, rounds, bits, task| Case { name, sign, outputs: N, rounds, bits, lead_is_silent: true, task };
+    let heard = |name, rounds, bits, task| Case { lead_is_silent: false, ..of(name, Sign::Short, rounds, bits, task) };
+    let case = |name, rounds, bits, task| of(name, Sign::Five, rounds, bits, task);
     vec![
         Case { lead_is_silent: false, ..case("open to all", 1, 193.0, task!(|p, x| mpc::open(p, &x).await)) },
         case("product", 1, 193.0, task!(|p, x| mpc::mul(p, &x, &x).await)),
         case("truncation", 2, 129.0, task!(|p, x| mpc::truncate(p, &mpc::split_of_share(p, &x), 20).await)),
         case("product and truncation", 2, 257.0, task!(|p, x| fixed_product(p, &x).await)),
-        of("sign, tree *five*", Tree::Five, 4, 400.0, task!(|p, x| mpc::sign(p, &mpc::split_of_share(p, &x)).await)),
-        of("sign, tree *six*", Tree::Six, 5, 336.0, task!(|p, x| mpc::sign(p, &mpc::split_of_share(p, &x)).await)),
-        of("ReLU, *five*", Tree::Five, 5, 660.0, task!(|p, x| mpc::relu(p, &x).await)),
-        of("ReLU, *six*", Tree::Six, 6, 596.0, task!(|p, x| mpc::relu(p, &x).await)),
-        of("product, truncation and ReLU, *five*", Tree::Five, 5, 895.0, task!(|p, x| activated_product(p, &x).await)),
-        of("product, truncation and ReLU, *six*", Tree::Six, 6, 831.0, task!(|p, x| activated_product(p, &x).await)),
+        of("sign, tree *five*", Sign::Five, 4, 400.0, task!(|p, x| mpc::sign(p, &mpc::split_of_share(p, &x)).await)),
+        of("sign, tree *six*", Sign::Six, 5, 336.0, task!(|p, x| mpc::sign(p, &mpc::split_of_share(p, &x)).await)),
+        heard("sign, *short*", 2, 865.0, task!(|p, x| mpc::sign(p, &mpc::split_of_share(p, &x)).await)),
+        of("ReLU, *five*", Sign::Five, 5, 660.0, task!(|p, x| mpc::relu(p, &x).await)),
+        of("ReLU, *six*", Sign::Six, 6, 596.0, task!(|p, x| mpc::relu(p, &x).await)),
+        heard("ReLU, *short*", 4, 1121.0, task!(|p, x| mpc::relu(p, &x).await)),
+        of("product, truncation and ReLU, *five*", Sign::Five, 5, 895.0, task!(|p, x| activated_product(p, &x).await)),
+        of("product, truncation and ReLU, *six*", Sign::Six, 6, 831.0, task!(|p, x| activated_product(p, &x).await)),
+        heard("product, truncation and ReLU, *short*", 4, 1356.0, task!(|p, x| activated_product(p, &x).await)),
         case("maximum of two", 5, 660.0, task!(|p, x| mpc::max(p, &x, &x).await)),
         Case { outputs: N / 4, ..case("max-pool 2x2", 9, 1981.0, task!(|p, x| mpc::max_pool(p, &x, &windows(&x)).await)) },
         Case {
@@ -86,7 +89,7 @@ fn windows(x: &Arith) -> Pool {
 fn meters(link: Link, case: &Case) -> [Meter; 3] {
     let device = Device::cpu(1).unwrap();
     let parties: &'static [Party; 3] = Box::leak(Box::new(Party::local([device.clone(), device.clone(), device], 20).unwrap()));
-    parties.iter().for_each(|p| p.set_tree(case.tree));
+    parties.iter().for_each(|p| p.set_sign(case.sign));
     let words: Vec<u64> = (0..N as u64).map(|i| (i << 22).wrapping_sub(1 << 30)).collect();
     let shared = mpc::share(&Shape::new([1, 1, 100, 100]).unwrap(), &words).unwrap();
     pollster::block_on(run(parties, link, |p| (case.task)(p, mpc::input(p, &shared[p.number()])))).unwrap();
@@ -141,8 +144,8 @@ const HEAD: &str = "# Costs
 
 Printed by the meter (`tests/costs.rs`), which counts everything that a party sends to another: words, padding, the header of
 each message (32 bytes) and of each frame (16 bytes). Bits are an element of the output, over all links and rounds, for
-10,000 elements with 20 fraction bits. Rounds are the longest chain of messages. In all but the opening the lead receives
-nothing, and sends all that it has to say in the first exchange.
+10,000 elements with 20 fraction bits. Rounds are the longest chain of messages. In all but the opening and the short sign the
+lead receives nothing, and sends all that it has to say in the first exchange.
 
 | protocol | rounds | bits |
 |---|--:|--:|

@@ -9,7 +9,7 @@ use trishade::{
     device::Device,
     fixed::Fixed,
     nn::{Reveal, Session, builder::Builder},
-    party::{Link, Net, Party, ahead, run, run_prepared},
+    party::{Link, Net, Party, Sign, ahead, run, run_prepared},
     protocol as mpc,
     ring::Word,
     share::Arith,
@@ -42,11 +42,11 @@ fn inputs(parties: &[Party; 3]) -> [Arith; 3] {
 #[test]
 fn a_prepared_run_gives_the_same_bits_over_every_link() {
     for link in [Link::Handover, Link::Bytes, Link::Shaped(Net::WAN)] {
-        let whole = seeded([1, 2, 3]);
+        let [whole, parties] = [seeded([1, 2, 3]), seeded([1, 2, 3])];
+        whole.iter().chain(&parties).for_each(|p| p.set_sign(Sign::Five));
         let x = inputs(&whole);
         whole.iter().for_each(Party::reset_meter);
         let want = pollster::block_on(run(&whole, link, |p| task(p, &x[p.number()]))).unwrap();
-        let parties = seeded([1, 2, 3]);
         let x = inputs(&parties);
         parties.iter().for_each(Party::reset_meter);
         let prepared = pollster::block_on(ahead(&parties, link, |p| task(p, &x[0]))).unwrap();
@@ -105,6 +105,11 @@ fn what_cannot_be_prepared_is_an_error() {
     let x = inputs(&parties);
     let opened = pollster::block_on(ahead(&parties, Link::Handover, |p| mpc::open(p, &x[0]))).map(|_| ()).unwrap_err();
     assert!(matches!(&opened, Error::Misuse(why) if why.contains("hear")), "{opened}");
+    parties.iter().for_each(|p| p.set_sign(Sign::Short));
+    let short = pollster::block_on(ahead(&parties, Link::Handover, |p| mpc::relu(p, &x[0]))).map(|_| ()).unwrap_err();
+    assert!(matches!(short, Error::Misuse(_)), "{short}");
+    parties.iter().for_each(|p| p.set_sign(Sign::Auto));
+    let _ = pollster::block_on(ahead(&parties, Link::Shaped(Net::WAN), |p| mpc::relu(p, &x[0]))).unwrap();
     let device = Device::cpu(1).unwrap();
     let others = Party::local([device.clone(), device.clone(), device], 20).unwrap();
     let prepared = pollster::block_on(ahead(&others, Link::Handover, |p| mpc::relu(p, &x[0]))).unwrap();

@@ -10,7 +10,7 @@ mod common;
 use common::{Rng, Task, components, revealed, seeded, shape};
 use trishade::{
     kernels::circuit::{self, Tree},
-    party::{Label, Link, Mutation, Party, run},
+    party::{Label, Link, Mutation, Party, Sign, run},
     protocol as mpc,
     ring::Word,
     share::Arith,
@@ -21,7 +21,7 @@ type Protocol = for<'a> fn(&'a Party, Arith) -> Task<'a, ()>;
 /// A protocol, and the streams that its ops draw: purposes `0..n` of each label.
 struct Case {
     name: &'static str,
-    tree: Tree,
+    sign: Sign,
     protocol: Protocol,
     streams: &'static [(Label, u8)],
 }
@@ -37,16 +37,19 @@ macro_rules! protocol {
 }
 
 fn cases() -> Vec<Case> {
-    let case = |name, tree, streams, protocol| Case { name, tree, protocol, streams };
+    let case = |name, sign, streams, protocol| Case { name, sign, protocol, streams };
     vec![
-        case("truncate", Tree::Five, &[(Label::Truncation, 3)], protocol!(|p, x| mpc::truncate(p, &mpc::split_of_share(p, &x), 20).await)),
-        case("mul", Tree::Five, &[(Label::Product, 1), (Label::Reshare, 1)], protocol!(|p, x| mpc::mul(p, &x, &x).await)),
-        case("sign and lift, five", Tree::Five, &[(Label::Sign, 6)], protocol!(|p, x| lifted_sign(p, &x).await)),
-        case("sign and lift, six", Tree::Six, &[(Label::Sign, 8)], protocol!(|p, x| lifted_sign(p, &x).await)),
-        case("relu, five", Tree::Five, &[(Label::Injection, 3)], protocol!(|p, x| mpc::relu(p, &x).await)),
-        case("relu, six", Tree::Six, &[], protocol!(|p, x| mpc::relu(p, &x).await)),
-        case("activate", Tree::Five, &[(Label::Activation, 6)], protocol!(|p, x| mpc::activate(p, &mpc::split_of_share(p, &x)).await)),
-        case("all bits", Tree::Five, &[(Label::Bits, 8)], protocol!(|p, x| mpc::all_bits(p, &mpc::split_of_share(p, &x)).await)),
+        case("truncate", Sign::Five, &[(Label::Truncation, 3)], protocol!(|p, x| mpc::truncate(p, &mpc::split_of_share(p, &x), 20).await)),
+        case("mul", Sign::Five, &[(Label::Product, 1), (Label::Reshare, 1)], protocol!(|p, x| mpc::mul(p, &x, &x).await)),
+        case("sign and lift, five", Sign::Five, &[(Label::Sign, 6)], protocol!(|p, x| lifted_sign(p, &x).await)),
+        case("sign and lift, six", Sign::Six, &[(Label::Sign, 8)], protocol!(|p, x| lifted_sign(p, &x).await)),
+        case("relu, five", Sign::Five, &[(Label::Injection, 3)], protocol!(|p, x| mpc::relu(p, &x).await)),
+        case("relu, six", Sign::Six, &[], protocol!(|p, x| mpc::relu(p, &x).await)),
+        case("activate", Sign::Five, &[(Label::Activation, 6)], protocol!(|p, x| mpc::activate(p, &mpc::split_of_share(p, &x)).await)),
+        case("sign and lift, short", Sign::Short, &[(Label::ShortSign, 4)], protocol!(|p, x| lifted_sign(p, &x).await)),
+        case("relu, short", Sign::Short, &[], protocol!(|p, x| mpc::relu(p, &x).await)),
+        case("activate, short", Sign::Short, &[], protocol!(|p, x| mpc::activate(p, &mpc::split_of_share(p, &x)).await)),
+        case("all bits", Sign::Five, &[(Label::Bits, 8)], protocol!(|p, x| mpc::all_bits(p, &mpc::split_of_share(p, &x)).await)),
     ]
 }
 
@@ -59,6 +62,8 @@ async fn lifted_sign(p: &Party, x: &Arith) -> Arith {
 const LANE: usize = 30;
 /// Differ in sign, in the wrap of the truncation and in many bits.
 const SECRETS: [Word; 2] = [1 << 61 | 0x1234_5678_9abc, (1u64 << 61 | 0x0fed_cba9_8765).wrapping_neg()];
+/// Differ in sign and, given the lead's components of odd elements, in the carry into the top bit.
+const CARRIES: [Word; 2] = [0x1234_5678_9abc, 0x0fed_cba9_8765u64.wrapping_neg()];
 const SEEDS: [u64; 3] = [11, 22, 33];
 
 /// One message in many runs.
@@ -83,7 +88,7 @@ fn sharing(observer: usize, secret: Word, n: usize) -> [Vec<Word>; 3] {
 fn view(case: &Case, [observer, n, runs]: [usize; 3], secret: Word, seeds: [u64; 3], mutations: &[Mutation]) -> Vec<Received> {
     let parties = seeded(seeds);
     parties.iter().for_each(|p| {
-        p.set_tree(case.tree);
+        p.set_sign(case.sign);
         p.mutate(mutations);
     });
     let sharing = sharing(observer, secret, n);
@@ -95,24 +100,51 @@ fn view(case: &Case, [observer, n, runs]: [usize; 3], secret: Word, seeds: [u64;
             async move { (case.protocol)(p, components(p, sharing).await).await }
         };
         pollster::block_on(run(&parties, Link::Handover, task)).unwrap();
-        let mut at = 0;
+        let mut seen = Vec::new();
         for message in parties[observer].seen() {
             let words = pollster::block_on(parties[observer].device().download(&[&message.payload])).unwrap().remove(0);
-            for (purpose, words) in separated(message.label, message.purpose, words) {
-                if view.len() == at {
-                    view.push(Received { label: message.label, purpose, runs: Vec::new() });
-                }
-                assert_eq!((view[at].label, view[at].purpose), (message.label, purpose), "the same messages in every run");
-                view[at].runs.push(words);
-                at += 1;
+            seen.extend(
+                separated(message.label, message.purpose, words).into_iter().map(|(purpose, words)| (message.label, purpose, words)),
+            );
+        }
+        seen.extend(concluded(&seen, n));
+        for (at, (label, purpose, words)) in seen.into_iter().enumerate() {
+            if view.len() == at {
+                view.push(Received { label, purpose, runs: Vec::new() });
             }
+            assert_eq!((view[at].label, view[at].purpose), (label, purpose), "the same messages in every run");
+            view[at].runs.push(words);
         }
     }
     view
 }
 
-/// The activation's fields lie in turns of 8 words: `m_A` of stream 4, `m_A u` of stream 5.
+/// What the lead makes of both answers to a short sign, under the purposes of the streams that blind it: the residues, as sums
+/// of digits, under 2; of each element whether there is a zero under 3.
+fn concluded(seen: &[(Label, u8, Vec<Word>)], n: usize) -> Vec<(Label, u8, Vec<Word>)> {
+    let answers: Vec<_> = seen.iter().filter(|(label, purpose, _)| (*label, *purpose) == (Label::ShortSign, 1)).collect();
+    let [(.., one), (.., other)] = answers[..] else { return Vec::new() };
+    let digits = |word: Word| word.to_le_bytes();
+    let sum = |x: Word, y: Word| Word::from_le_bytes(std::array::from_fn(|i| (digits(x)[i] + digits(y)[i]) % 23));
+    let sums: Vec<Word> = one.iter().zip(other).map(|(x, y)| sum(*x, *y)).collect();
+    let mut found = vec![0; n];
+    // three numbers an element, in groups of 64 elements
+    for (group, sums) in sums.chunks(3 * 64).enumerate() {
+        let len = sums.len() / 3;
+        for (i, sum) in sums.iter().enumerate() {
+            found[64 * group + i % len] |= Word::from(digits(*sum)[..7].contains(&0));
+        }
+    }
+    vec![(Label::ShortSign, 2, sums), (Label::ShortSign, 3, found)]
+}
+
+/// The activation's fields lie in turns of 8 words: `m_A` of stream 4, `m_A u` of stream 5. Numbers of seven residues become
+/// words of seven bytes.
 fn separated(label: Label, purpose: u8, words: Vec<Word>) -> Vec<(u8, Vec<Word>)> {
+    if label == Label::ShortSign {
+        let digits = |number: Word| (0..7).fold(0, |bytes, i| bytes | (number / 23u64.pow(i) % 23) << (8 * i));
+        return vec![(purpose, words.iter().flat_map(|word| [word & 0xffff_ffff, word >> 32]).map(digits).collect())];
+    }
     if (label, purpose) != (Label::Activation, 4) {
         return vec![(purpose, words)];
     }
@@ -244,7 +276,9 @@ fn compare(a: &[Received], b: &[Received]) -> (f64, String) {
 fn filled(case: &Case, message: &Received) -> Vec<Word> {
     let mut words = vec![Word::MAX; message.runs[0].len()];
     let circuit = match message.label {
-        Label::Sign => circuit::nonnegative(case.tree),
+        Label::Sign => circuit::nonnegative(if case.sign == Sign::Six { Tree::Six } else { Tree::Five }),
+        Label::ShortSign if message.purpose == 3 => return vec![1; words.len()],
+        Label::ShortSign => return vec![0x0001_0101_0101_0101; words.len()],
         Label::Bits => circuit::all_bits(),
         Label::Truncation if message.purpose > 0 => return vec![(1 << 60) - 1; words.len()],
         Label::Activation if message.purpose > 3 => return vec![(1 << 60) - 1; words.len()],
@@ -258,10 +292,21 @@ fn filled(case: &Case, message: &Received) -> Vec<Word> {
     words
 }
 
-/// How often the bits that a message fills change: the rarest, the most frequent, and the deviation from one half of all.
+/// The chance that a bit changes, or a residue.
+fn chance(message: &Received) -> f64 {
+    if message.label == Label::ShortSign && message.purpose < 3 { 22.0 / 23.0 } else { 0.5 }
+}
+
+/// How often the bits that a message fills change, or its residues: the rarest, the most frequent, and the deviation of all
+/// from their chance.
 fn changes(case: &Case, before: &Received, after: &Received) -> (f64, f64, f64) {
-    let filled = filled(case, before);
-    let tally = Tally::new(before.runs.iter().zip(&after.runs).map(|(x, y)| x.iter().zip(y).map(|(x, y)| x ^ y)));
+    let (filled, chance) = (filled(case, before), chance(before));
+    let residues = before.label == Label::ShortSign && before.purpose < 3;
+    let change = |(x, y): (&Word, &Word)| match residues {
+        true => Word::from_le_bytes((x ^ y).to_le_bytes().map(|byte| u8::from(byte != 0))),
+        false => x ^ y,
+    };
+    let tally = Tally::new(before.runs.iter().zip(&after.runs).map(|(x, y)| x.iter().zip(y).map(change)));
     let (mut low, mut high, mut sum, mut bits) = (f64::MAX, 0.0f64, 0.0, 0.0);
     for (i, changed) in tally.counts().enumerate() {
         if filled[i / 64] >> (i % 64) & 1 == 0 {
@@ -270,25 +315,31 @@ fn changes(case: &Case, before: &Received, after: &Received) -> (f64, f64, f64) 
         }
         (low, high, sum, bits) = (low.min(changed), high.max(changed), sum + changed, bits + before.runs.len() as f64);
     }
-    (low, high, (sum - bits / 2.0).abs() / (bits / 4.0).sqrt())
+    (low, high, (sum - bits * chance).abs() / (bits * chance * (1.0 - chance)).sqrt())
 }
 
-/// The pair; the lead receives nothing.
+/// The pair; the lead receives nothing but answers to short signs.
 const PAIR: [usize; 2] = [1, 2];
+
+fn observers(case: &Case) -> Vec<usize> {
+    if case.sign == Sign::Short { vec![0, 1, 2] } else { PAIR.to_vec() }
+}
 
 #[test]
 fn every_bit_changes_with_the_key_that_the_party_lacks() {
     for case in cases() {
-        assert!(view(&case, [0, LANE, 1], SECRETS[0], SEEDS, &[]).is_empty(), "{}: the lead receives nothing", case.name);
-        for observer in PAIR {
+        let silent = view(&case, [0, LANE, 1], SECRETS[0], SEEDS, &[]).is_empty();
+        assert_eq!(silent, case.sign != Sign::Short, "{}: the lead receives nothing but answers", case.name);
+        for observer in observers(&case) {
             let mut other = SEEDS;
             other[(observer + 2) % 3] = 44;
             let [before, after] = [SEEDS, other].map(|seeds| view(&case, [observer, LANE, RUNS], SECRETS[0], seeds, &[]));
             for (before, after) in before.iter().zip(&after) {
                 let (low, high, z) = changes(&case, before, after);
-                let (half, bound) = (RUNS as f64 / 2.0, ALARM * (RUNS as f64 / 4.0).sqrt());
+                let chance = chance(before);
+                let (mean, bound) = (RUNS as f64 * chance, ALARM * (RUNS as f64 * chance * (1.0 - chance)).sqrt());
                 let what = format!("{}: party {observer}, {} {}", case.name, before.label, before.purpose);
-                assert!(low > half - bound && high < half + bound && z < ALARM, "{what}: {low} to {high} of {RUNS}, {z:.1}");
+                assert!(low > mean - bound && high < mean + bound && z < ALARM, "{what}: {low} to {high} of {RUNS}, {z:.1}");
             }
         }
     }
@@ -296,7 +347,8 @@ fn every_bit_changes_with_the_key_that_the_party_lacks() {
 
 /// The same run for two secrets, with different keys.
 fn views(case: &Case, sizes: [usize; 3], mutations: &[Mutation]) -> [Vec<Received>; 2] {
-    SECRETS.map(|secret| view(case, sizes, secret, SEEDS.map(|seed| seed.wrapping_add(secret) ^ sizes[1] as u64), mutations))
+    let secrets = if sizes[0] == 0 { CARRIES } else { SECRETS };
+    secrets.map(|secret| view(case, sizes, secret, SEEDS.map(|seed| seed.wrapping_add(secret) ^ sizes[1] as u64), mutations))
 }
 
 #[test]
@@ -307,9 +359,13 @@ fn two_secrets_show_in_a_broken_view() {
         ("relu, five", Mutation::Same(Label::Injection, 0, 1)),
         ("activate", Mutation::Same(Label::Activation, 1, 2)),
         ("sign and lift, five", Mutation::Public(Label::Sign, 0)),
+        ("sign and lift, short", Mutation::Public(Label::ShortSign, 0)),
+        ("sign and lift, short", Mutation::Public(Label::ShortSign, 2)),
+        ("sign and lift, short", Mutation::Public(Label::ShortSign, 3)),
     ] {
         let case = cases().into_iter().find(|case| case.name == name).unwrap();
-        let noticed = PAIR.map(|observer| views(&case, [observer, LANE, RUNS], &[broken])).iter().any(|[a, b]| compare(a, b).0 > ALARM);
+        let mut views = observers(&case).into_iter().map(|observer| views(&case, [observer, LANE, RUNS], &[broken]));
+        let noticed = views.any(|[a, b]| compare(&a, &b).0 > ALARM);
         assert!(noticed, "{name}: {broken:?} does not show");
     }
 }
@@ -320,7 +376,7 @@ fn a_view_is_the_same_for_two_secrets() {
         let (mut words, mut runs, mut n) = (0, RUNS, LANE);
         // one lane in many runs, position by position; then large tensors, until a million words have been seen
         while words < 1_000_000 {
-            for observer in PAIR {
+            for observer in observers(&case) {
                 let views = views(&case, [observer, n, runs], &[]);
                 words += views.iter().flatten().flat_map(|m| &m.runs).map(Vec::len).sum::<usize>();
                 let (z, place) = compare(&views[0], &views[1]);
@@ -358,7 +414,7 @@ fn without_own_mask(case: &Case, observer: usize, only: Option<(Label, u8)>, bro
 #[test]
 fn every_message_has_a_mask_of_its_own() {
     for case in cases() {
-        for observer in PAIR {
+        for observer in observers(&case) {
             assert_eq!(without_own_mask(&case, observer, None, &[]), None, "{}: party {observer}", case.name);
         }
     }
@@ -371,7 +427,9 @@ fn every_broken_mask_is_noticed() {
             let public = (0..purposes).map(|p| (p, Mutation::Public(label, p)));
             let same = (0..purposes).flat_map(|p| (0..purposes).filter(move |q| p != *q).map(move |q| (q, Mutation::Same(label, p, q))));
             for (purpose, mutation) in public.chain(same) {
-                let noticed = PAIR.iter().any(|&observer| without_own_mask(&case, observer, Some((label, purpose)), &[mutation]).is_some());
+                let noticed = observers(&case)
+                    .into_iter()
+                    .any(|observer| without_own_mask(&case, observer, Some((label, purpose)), &[mutation]).is_some());
                 assert!(noticed, "{}: nobody notices {mutation:?}", case.name);
             }
         }
@@ -384,6 +442,7 @@ fn sizes_and_counts_do_not_depend_on_inputs() {
     for case in cases() {
         let sizes = [0, 1, u64::MAX, 1 << 61, rng.next() >> 2].map(|secret| {
             let parties = seeded(SEEDS);
+            parties.iter().for_each(|p| p.set_sign(case.sign));
             let sharing = sharing(1, secret, 77);
             let task = |p| {
                 let sharing = &sharing;

@@ -4,8 +4,7 @@
 use std::future::Future;
 use trishade::{
     device::Device,
-    kernels::circuit::Tree,
-    party::{Link, Net, Party, run},
+    party::{Link, Net, Party, Sign, run},
     protocol as mpc,
     ring::{EDGES, Word, floor_shift},
     shape::Shape,
@@ -54,6 +53,7 @@ macro_rules! evaluate {
 }
 
 const SIZES: [usize; 9] = [1, 7, 31, 33, 511, 512, 513, 1000, 3001];
+const SIGNS: [Sign; 3] = [Sign::Five, Sign::Six, Sign::Short];
 
 fn full_range(n: usize, seed: u64) -> Vec<Word> {
     let mut rng = Rng(seed);
@@ -68,15 +68,15 @@ fn below_2_62(n: usize, seed: u64) -> Vec<Word> {
 
 #[test]
 fn relu_is_exact_on_the_full_range() {
-    for tree in [Tree::Five, Tree::Six] {
+    for sign in SIGNS {
         for link in [Link::Handover, Link::Bytes, Link::Shaped(Net::WAN)] {
             for n in SIZES {
                 let x = full_range(n, n as u64);
                 let parties = parties();
-                parties.iter().for_each(|p| p.set_tree(tree));
+                parties.iter().for_each(|p| p.set_sign(sign));
                 let got = evaluate!(&parties, link, std::slice::from_ref(&x), |p, x| mpc::relu(p, &x[0]).await);
                 let want: Vec<u64> = x.iter().map(|&v| (v as i64).max(0) as u64).collect();
-                assert_eq!(got, want, "{tree:?} {link:?} {n}");
+                assert_eq!(got, want, "{sign:?} {link:?} {n}");
             }
         }
     }
@@ -101,9 +101,11 @@ fn truncation_is_floor_or_one_more() {
 
 #[test]
 fn activation_is_relu_of_the_truncation() {
-    for n in SIZES {
+    for (n, sign) in SIZES.into_iter().flat_map(|n| SIGNS.map(|sign| (n, sign))) {
         let x = below_2_62(n, n as u64);
-        let got = evaluate!(&parties(), Link::Handover, std::slice::from_ref(&x), |p, x| {
+        let parties = parties();
+        parties.iter().for_each(|p| p.set_sign(sign));
+        let got = evaluate!(&parties, Link::Handover, std::slice::from_ref(&x), |p, x| {
             mpc::activate(p, &mpc::split_of_share(p, &x[0])).await
         });
         for (x, y) in x.iter().zip(&got) {
@@ -177,14 +179,21 @@ fn a_slow_network_costs_its_rounds_and_bytes() {
     let device = Device::cpu(1).unwrap();
     let parties = Party::local([device.clone(), device.clone(), device], 20).unwrap();
     let x = mpc::share(&Shape::new([n]).unwrap(), &vec![5; n]).unwrap();
-    let seconds = |net| {
-        parties.iter().for_each(Party::reset_meter);
+    let seconds = |sign, net| {
+        parties.iter().for_each(|p| {
+            p.reset_meter();
+            p.set_sign(sign);
+        });
         pollster::block_on(run(&parties, Link::Shaped(net), |p| async { mpc::relu(p, &mpc::input(p, &x[p.number()])).await })).unwrap();
         parties.iter().map(|p| p.meter().seconds).fold(0.0, f64::max)
     };
     // five messages in a chain; the deal of 464 bits an element lies on the way of all of them
-    let far = seconds(Net { latency_us: 1_000_000, bits_per_second: u64::MAX });
-    assert!((5.0..5.5).contains(&far), "{far}");
-    let narrow = seconds(Net { latency_us: 0, bits_per_second: 1_000_000 });
-    assert!((4.0..6.6).contains(&narrow), "{narrow}");
+    let (far, narrow) = (Net { latency_us: 1_000_000, bits_per_second: u64::MAX }, Net { latency_us: 0, bits_per_second: 1_000_000 });
+    for (sign, rounds) in [(Sign::Five, 5.0), (Sign::Six, 6.0), (Sign::Short, 4.0), (Sign::Auto, 4.0)] {
+        let took = seconds(sign, far);
+        assert!((rounds..rounds + 0.5).contains(&took), "{sign:?}: {took}");
+    }
+    let took = seconds(Sign::Five, narrow);
+    assert!((4.0..6.6).contains(&took), "{took}");
+    assert!(seconds(Sign::Auto, narrow) < took, "six has fewer bits");
 }

@@ -7,8 +7,7 @@ use common::{Rng, Task, components, revealed, seeded, shape};
 use std::future::pending;
 use trishade::{
     Error,
-    kernels::circuit::Tree,
-    party::{Link, Meter, Party, Tag, join, join_all, run, tagged},
+    party::{Link, Meter, Party, Sign, Tag, join, join_all, run, tagged},
     protocol as mpc,
     ring::Word,
     share::Arith,
@@ -89,16 +88,43 @@ impl Program {
         }
     }
 
-    /// The clocks of the pair under one lead: the second awaits deals, of round 1; a swap is a round from either.
-    fn clocks(&self, pair: [u32; 2]) -> [u32; 2] {
-        let swaps = |n| (0..n).fold(pair, |[first, second], _| [first.max(second.max(1) + 1), second.max(first + 1)]);
+    /// The clocks of lead, first and second under one lead: the second awaits deals, a swap is a round from either, and a
+    /// short sign one to the second and one back to the lead.
+    fn clocks(&self, now: [u32; 3], sign: Sign) -> [u32; 3] {
+        let swap = |[lead, first, second]: [u32; 3]| {
+            let dealt = second.max(lead + 1);
+            [lead, first.max(dealt + 1), dealt.max(first + 1)]
+        };
+        let swaps = |n, now| (0..n).fold(now, |now, _| swap(now));
+        let signed = |now: [u32; 3]| match (sign, now) {
+            (Sign::Short, [lead, first, second]) => {
+                let dealt = second.max(lead + 1);
+                [lead.max(first + 1).max(dealt + 1), first, dealt]
+            }
+            _ => swaps(3, now),
+        };
         match self {
-            Square => [pair[0].max(pair[1] + 1), pair[1].max(pair[0] + 1)],
-            Relu => swaps(4),
-            Negative | Bits => swaps(5),
-            Chain(parts) => parts.iter().fold(pair, |pair, part| part.clocks(pair)),
-            Join(parts) => parts.iter().map(|part| part.clocks(pair)).fold(pair, |[a, b], [c, d]| [a.max(c), b.max(d)]),
-            Led(_, part) => part.clocks(pair),
+            // each of the pair sends its half at once
+            Square => [now[0], now[1].max(now[2] + 1), now[2].max(now[1] + 1).max(now[0] + 1)],
+            Relu => swap(signed(now)),
+            Negative => swaps(2, signed(now)),
+            Bits => swaps(5, now),
+            Chain(parts) => parts.iter().fold(now, |now, part| part.clocks(now, sign)),
+            Join(parts) => {
+                let ends = parts.iter().map(|part| part.clocks(now, sign));
+                ends.fold(now, |a, b| std::array::from_fn(|i| a[i].max(b[i])))
+            }
+            Led(_, part) => part.clocks(now, sign),
+        }
+    }
+
+    /// Whether the lead hears under the short sign.
+    fn signs(&self) -> bool {
+        match self {
+            Relu | Negative => true,
+            Square | Bits => false,
+            Chain(parts) | Join(parts) => parts.iter().any(Self::signs),
+            Led(_, part) => part.signs(),
         }
     }
 }
@@ -106,9 +132,12 @@ impl Program {
 const WORDS: [Word; 5] = [0, 3, 1u64.wrapping_neg(), 1 << 63, 0x1234_5678_9abc_def0];
 
 /// Result and meters.
-fn evaluate(program: &Program, lead: usize, link: Link, window: u64) -> (Vec<Word>, [Meter; 3]) {
+fn evaluate(program: &Program, lead: usize, sign: Sign, link: Link, window: u64) -> (Vec<Word>, [Meter; 3]) {
     let parties = seeded([1, 2, 3]);
-    parties.iter().for_each(|p| p.set_window(window));
+    parties.iter().for_each(|p| {
+        p.set_window(window);
+        p.set_sign(sign);
+    });
     let sharing = [vec![1 << 60; 5], vec![77; 5], WORDS.map(|x| x.wrapping_sub((1 << 60) + 77)).to_vec()];
     let task = |p| {
         let sharing = &sharing;
@@ -122,22 +151,27 @@ fn evaluate(program: &Program, lead: usize, link: Link, window: u64) -> (Vec<Wor
     (mpc::combine([&parts[0], &parts[1], &parts[2]]), parties.map(|p| p.meter()))
 }
 
-fn check(seed: u64, leads: bool) {
+fn check(seed: u64, sign: Sign, leads: bool) {
     let program = Program::random(&mut Rng(seed), 4, leads);
     let lead = seed as usize % 3;
     let want = WORDS.map(|x| program.plain(x));
-    let (_, first) = evaluate(&program, lead, Link::Handover, u64::MAX);
+    let (_, first) = evaluate(&program, lead, sign, Link::Handover, u64::MAX);
     for link in [Link::Handover, Link::Bytes] {
         for window in [1, 64, 5000, u64::MAX] {
-            let (got, meters) = evaluate(&program, lead, link, window);
-            assert_eq!(got, want, "program {seed}, {link:?}, window {window}");
+            let (got, meters) = evaluate(&program, lead, sign, link, window);
+            assert_eq!(got, want, "program {seed}, {sign:?}, {link:?}, window {window}");
             for (meter, first) in meters.iter().zip(&first) {
-                assert_eq!((meter.rounds, &meter.by_label), (first.rounds, &first.by_label), "program {seed}, {link:?}, window {window}");
+                assert_eq!(
+                    (meter.rounds, &meter.by_label),
+                    (first.rounds, &first.by_label),
+                    "program {seed}, {sign:?}, {link:?}, window {window}"
+                );
             }
             if !leads {
-                assert_eq!(meters[lead].received, 0, "the lead receives nothing");
-                assert_eq!([1, 2].map(|i| meters[(lead + i) % 3].rounds), program.clocks([0, 0]), "program {seed}");
-                assert!(window < u64::MAX || meters[lead].frames <= 1, "the lead deals ahead");
+                assert_eq!([0, 1, 2].map(|i| meters[(lead + i) % 3].rounds), program.clocks([0; 3], sign), "program {seed}, {sign:?}");
+                let hears = sign == Sign::Short && program.signs();
+                assert_eq!(meters[lead].received > 0, hears, "the lead receives nothing but answers");
+                assert!(window < u64::MAX || hears || meters[lead].frames <= 1, "the lead deals ahead");
             }
         }
     }
@@ -145,12 +179,14 @@ fn check(seed: u64, leads: bool) {
 
 #[test]
 fn programs_under_one_lead() {
-    (0..120).for_each(|seed| check(seed, false));
+    (0..120).for_each(|seed| check(seed, Sign::Five, false));
+    (0..120).for_each(|seed| check(seed, Sign::Short, false));
 }
 
 #[test]
 fn programs_under_changing_leads() {
-    (0..80).for_each(|seed| check(seed, true));
+    (0..80).for_each(|seed| check(seed, Sign::Five, true));
+    (0..80).for_each(|seed| check(seed, Sign::Short, true));
 }
 
 /// A task in which one party differs; afterwards the same parties run well.
@@ -317,11 +353,13 @@ fn a_split_value_keeps_its_lead() {
 }
 
 #[test]
-fn both_trees_in_one_run_differ() {
-    let parties = seeded([1, 2, 3]);
-    parties[2].set_tree(Tree::Six);
-    let task = |p| async move {
-        mpc::relu(p, &mpc::public(p, &shape(5), &WORDS)).await;
-    };
-    out_of_step(pollster::block_on(run(&parties, Link::Handover, task)).expect_err("another tree"), "");
+fn two_signs_in_one_run_differ() {
+    for odd in [Sign::Six, Sign::Short] {
+        let parties = seeded([1, 2, 3]);
+        parties[2].set_sign(odd);
+        let task = |p| async move {
+            mpc::relu(p, &mpc::public(p, &shape(5), &WORDS)).await;
+        };
+        out_of_step(pollster::block_on(run(&parties, Link::Handover, task)).expect_err("another sign"), "");
+    }
 }

@@ -7,8 +7,7 @@ mod common;
 
 use common::{Rng, Task, components, revealed, seeded};
 use trishade::{
-    kernels::circuit::Tree,
-    party::{Link, Party, Tag, join_all, run, tagged},
+    party::{Link, Party, Sign, Tag, join_all, run, tagged},
     protocol as mpc,
     ring::{Word, floor_shift},
     share::Arith,
@@ -56,13 +55,13 @@ fn below_2_62(words: Vec<Word>) -> Vec<Word> {
 
 /// What a protocol makes of a sharing, whoever leads.
 fn evaluate(
-    tree: Tree,
+    sign: Sign,
     lead: usize,
     parts: &[Vec<Word>; 3],
     protocol: impl for<'a> Fn(&'a Party, Arith) -> Task<'a, Vec<Arith>>,
 ) -> Vec<Vec<Word>> {
     let parties = seeded([1, 2, 3]);
-    parties.iter().for_each(|p| p.set_tree(tree));
+    parties.iter().for_each(|p| p.set_sign(sign));
     // component 0 is the lead's own
     let mut turned = parts.clone();
     turned.rotate_right(lead);
@@ -86,25 +85,25 @@ macro_rules! protocol {
     };
 }
 
-const TREES: [Tree; 2] = [Tree::Five, Tree::Six];
+const SIGNS: [Sign; 3] = [Sign::Five, Sign::Six, Sign::Short];
 
 #[test]
 fn sign_is_exact() {
     let (parts, secrets) = sharings(&edges());
-    for tree in TREES {
+    for sign in SIGNS {
         for lead in 0..3 {
             let got = evaluate(
-                tree,
+                sign,
                 lead,
                 &parts,
                 protocol!(|p, x| {
                     let split = mpc::split_of_share(p, &x);
-                    let (sign, not) = (mpc::sign(p, &split).await, mpc::nonnegative(p, &split).await);
-                    vec![mpc::lift(p, &sign).await, mpc::lift(p, &not).await]
+                    let (negative, not) = (mpc::sign(p, &split).await, mpc::nonnegative(p, &split).await);
+                    vec![mpc::lift(p, &negative).await, mpc::lift(p, &not).await]
                 }),
             );
             for (i, &x) in secrets.iter().enumerate() {
-                assert_eq!([got[0][i], got[1][i]], [x >> 63, 1 ^ x >> 63], "{tree:?}, lead {lead}: {x:x} of {:x}", parts[2][i]);
+                assert_eq!([got[0][i], got[1][i]], [x >> 63, 1 ^ x >> 63], "{sign:?}, lead {lead}: {x:x} of {:x}", parts[2][i]);
             }
         }
     }
@@ -113,10 +112,10 @@ fn sign_is_exact() {
 #[test]
 fn injection_and_relu_are_exact() {
     let (parts, secrets) = sharings(&edges());
-    for tree in TREES {
+    for sign in SIGNS {
         for lead in 0..3 {
             let got = evaluate(
-                tree,
+                sign,
                 lead,
                 &parts,
                 protocol!(|p, x| {
@@ -126,7 +125,7 @@ fn injection_and_relu_are_exact() {
             );
             for (i, &x) in secrets.iter().enumerate() {
                 let want = if x >> 63 == 1 { [x, 0] } else { [0, x] };
-                assert_eq!([got[0][i], got[1][i]], want, "{tree:?}, lead {lead}: {x:x} of {:x}", parts[2][i]);
+                assert_eq!([got[0][i], got[1][i]], want, "{sign:?}, lead {lead}: {x:x} of {:x}", parts[2][i]);
             }
         }
     }
@@ -137,7 +136,7 @@ fn truncation_is_the_formula() {
     let (parts, secrets) = sharings(&below_2_62(edges()));
     for lead in 0..3 {
         let got = evaluate(
-            Tree::Five,
+            Sign::Five,
             lead,
             &parts,
             protocol!(|p, x| {
@@ -162,7 +161,7 @@ fn all_bits_are_exact() {
     let (parts, secrets) = sharings(&edges());
     for lead in 0..3 {
         let got = evaluate(
-            Tree::Five,
+            Sign::Five,
             lead,
             &parts,
             protocol!(|p, x| {
@@ -182,6 +181,78 @@ fn all_bits_are_exact() {
     }
 }
 
+/// The short sign in small: two blocks of two bits, residues modulo 5, everything that is drawn enumerated.
+mod short {
+    const BLOCKS: usize = 2;
+    const PRIME: u32 = 5;
+
+    /// One of the pair: its list for its own number, the complement of its part, from halves of `T_1, T_2, T_3` of each block.
+    fn list(
+        first: bool,
+        own: u32,
+        dealt: &[[u32; 3]; BLOCKS],
+        beta: u32,
+        s: [u32; BLOCKS],
+        r: [u32; BLOCKS],
+        turn: usize,
+    ) -> [u32; BLOCKS] {
+        let one = u32::from(first);
+        let (mut differ, mut out) = (0, [0; BLOCKS]);
+        for i in (0..BLOCKS).rev() {
+            let w = (own >> (2 * i) & 3) as usize;
+            // T_0 is 1, T_4 is 0
+            let half = |t: usize| if t == 0 { one } else { dealt[i].get(t - 1).copied().unwrap_or(0) };
+            let (low, high) = (half(w), half(w + 1));
+            let miss = match (beta, i) {
+                (0, _) => one + PRIME - high,
+                (_, 0) => high,
+                _ => low,
+            };
+            let mask = if first { r[i] } else { PRIME - r[i] };
+            out[(i + turn) % BLOCKS] = ((miss + differ) * s[i] + mask) % PRIME;
+            differ += one + PRIME - low + high;
+        }
+        out
+    }
+
+    /// Numbers of `digits` digits below `base`.
+    fn all<const N: usize>(base: u32) -> impl Iterator<Item = [u32; N]> {
+        (0..base.pow(N as u32)).map(move |number| std::array::from_fn(|i| number / base.pow(i as u32) % base))
+    }
+
+    /// How often the lead sees which pair of lists; it knows `a` and the first's halves.
+    fn view(a: u32, own: u32, halves: &[[u32; 3]; BLOCKS]) -> Vec<u32> {
+        let threshold = |i: usize, t: usize| u32::from(a >> (2 * i) & 3 > t as u32);
+        let second: [[u32; 3]; BLOCKS] = std::array::from_fn(|i| std::array::from_fn(|t| (threshold(i, t) + PRIME - halves[i][t]) % PRIME));
+        let mut counts = vec![0; PRIME.pow(2 * BLOCKS as u32) as usize];
+        for beta in 0..2 {
+            for s in all(PRIME - 1).map(|s: [u32; BLOCKS]| s.map(|s| s + 1)) {
+                for r in all(PRIME) {
+                    for turn in 0..BLOCKS {
+                        let [one, other] =
+                            [(true, halves), (false, &second)].map(|(first, dealt)| list(first, own, dealt, beta, s, r, turn));
+                        let zeros = one.iter().zip(&other).filter(|(x, y)| (*x + *y) % PRIME == 0).count();
+                        assert_eq!(zeros, (u32::from(a > own) ^ beta) as usize, "one zero or none: {a} and {own}, {beta}");
+                        let place = one.iter().chain(&other).fold(0, |place, digit| place * PRIME + digit);
+                        counts[place as usize] += 1;
+                    }
+                }
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn the_lead_sees_the_same_whatever_the_pair_holds() {
+        for halves in [[[0; 3]; 2], [[1, 4, 2], [3, 0, 4]], [[2, 2, 1], [4, 1, 3]]] {
+            for a in 0..16 {
+                let want = view(a, 0, &halves);
+                assert!((1..16).all(|own| view(a, own, &halves) == want), "a = {a}");
+            }
+        }
+    }
+}
+
 /// All vectors of `width` entries of 0 to 2, one a row.
 fn vectors(width: usize) -> Vec<Vec<Word>> {
     (0..3usize.pow(width as u32)).map(|row| (0..width).map(|i| (row / 3usize.pow(i as u32) % 3) as Word).collect()).collect()
@@ -196,7 +267,7 @@ fn argmax_is_the_first_of_equal_ones() {
         let rest = words.iter().zip(&mask).map(|(x, r)| x.wrapping_sub(*r)).collect();
         let parts = [mask, vec![0; words.len()], rest];
         let extents = [rows.len(), width];
-        let got = evaluate(Tree::Five, 0, &parts, protocol!(|p, x| vec![mpc::argmax(p, &x.reshaped(&extents).unwrap()).await])).remove(0);
+        let got = evaluate(Sign::Five, 0, &parts, protocol!(|p, x| vec![mpc::argmax(p, &x.reshaped(&extents).unwrap()).await])).remove(0);
         assert_eq!(got.len(), rows.len());
         for (row, index) in rows.iter().zip(got) {
             let most = row.iter().max().unwrap();

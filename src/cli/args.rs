@@ -1,5 +1,6 @@
 //! The options, with the help that people read.
 
+use crate::party::{self, Net};
 use clap::{Args as Options, Parser, Subcommand, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -32,6 +33,58 @@ pub enum Command {
     Bench(Bench),
 }
 
+/// How signs are computed: what comparisons, ReLU and max-pool cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sign {
+    /// A tree: six rounds and 590 bits a ReLU.
+    Six,
+    /// A tree: five rounds and 654 bits a ReLU.
+    Five,
+    /// Four rounds and 1120 bits a ReLU, and many times the computing: long latencies, small tensors.
+    Short,
+    /// What ends first, tensor by tensor, on the network between the parties; `five` in one process.
+    Auto,
+}
+
+impl From<Sign> for party::Sign {
+    fn from(sign: Sign) -> Self {
+        match sign {
+            Sign::Six => Self::Six,
+            Sign::Five => Self::Five,
+            Sign::Short => Self::Short,
+            Sign::Auto => Self::Auto,
+        }
+    }
+}
+
+/// The signs that a benchmark measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Signs {
+    /// A tree of six rounds a ReLU.
+    Six,
+    /// A tree of five.
+    Five,
+    /// Four rounds a ReLU.
+    Short,
+    /// What ends first on this network.
+    Auto,
+    /// A row for each of the above.
+    All,
+}
+
+impl Signs {
+    pub fn each(self) -> Vec<party::Sign> {
+        use party::Sign::{Auto, Five, Short, Six};
+        match self {
+            Self::Six => vec![Six],
+            Self::Five => vec![Five],
+            Self::Short => vec![Short],
+            Self::Auto => vec![Auto],
+            Self::All => vec![Six, Five, Short, Auto],
+        }
+    }
+}
+
 /// Where and how precisely to compute.
 #[derive(Debug, Options)]
 pub struct Engine {
@@ -45,6 +98,9 @@ pub struct Engine {
     /// Threads of the CPU device; 0 means one a core.
     #[arg(long, default_value_t = 0, value_name = "T")]
     pub threads: usize,
+    /// How signs are computed.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub sign: Sign,
 }
 
 #[derive(Debug, Options)]
@@ -129,6 +185,12 @@ pub struct Plan {
     /// Fraction bits of the fixed-point numbers, 8 to 26.
     #[arg(long, default_value_t = 20, value_name = "F")]
     pub fraction_bits: u32,
+    /// How signs are computed.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub sign: Sign,
+    /// What lies between the parties, for `--sign auto`.
+    #[arg(long, value_enum, default_value = "local")]
+    pub net: Network,
     /// Print one JSON object on standard output.
     #[arg(long)]
     pub json: bool,
@@ -156,6 +218,16 @@ pub enum Network {
     Wan,
 }
 
+impl Network {
+    pub fn figures(self) -> Option<Net> {
+        match self {
+            Self::Local => None,
+            Self::Lan => Some(Net::LAN),
+            Self::Wan => Some(Net::WAN),
+        }
+    }
+}
+
 /// How measurements are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -180,6 +252,9 @@ pub struct Bench {
     /// What lies between the parties.
     #[arg(long, value_enum, default_value = "local")]
     pub net: Network,
+    /// How signs are computed; `all` measures cases with signs by each.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub sign: Signs,
     /// Threads of the CPU device; 0 means one a core.
     #[arg(long, default_value_t = 0, value_name = "T")]
     pub threads: usize,

@@ -16,7 +16,7 @@ pub fn device(name: &str, threads: usize) -> Result<Device> {
 pub fn session(options: &Engine) -> Result<Session> {
     let fixed = Fixed::new(options.fraction_bits)?;
     let device = device(&options.device, options.threads)?;
-    Session::new([device.clone(), device.clone(), device], fixed)
+    Ok(Session::new([device.clone(), device.clone(), device], fixed)?.with_sign(options.sign.into()))
 }
 
 #[cfg(feature = "gpu")]

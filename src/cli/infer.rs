@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Error,
     fixed::Fixed,
-    nn::{self, Answer, Graph, onnx, plan},
+    nn::{self, Answer, Graph, onnx, plan_with},
     shape::Shape,
 };
 use serde_json::json;
@@ -34,7 +34,9 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
         Reveal::Logits => nn::Reveal::Logits,
         Reveal::Argmax => nn::Reveal::Argmax,
     };
-    engine::fits(engine::wait(plan(&graph, batch, Fixed::new(options.engine.fraction_bits)?, reveal))?.memory, batch)?;
+    let fixed = Fixed::new(options.engine.fraction_bits)?;
+    let plan = engine::wait(plan_with(&graph, batch, fixed, reveal, options.engine.sign.into(), None))?;
+    engine::fits(plan.memory, batch)?;
     let model = session.load(&graph)?;
     let batches = count.div_ceil(batch).min(options.prepare);
     let sizes = (0..batches).map(|i| batch.min(count - i * batch));

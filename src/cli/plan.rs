@@ -13,7 +13,8 @@ pub fn run(options: &Plan) -> Result<(), Failure> {
     if options.batch == 0 {
         return Err(Error::Input("--batch 0: at least one input a run".into()).into());
     }
-    let plan = engine::wait(nn::plan(&graph, options.batch, Fixed::new(options.fraction_bits)?, Reveal::Logits))?;
+    let (fixed, net) = (Fixed::new(options.fraction_bits)?, options.net.figures());
+    let plan = engine::wait(nn::plan_with(&graph, options.batch, fixed, Reveal::Logits, options.sign.into(), net))?;
     if options.json {
         print(&plan)
     } else {
@@ -32,6 +33,7 @@ fn print(plan: &nn::plan::Plan) {
         "layers": layers,
         "rounds": plan.rounds,
         "bytes_sent": plan.bytes_sent,
+        "signs": {"six": plan.signs.six, "five": plan.signs.five, "short": plan.signs.short},
         "bytes_from_owners": plan.bytes_from_owners,
         "memory": plan.memory,
         "parties": 3,
@@ -51,6 +53,7 @@ fn report(plan: &nn::plan::Plan, batch: usize) {
     paint::table(&[
         ("batch", batch.to_string()),
         ("rounds", format!("{}, the one that reveals included", plan.rounds)),
+        ("signs", plan.signs.to_string()),
         ("sent by the parties", plan.bytes_sent.map(paint::bytes).join(" + ")),
         ("shared out by the owners", paint::bytes(plan.bytes_from_owners)),
         ("memory of each party", plan.memory.map(paint::bytes).join(", ")),

@@ -146,7 +146,7 @@ fn deal(cpu: &Cpu, p: &ActivateParams, inputs: &[&[Word]], outputs: &mut [&mut [
         Output { words: wraps, per_item: 16 },
     ];
     cpu.pieces(items, grain(cpu, items, bits), outputs, |range, outs| {
-        vector::vectorised(|| {
+        vector::vectorise!(|| {
             let [value, product, bit, wraps] = outs else { unreachable!("four outputs") };
             let elements = range.start * block..n.min(range.end * block);
             let (len, first) = (elements.len(), (elements.start / 8) as u32);
@@ -183,7 +183,7 @@ fn pair(cpu: &Cpu, p: &ActivateParams, inputs: &[&[Word]], outputs: &mut [&mut [
     let [message, kept] = outputs else { unreachable!("two outputs") };
     let outputs = vec![Output { words: message, per_item: block }, Output { words: kept, per_item: block }];
     cpu.pieces(items, grain(cpu, items, bits), outputs, |range, outs| {
-        vector::vectorised(|| {
+        vector::vectorise!(|| {
             let [message, kept] = outs else { unreachable!("two outputs") };
             let elements = range.start * block..n.min(range.end * block);
             let (len, first) = (elements.len(), (elements.start / 8) as u32);

@@ -200,7 +200,7 @@ fn cpu(cpu: &Cpu, p: &BitsParams, inputs: &[&[Word]], outputs: &mut [&mut [Word]
     ];
     let grain = tiles.div_ceil(4 * cpu.threads()).clamp(1, 64);
     cpu.pieces(tiles, grain, outputs, |range, outs| {
-        vector::vectorised(|| {
+        vector::vectorise!(|| {
             let mut registers = vec![[0u32; LANES]; REGISTERS];
             registers[ONES as usize] = [u32::MAX; LANES];
             registers[UNIT as usize] = [p.unit; LANES];

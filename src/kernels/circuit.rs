@@ -130,6 +130,16 @@ pub fn carry(widths: &[usize], tree: &[&[usize]]) -> Circuit {
     formulas.compile()
 }
 
+/// The top bit of a word XOR one mask: a step without messages, alike at lead and pair.
+pub fn masked_top() -> Circuit {
+    let mut build = Build::new(Program { words: true, masks: 1, ..Program::default() });
+    let (top, mask) = (build.word(63), build.next - 1);
+    let kept = build.xor_and(top, mask, ONES);
+    build.program.kept = vec![kept];
+    let program = build.done();
+    Circuit { levels: Vec::new(), finish: Level { lead: program.clone(), pair: program } }
+}
+
 /// All 64 bits of `x`, lowest first: 16 blocks of 4; prefixes inside blocks; inside groups of four; carries into groups; bits.
 pub fn all_bits() -> Circuit {
     let mut f = Formulas { sums: true, ..Formulas::default() };

@@ -50,7 +50,7 @@ fn cpu(cpu: &Cpu, p: &CrossParams, inputs: &[&[Word]], outputs: &mut [&mut [Word
     let (n, groups) = (p.n as usize, p.window.count as usize);
     let [z] = outputs else { unreachable!("one output") };
     cpu.pieces(groups, 1 << 9, vec![Output { words: z, per_item: 8 }], |range, outs| {
-        vector::vectorised(|| {
+        vector::vectorise!(|| {
             let elements = range.start * 8..n.min(range.end * 8);
             let [xo, xn, yo, yn] = [0, 1, 2, 3].map(|i| &inputs[i][elements.clone()]);
             let z = &mut outs[0][..elements.len()];

@@ -72,7 +72,7 @@ fn cpu_mask(cpu: &Cpu, p: &DrawParams, inputs: &[&[Word]], outputs: &mut [&mut [
     let [message, kept] = outputs else { unreachable!("two outputs") };
     let outputs = vec![Output { words: message, per_item: 8 }, Output { words: kept, per_item: 8 }];
     cpu.pieces(groups, 1 << 11, outputs, |range, outs| {
-        vector::vectorised(|| {
+        vector::vectorise!(|| {
             let [message, kept] = outs else { unreachable!("two outputs") };
             vector::keystream(&p.stream, range.start as u32, kept);
             for ((message, x), kept) in message.iter_mut().zip(&inputs[0][range.start * 8..]).zip(kept.iter()) {

@@ -140,7 +140,7 @@ fn deal(cpu: &Cpu, p: &InjectParams, inputs: &[&[Word]], outputs: &mut [&mut [Wo
     let [product, bit] = outputs else { unreachable!("two outputs") };
     let outputs = vec![Output { words: product, per_item: if lift { 0 } else { 8 } }, Output { words: bit, per_item: 8 }];
     cpu.pieces(groups, grain(cpu, groups), outputs, |items, outs| {
-        vector::vectorised(|| {
+        vector::vectorise!(|| {
             let [product, bit] = outs else { unreachable!("two outputs") };
             let (mut mask, mut drawn) = ([0; TILE], [0; TILE]);
             each_tile(&items, n, |elements, local| {
@@ -178,7 +178,7 @@ fn pair(cpu: &Cpu, p: &InjectParams, inputs: &[&[Word]], outputs: &mut [&mut [Wo
     let [message, kept] = outputs else { unreachable!("two outputs") };
     let outputs = vec![Output { words: message, per_item: 8 }, Output { words: kept, per_item: 8 }];
     cpu.pieces(groups, grain(cpu, groups), outputs, |items, outs| {
-        vector::vectorised(|| {
+        vector::vectorise!(|| {
             let [message, kept] = outs else { unreachable!("two outputs") };
             let (mut mask, mut product, mut bit) = ([0; TILE], [0; TILE], [0; TILE]);
             let (zeros, ones) = ([0; TILE], [1; TILE]);

@@ -106,7 +106,7 @@ fn cpu(cpu: &Cpu, p: &LinearParams, inputs: &[&[Word]], outputs: &mut [&mut [Wor
     let (inner, modulus) = (p.inner as usize, p.modulus as usize);
     let [out] = outputs else { unreachable!("one output") };
     cpu.pieces(n, 1 << 14, vec![Output { words: out, per_item: 1 }], |range, outs| {
-        vector::vectorised(|| {
+        vector::vectorise!(|| {
             let (x, out) = (&inputs[0][range.clone()], &mut *outs[0]);
             match (p.mode, modulus == n && inner == 1) {
                 (1, _) => out.iter_mut().zip(x).zip(&inputs[1][range]).for_each(|((out, x), y)| *out = x ^ y),

@@ -12,6 +12,7 @@ pub mod linear;
 pub mod matmul;
 pub mod planes;
 pub mod selftest;
+pub mod short;
 mod stream;
 pub mod truncate;
 mod unrolled;
@@ -55,8 +56,11 @@ pub fn shaders() -> Vec<Shader> {
         of(&inject::INJECT_PAIR),
         of(&activate::ACTIVATE_DEAL),
         of(&activate::ACTIVATE_PAIR),
+        of(&short::SHORT_DEAL),
+        of(&short::SHORT_PAIR),
+        of(&short::SHORT_OPEN),
     ];
-    for circuit in [circuit::nonnegative(Tree::Five), circuit::nonnegative(Tree::Six), circuit::all_bits()] {
+    for circuit in [circuit::nonnegative(Tree::Five), circuit::nonnegative(Tree::Six), circuit::all_bits(), circuit::masked_top()] {
         let steps = circuit.levels.iter().chain([&circuit.finish]);
         all.extend(steps.flat_map(|step| [&step.lead, &step.pair]).map(|program| of(&bits::kernel(program))));
     }

@@ -159,7 +159,7 @@ fn deal(cpu: &Cpu, p: &TruncateParams, inputs: &[&[Word]], outputs: &mut [&mut [
         Output { words: next, per_item: block },
     ];
     cpu.pieces(items, grain(cpu, items, bits), outputs, |range, outs| {
-        vector::vectorised(|| {
+        vector::vectorise!(|| {
             let [value, wrap, own, next] = outs else { unreachable!("four outputs") };
             let elements = range.start * block..n.min(range.end * block);
             let len = elements.len();
@@ -184,7 +184,7 @@ fn pair(cpu: &Cpu, p: &TruncateParams, inputs: &[&[Word]], outputs: &mut [&mut [
     let [message, kept] = outputs else { unreachable!("two outputs") };
     let outputs = vec![Output { words: message, per_item: 8 }, Output { words: kept, per_item: block }];
     cpu.pieces(items, grain(cpu, items, bits), outputs, |range, outs| {
-        vector::vectorised(|| {
+        vector::vectorise!(|| {
             let [message, kept] = outs else { unreachable!("two outputs") };
             let elements = range.start * block..n.min(range.end * block);
             let len = elements.len();
@@ -210,7 +210,7 @@ fn finish(cpu: &Cpu, p: &TruncateParams, inputs: &[&[Word]], outputs: &mut [&mut
     let (items, block) = (p.window.count as usize, fields::per_block(bits));
     let [out] = outputs else { unreachable!("one output") };
     cpu.pieces(items, grain(cpu, items, bits), vec![Output { words: out, per_item: block }], |range, outs| {
-        vector::vectorised(|| {
+        vector::vectorise!(|| {
             let elements = range.start * block..n.min(range.end * block);
             let (mut sent, mut received) = (vec![0; elements.len()], vec![0; elements.len()]);
             fields::unpack(&inputs[1][range.start * 8..], bits, &mut sent);

@@ -7,7 +7,7 @@ use crate::{
     Error, Result, clock,
     device::{Buffer, Device},
     fixed::Fixed,
-    party::{Ahead, Link, Party, Tag, ahead, join_all, run, run_prepared, tagged},
+    party::{Ahead, Link, Party, Sign, Tag, ahead, join_all, run, run_prepared, tagged},
     protocol as mpc,
     shape::Shape,
     share::Arith,
@@ -109,6 +109,12 @@ impl Session {
     /// How messages pass.
     pub fn with_link(self, link: Link) -> Self {
         Self { link, ..self }
+    }
+
+    /// How signs are computed.
+    pub fn with_sign(self, sign: Sign) -> Self {
+        self.parties.iter().for_each(|p| p.set_sign(sign));
+        self
     }
 
     /// Who leads.

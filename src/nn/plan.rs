@@ -1,7 +1,13 @@
 //! What an inference will cost: the same code on devices that keep sizes and no words.
 
 use super::{Graph, Reveal, Session, steps::Steps};
-use crate::{Result, device::Device, fixed::Fixed, shape::Shape};
+use crate::{
+    Result,
+    device::Device,
+    fixed::Fixed,
+    party::{Net, Sign, Signs},
+    shape::Shape,
+};
 
 /// The cost of one layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,17 +33,25 @@ pub struct Plan {
     pub rounds: u32,
     /// What each party sends to the other two.
     pub bytes_sent: [u64; 3],
+    /// Signs, tensor by tensor.
+    pub signs: Signs,
     /// What the owners share out.
     pub bytes_from_owners: u64,
     /// The most bytes of tensors that each party holds at one time: weights, activations, messages.
     pub memory: [u64; 3],
 }
 
-/// Runs the network on dry devices.
+/// Runs the network on dry devices, as it would run in one process.
 pub async fn plan(graph: &Graph, batch: usize, fixed: Fixed, reveal: Reveal) -> Result<Plan> {
+    plan_with(graph, batch, fixed, reveal, Sign::Auto, None).await
+}
+
+/// The same with signs of the caller's choice, or those that suit a network.
+pub async fn plan_with(graph: &Graph, batch: usize, fixed: Fixed, reveal: Reveal, sign: Sign, net: Option<Net>) -> Result<Plan> {
     let steps = Steps::new(graph)?;
     let shapes = steps.shapes(batch)?;
-    let session = Session::new([Device::dry(), Device::dry(), Device::dry()], fixed)?;
+    let session = Session::new([Device::dry(), Device::dry(), Device::dry()], fixed)?.with_sign(sign);
+    session.parties().iter().for_each(|p| p.set_net(net));
     let model = session.load(graph)?;
     let size = Shape::new(steps.input_extents.clone())?.elements();
     let answer = session.infer(&model, &vec![0.0; batch * size], batch, reveal, |_| {}).await?;
@@ -59,6 +73,7 @@ pub async fn plan(graph: &Graph, batch: usize, fixed: Fixed, reveal: Reveal) -> 
         layers: steps.steps.iter().enumerate().map(layer).collect(),
         rounds: answer.cost.rounds,
         bytes_sent: answer.cost.bytes_sent,
+        signs: meters[0].signs,
         bytes_from_owners: answer.cost.bytes_from_owners,
         memory: session.parties().each_ref().map(|p| p.device().peak_bytes().unwrap_or(0)),
     })

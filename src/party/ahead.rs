@@ -37,7 +37,7 @@ where
     F: Future<Output = T> + 'e,
 {
     let (lead, number) = (&parties[0], next_run(parties));
-    lead.begin(number);
+    lead.begin(number, link, true);
     let before = lead.meter().bytes();
     let mut network = Network::new(if let Link::Shaped(net) = link { net } else { IDEAL });
     let mut task = Task::Runs(Box::pin(task(lead)));
@@ -72,7 +72,7 @@ where
     if parties.iter().any(|party| party.keys.session() != ahead.session) {
         return Err(Error::Misuse("what was prepared belongs to another session".into()));
     }
-    parties.iter().for_each(|party| party.begin(ahead.number));
+    parties.iter().for_each(|party| party.begin(ahead.number, link, true));
     for (to, message) in ahead.dealt {
         parties[to].deliver(0, message)?;
     }

@@ -43,7 +43,7 @@ where
     F: Future<Output = T> + 'e,
 {
     let number = next_run(parties);
-    parties.iter().for_each(|party| party.begin(number));
+    parties.iter().for_each(|party| party.begin(number, link, false));
     drive(parties, link, std::array::from_fn(|i| Task::Runs(Box::pin(task(&parties[i]))))).await
 }
 
@@ -103,8 +103,10 @@ pub(super) enum Turn<T> {
 
 impl Party {
     /// The root scope of a run that has not been before at this party, or that its lead has prepared.
-    pub(super) fn begin(&self, number: u64) {
+    pub(super) fn begin(&self, number: u64, link: Link, prepared: bool) {
         let mut state = self.lock();
+        state.shaped = if let Link::Shaped(net) = link { Some(net) } else { None };
+        state.prepared = prepared;
         state.runs = state.runs.max(number);
         state.scope = Scope::root(&self.keys, number);
         state.outbox = Default::default();

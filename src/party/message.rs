@@ -25,8 +25,10 @@ pub enum Label {
     Convolution,
     /// Truncation.
     Truncation,
-    /// Sign.
+    /// Sign, by a tree.
     Sign,
+    /// Sign, in two rounds.
+    ShortSign,
     /// All bits.
     Bits,
     /// Bit times word.
@@ -38,9 +40,9 @@ pub enum Label {
 }
 
 impl Label {
-    const ALL: [Label; 14] = {
+    const ALL: [Label; 15] = {
         use Label::*;
-        [Input, Open, Reveal, Reshare, Split, Product, Matmul, Convolution, Truncation, Sign, Bits, Injection, Activation, Test]
+        [Input, Open, Reveal, Reshare, Split, Product, Matmul, Convolution, Truncation, Sign, ShortSign, Bits, Injection, Activation, Test]
     };
 
     fn of(number: u8) -> Option<Self> {

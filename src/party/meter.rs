@@ -12,6 +12,25 @@ pub struct Cost {
     pub bytes: u64,
 }
 
+/// How many signs of each kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Signs {
+    /// By the tree of six rounds.
+    pub six: u64,
+    /// By the tree of five.
+    pub five: u64,
+    /// Short ones.
+    pub short: u64,
+}
+
+impl std::fmt::Display for Signs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all = [("six", self.six), ("five", self.five), ("short", self.short)];
+        let used: Vec<String> = all.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
+        f.write_str(if used.is_empty() { "none".into() } else { used.join(", ") }.as_str())
+    }
+}
+
 /// What one party has spent.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Meter {
@@ -27,6 +46,8 @@ pub struct Meter {
     pub received: u64,
     /// By layer (`u16::MAX`: none) and label.
     pub by_label: BTreeMap<(u16, Label), Cost>,
+    /// Signs computed.
+    pub signs: Signs,
     /// By layer: the clock when its scope began and ended.
     pub layers: BTreeMap<u16, (u32, u32)>,
 }

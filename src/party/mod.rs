@@ -23,8 +23,8 @@ pub use cell::Cell;
 pub use join::{join, join_all, tagged};
 pub use keys::Keys;
 pub use local::{Link, run};
-pub use message::{Label, Message, Name};
-pub use meter::{Cost, Meter};
+pub use message::{Label, MESSAGE_HEADER, Message, Name};
+pub use meter::{Cost, Meter, Signs};
 #[cfg(feature = "seeded")]
 pub use observe::{Mutation, Seen};
 pub use op::{Deal, Op, Receive};
@@ -82,6 +82,22 @@ pub enum Circuit {
     Nonnegative(Tree),
     /// All 64 bits.
     AllBits,
+    /// The top bit under a mask: the pair's end of a short sign.
+    Direction,
+}
+
+/// How signs are computed: public, and the same at all parties.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Sign {
+    /// A tree of six rounds a ReLU, with the fewest bits.
+    Six,
+    /// A tree of five rounds a ReLU.
+    Five,
+    /// Four rounds a ReLU, twice the bits, many times the computing.
+    Short,
+    /// What ends first for the size of the tensor and the network between the parties.
+    #[default]
+    Auto,
 }
 
 pub(crate) struct State {
@@ -101,7 +117,12 @@ pub(crate) struct State {
     used: HashSet<(usize, Name)>,
     #[cfg(feature = "seeded")]
     observed: observe::Observed,
-    tree: Tree,
+    sign: Sign,
+    /// The network that the caller has told of, and that of a shaped link while it runs.
+    net: Option<Net>,
+    shaped: Option<Net>,
+    /// The lead's part of the run is done beforehand.
+    prepared: bool,
 }
 
 impl Party {
@@ -124,7 +145,10 @@ impl Party {
             used: HashSet::new(),
             #[cfg(feature = "seeded")]
             observed: Default::default(),
-            tree: Tree::Five,
+            sign: Sign::default(),
+            net: None,
+            shaped: None,
+            prepared: false,
         };
         Self { number, device, keys, fraction_bits, state: Mutex::new(state) }
     }
@@ -205,14 +229,41 @@ impl Party {
         self.lock().windows = std::array::from_fn(|_| Window::new(bytes));
     }
 
-    /// The shape of the carry tree, public and the same at all parties.
-    pub fn set_tree(&self, tree: Tree) {
-        self.lock().tree = tree;
+    /// How signs are computed, public and the same at all parties.
+    pub fn set_sign(&self, sign: Sign) {
+        self.lock().sign = sign;
     }
 
-    /// The shape of the carry tree.
-    pub fn tree(&self) -> Tree {
-        self.lock().tree
+    /// How signs are computed.
+    pub fn sign(&self) -> Sign {
+        self.lock().sign
+    }
+
+    /// The network between the parties as [`Sign::Auto`] is to see it, public and the same at all; none in one process. A
+    /// shaped link brings its own.
+    pub fn set_net(&self, net: Option<Net>) {
+        self.lock().net = net;
+    }
+
+    /// The network between the parties.
+    pub fn net(&self) -> Option<Net> {
+        let state = self.lock();
+        state.shaped.or(state.net)
+    }
+
+    /// Whether the lead's part of this run is done before the others'.
+    pub(crate) fn prepared(&self) -> bool {
+        self.lock().prepared
+    }
+
+    /// Counts a sign by a tree, or a short one.
+    pub(crate) fn note_sign(&self, tree: Option<Tree>) {
+        let signs = &mut self.lock().meter.signs;
+        *match tree {
+            Some(Tree::Six) => &mut signs.six,
+            Some(Tree::Five) => &mut signs.five,
+            None => &mut signs.short,
+        } += 1;
     }
 
     /// A circuit as this party's role runs it, compiled once.
@@ -224,6 +275,7 @@ impl Party {
         let circuit = match which {
             Circuit::Nonnegative(tree) => circuit::nonnegative(tree),
             Circuit::AllBits => circuit::all_bits(),
+            Circuit::Direction => circuit::masked_top(),
         };
         let side = |level: circuit::Level| Compiled::new(&self.device, if lead { level.lead } else { level.pair });
         let steps = Arc::new(Steps { levels: circuit.levels.into_iter().map(side).collect(), finish: side(circuit.finish) });

@@ -2,6 +2,7 @@
 //!
 //! Components are counted from the lead of the run. Protocols are infallible: a dead peer or a lost device ends the run.
 
+mod choice;
 mod injection;
 mod io;
 mod linear;
@@ -9,9 +10,11 @@ mod maximum;
 mod product;
 mod relu;
 mod reshare;
+mod short;
 mod sign;
 mod truncation;
 
+pub use choice::{choose, seconds};
 pub use injection::{inject, lift};
 pub use io::{
     BinaryInput, Input, Promise, combine, combine_binary, input, input_binary, open, promise, public, reveal, reveal_binary, share,

@@ -16,7 +16,7 @@ use crate::{
     share::{Arith, Split},
 };
 
-/// `[max(x, 0)] = [x] [x >= 0]`: 5 rounds and 654 bits (tree *five*), 6 and 590 (*six*).
+/// `[max(x, 0)] = [x] [x >= 0]`: 5 rounds and 654 bits (tree *five*), 6 and 590 (*six*), 4 and 1120 (the short sign).
 pub async fn relu(p: &Party, x: &Arith) -> Arith {
     let bit = nonnegative(p, &split_of_share(p, x)).await;
     inject(p, x, &bit).await
@@ -32,7 +32,7 @@ const WORDS: [u8; 3] = [1, 2, 3];
 const FIELDS: [u8; 2] = [4, 5];
 
 /// `[max(truncate(x), 0)]`: the truncated value is multiplied by the bit before it is ever shared, one last swap. From a
-/// product's split 5 rounds and 846 + 2f bits in all, the split's swap included (*six*: 6 and 782 + 2f).
+/// product's split 5 rounds and 846 + 2f bits in all, the split's swap included (*six*: 6 and 782 + 2f; the short sign: 4 and 1312 + 2f).
 pub async fn activate(p: &Party, x: &Split) -> Arith {
     let bit = nonnegative(p, x).await;
     let op = p.op(Label::Activation);

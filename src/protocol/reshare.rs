@@ -1,4 +1,4 @@
-//! Deal, swap, reshare: with `io`, the only protocols that send.
+//! Deal, swap, answer, reshare: with `io`, the only protocols that send.
 
 use crate::{
     device::Buffer,
@@ -25,6 +25,16 @@ pub(super) fn swap<'p>(op: &Op<'p>, purpose: u8, masked: &Masked) -> Receive<'p>
 /// component 1, which the second lacks. Computed when there is room.
 pub(super) fn deal<'a, 'p: 'a>(op: &Op<'p>, words: usize, make: impl FnOnce() -> Vec<(u8, Masked)> + Send + 'a) -> Deal<'a> {
     op.deal(words, make)
+}
+
+/// One of the pair answers the lead, which waits for both; sent at the call. One round.
+pub(super) fn answer(op: &Op<'_>, purpose: u8, masked: &Masked) {
+    op.send(Role::Lead, purpose, masked);
+}
+
+/// What the lead waits for: the answers of first and second, of equal length.
+pub(super) fn answers<'p>(op: &Op<'p>, purpose: u8, words: usize) -> [Receive<'p>; 2] {
+    [Role::First, Role::Second].map(|from| op.receive(from, purpose, words))
 }
 
 const DEAL: u8 = 0;

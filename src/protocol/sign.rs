@@ -1,6 +1,10 @@
-//! Sign and bits of a split value, by a tree of masked bits: everything dealt in round 1, one swap a level.
+//! Sign and bits of a split value, by a tree of masked bits: everything dealt in round 1, one swap a level. Or the short sign.
 
-use super::reshare::{deal, swap};
+use super::{
+    choice,
+    reshare::{deal, swap},
+    short,
+};
 use crate::{
     device::Buffer,
     kernels::{
@@ -11,9 +15,15 @@ use crate::{
     share::{Split, SplitBit, SplitBits},
 };
 
-/// `[x >= 0]` as a split bit. Five: 4 swaps' rounds, 398 bits; Six: 5, 334 (the deals ride in round 1).
+/// `[x >= 0]` as a split bit. Five: 4 rounds, 398 bits; Six: 5, 334 (the deals ride in round 1); the short sign: 2, 864.
+/// Which one: [`Party::set_sign`].
 pub async fn nonnegative(p: &Party, x: &Split) -> SplitBit {
-    let plane = run(p, Label::Sign, Circuit::Nonnegative(p.tree()), x).await;
+    let tree = choice::tree(p, x.part.len());
+    p.note_sign(tree);
+    let plane = match tree {
+        Some(tree) => run(p, Label::Sign, Circuit::Nonnegative(tree), x).await,
+        None => short::nonnegative(p, x).await,
+    };
     SplitBit { shape: x.shape.clone(), lead: x.lead, plane }
 }
 

@@ -9,13 +9,13 @@ mod report;
 
 use super::{
     Failure,
-    args::{Bench, Network, Suite},
+    args::{Bench, Suite},
     engine, paint,
 };
 use crate::{
     Error, Result,
     device::Device,
-    party::{Link, Net},
+    party::{Link, Sign, Signs},
 };
 use report::{File, Row};
 
@@ -24,6 +24,7 @@ struct Bed {
     device: Device,
     threads: usize,
     link: Link,
+    sign: Sign,
     repetitions: usize,
     micro_batch: usize,
 }
@@ -36,6 +37,7 @@ struct Sample {
     bytes: u64,
     /// The same with the lead's part done before: seconds of that part, seconds of the rest.
     prepared: Option<[f64; 2]>,
+    signs: Signs,
 }
 
 /// A case: its name, its shape, and what prepares a repetition.
@@ -44,6 +46,8 @@ struct Case {
     shape: String,
     /// Multiply-adds, elements or bytes of a repetition, and the unit of their rate.
     work: Option<(f64, &'static str)>,
+    /// Whether it has signs, and so is measured with each.
+    signs: bool,
     prepare: Prepare,
 }
 
@@ -58,14 +62,11 @@ pub fn run(options: &Bench) -> std::result::Result<(), Failure> {
     let suites = options.suite.map_or(vec![Suite::Peak, Suite::Micro, Suite::Models], |suite| vec![suite]);
     let mut file = File::new(options);
     for name in devices(&options.device) {
-        let bed = Bed {
+        let mut bed = Bed {
             device: engine::device(&name, options.threads)?,
             threads: options.threads,
-            link: match options.net {
-                Network::Local => Link::Handover,
-                Network::Lan => Link::Shaped(Net::LAN),
-                Network::Wan => Link::Shaped(Net::WAN),
-            },
+            link: options.net.figures().map_or(Link::Handover, Link::Shaped),
+            sign: Sign::Auto,
             repetitions: options.repetitions.max(1),
             micro_batch: options.micro_batch.map_or(usize::MAX, usize::from),
         };
@@ -77,9 +78,11 @@ pub fn run(options: &Bench) -> std::result::Result<(), Failure> {
             };
             for case in cases {
                 let wanted = options.filter.as_ref().is_none_or(|text| format!("{} {}", case.name, case.shape).contains(text.as_str()));
-                if wanted {
+                let signs = options.sign.each();
+                for &sign in signs.iter().take(if !wanted { 0 } else { [1, signs.len()][usize::from(case.signs)] }) {
+                    bed.sign = sign;
                     let row = measure(&case, suite, &bed)?;
-                    paint::say(&format!("  {:24} {:34} {}", row.case, row.shape, paint::seconds(row.seconds[0])));
+                    paint::say(&format!("  {:24} {:34} {:14} {}", row.case, row.shape, row.sign, paint::seconds(row.seconds[0])));
                     file.rows.push(row);
                 }
             }
@@ -127,6 +130,7 @@ fn measure(case: &Case, suite: Suite, bed: &Bed) -> Result<Row> {
         device: bed.device.name(),
         threads: bed.threads,
         path: path(&bed.device),
+        sign: sign(bed.sign, middle.signs),
         seconds: [middle.seconds, samples[0].seconds, last.seconds],
         offline: median(0),
         online: median(1),
@@ -134,6 +138,14 @@ fn measure(case: &Case, suite: Suite, bed: &Bed) -> Result<Row> {
         bytes: middle.bytes,
         rate: case.work.map(|(work, unit)| (work / middle.seconds, unit.to_owned())),
     })
+}
+
+/// The sign that was asked for, and what it came to; nothing for a case without.
+fn sign(asked: Sign, used: Signs) -> String {
+    let names: Vec<&str> =
+        [("six", used.six), ("five", used.five), ("short", used.short)].iter().filter(|(_, n)| *n > 0).map(|(name, _)| *name).collect();
+    let auto = if asked == Sign::Auto && !names.is_empty() { "auto: " } else { "" };
+    [auto, &names.join(", ")].concat()
 }
 
 /// How the device holds and multiplies a word.

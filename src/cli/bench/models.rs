@@ -25,6 +25,7 @@ pub fn cases() -> Vec<Case> {
             name: name.into(),
             shape: format!("batch {batch}"),
             work: None,
+            signs: true,
             prepare: Box::new(move |bed| prepare(bed, name, batch)),
         })
         .into()
@@ -34,8 +35,8 @@ fn prepare(bed: &super::Bed, name: &str, batch: usize) -> crate::Result<super::R
     let graph = zoo::network(name)?;
     let device = bed.device.clone();
     let link = bed.link;
-    let session =
-        Session::new([device.clone(), device.clone(), device], Fixed::default())?.with_link(link).with_micro_batches(bed.micro_batch);
+    let session = Session::new([device.clone(), device.clone(), device], Fixed::default())?;
+    let session = session.with_link(link).with_sign(bed.sign).with_micro_batches(bed.micro_batch);
     let model = session.load(&graph)?;
     let size: usize = graph.input_extents.iter().product();
     let values: Vec<f32> = (0..batch * size).map(|i| (i % 256) as f32 / 255.0).collect();

@@ -66,11 +66,11 @@ fn case(name: &str, shape: String, work: f64, unit: &'static str, make: impl Fn(
             Ok(Sample { seconds: clock::now() - began, ..Sample::default() })
         }))
     };
-    Case { name: name.into(), shape, work: Some((work, unit)), prepare: Box::new(prepare) }
+    Case { name: name.into(), shape, work: Some((work, unit)), signs: false, prepare: Box::new(prepare) }
 }
 
 /// Something that times itself.
 fn bare_case(name: &str, shape: &str, work: f64, unit: &'static str, seconds: impl Fn() -> f64 + Copy + 'static) -> Case {
     let prepare = move |_: &Bed| -> Result<Repetition> { Ok(Box::new(move || Ok(Sample { seconds: seconds(), ..Sample::default() }))) };
-    Case { name: name.into(), shape: shape.into(), work: Some((work, unit)), prepare: Box::new(prepare) }
+    Case { name: name.into(), shape: shape.into(), work: Some((work, unit)), signs: false, prepare: Box::new(prepare) }
 }

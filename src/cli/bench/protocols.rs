@@ -60,6 +60,7 @@ fn matmul(n: usize) -> Case {
         name: "matmul, truncation".into(),
         shape: format!("{n} x {n} x {n}"),
         work: Some((6.0 * (n as f64).powi(3), "multiply-adds/s")),
+        signs: false,
         prepare: Box::new(move |bed| repetition(bed, vec![vec![n, n]; 2], protocol(layout))),
     }
 }
@@ -72,6 +73,7 @@ fn convolution([batch, channels, side, out, kernel, stride, pad]: [usize; 7]) ->
         name: "convolution, truncation".into(),
         shape: format!("{batch}x{channels}x{side}x{side} -> {out} k{kernel} s{stride} p{pad}"),
         work: geometry.as_ref().ok().map(|c| (6.0 * c.multiply_adds() as f64, "multiply-adds/s")),
+        signs: false,
         prepare: Box::new(move |bed| {
             let geometry = geometry.clone()?;
             let protocol: Protocol = Box::new(move |p, x| {
@@ -87,6 +89,7 @@ fn elementwise(name: &str, n: usize, protocol: impl for<'a> Fn(&'a Party, &'a Ar
         name: name.into(),
         shape: n.to_string(),
         work: Some((n as f64, "elements/s")),
+        signs: name == "relu",
         prepare: Box::new(move |bed| repetition(bed, vec![vec![n]], Box::new(move |p, x| protocol(p, &x[0])))),
     }
 }
@@ -97,6 +100,7 @@ fn max_pool() -> Case {
         name: "max-pool 2x2".into(),
         shape: "1x64x32x32".into(),
         work: None,
+        signs: true,
         prepare: Box::new(move |bed| {
             let pool = Pool::new(&Shape::new([1, 64, 32, 32])?, axes)?;
             let protocol: Protocol = Box::new(move |p, x| Box::pin(async move { drop(mpc::max_pool(p, &x[0], &pool).await) }));
@@ -109,6 +113,7 @@ fn max_pool() -> Case {
 fn repetition(bed: &Bed, shapes: Vec<Vec<usize>>, protocol: Protocol) -> Result<Repetition> {
     let (device, link) = (bed.device.clone(), bed.link);
     let parties = Party::local([device.clone(), device.clone(), device.clone()], 20)?;
+    parties.iter().for_each(|p| p.set_sign(bed.sign));
     let mut inputs: [Vec<Arith>; 3] = Default::default();
     for extents in shapes {
         let shape = Shape::new(extents)?;
@@ -152,6 +157,7 @@ impl Sample {
             rounds: meters.iter().map(|m| m.rounds).max().unwrap_or(0),
             bytes: meters.iter().map(|m| m.bytes()).sum(),
             prepared: None,
+            signs: meters[0].signs,
         }
     }
 }

@@ -20,6 +20,7 @@ pub struct Row {
     pub device: String,
     pub threads: usize,
     pub path: String,
+    pub sign: String,
     /// Median, least, most.
     pub seconds: [f64; 3],
     /// With the lead's part done before there are inputs: medians of that part and of the rest.
@@ -75,7 +76,8 @@ impl File {
     fn object(&self, row: &Row) -> Value {
         let [median, least, most] = row.seconds;
         json!({
-            "suite": row.suite, "case": row.case, "shape": row.shape, "device": row.device, "threads": row.threads, "path": row.path,
+            "suite": row.suite, "case": row.case, "shape": row.shape, "device": row.device, "threads": row.threads,
+            "path": row.path, "sign": row.sign,
             "seconds_median": median, "seconds_min": least, "seconds_max": most,
             "seconds_offline": row.offline, "seconds_online": row.online, "repetitions": self.repetitions,
             "rounds": row.rounds, "bytes": row.bytes, "net": self.net,
@@ -85,7 +87,7 @@ impl File {
 
     fn table(&self) -> String {
         let mut text = format!("Medians of {}; {}. Online: with the lead's part prepared.\n\n", self.repetitions, self.net);
-        text += "| case | shape | device | path | median | least | most | online | rate | rounds | bytes |\n";
+        text += "| case | shape | sign | device, threads, path | median | least | most | online | rate | rounds | bytes |\n";
         text += "|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|\n";
         for row in &self.rows {
             let [median, least, most] = row.seconds.map(paint::seconds);
@@ -94,9 +96,10 @@ impl File {
             let (rounds, bytes) = if row.rounds == 0 { Default::default() } else { (row.rounds.to_string(), paint::bytes(row.bytes)) };
             let _ = writeln!(
                 text,
-                "| {} | {} | {}, {} | {} | {median} | {least} | {most} | {online} | {rate} | {rounds} | {bytes} |",
+                "| {} | {} | {} | {}, {}, {} | {median} | {least} | {most} | {online} | {rate} | {rounds} | {bytes} |",
                 row.case,
                 row.shape,
+                row.sign,
                 row.device,
                 threads(row.threads),
                 row.path
@@ -107,20 +110,22 @@ impl File {
 
     fn csv(&self) -> String {
         let mut text = String::from(
-            "suite,case,shape,device,threads,path,seconds_median,seconds_min,seconds_max,seconds_offline,seconds_online,rounds,bytes\n",
+            "suite,case,shape,device,threads,path,seconds_median,seconds_min,seconds_max,seconds_offline,seconds_online,rounds,bytes,sign\n",
         );
         for row in &self.rows {
             let [median, least, most] = row.seconds;
             let [offline, online] = [row.offline, row.online].map(|s| s.map_or(String::new(), |s| s.to_string()));
-            let quoted = [&row.suite, &row.case, &row.shape, &row.device].map(|cell| format!("\"{}\"", cell.replace('"', "\"\"")));
+            let quoted = |cell: &str| format!("\"{}\"", cell.replace('"', "\"\""));
+            let cells = [&row.suite, &row.case, &row.shape, &row.device].map(|cell| quoted(cell));
             let _ = writeln!(
                 text,
-                "{},{},{},{median},{least},{most},{offline},{online},{},{}",
-                quoted.join(","),
+                "{},{},{},{median},{least},{most},{offline},{online},{},{},{}",
+                cells.join(","),
                 row.threads,
                 row.path,
                 row.rounds,
-                row.bytes
+                row.bytes,
+                quoted(&row.sign)
             );
         }
         text.trim_end().into()
@@ -130,8 +135,11 @@ impl File {
     pub fn compared(&self, old: &[Value]) -> String {
         let mut text = String::from("\n| case | shape | before | now | change |\n|---|---|--:|--:|--:|\n");
         for row in &self.rows {
-            let same =
-                |o: &&Value| o["case"] == row.case && o["shape"] == row.shape && o["device"] == row.device && o["threads"] == row.threads;
+            // files of earlier versions do not say
+            let sign = |o: &Value| o["sign"].is_null() || o["sign"] == row.sign;
+            let same = |o: &&Value| {
+                sign(o) && o["case"] == row.case && o["shape"] == row.shape && o["device"] == row.device && o["threads"] == row.threads
+            };
             if let Some(before) = old.iter().find(same).and_then(|o| o["seconds_median"].as_f64()) {
                 let now = row.seconds[0];
                 let change = (now / before - 1.0) * 100.0;

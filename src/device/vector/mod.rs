@@ -40,7 +40,44 @@ impl Level {
     }
 }
 
-/// Runs a body compiled for the processor's best level. What it calls must be `#[inline(always)]` to profit.
+/// Runs a closure compiled for the processor's best level. What it calls must be `#[inline(always)]` to profit.
+///
+/// The text becomes a closure of its own for each level. A closure that has one caller is inlined there, however large; one
+/// that three levels share is compiled once, without the vectors of any.
+macro_rules! vectorise {
+    (|| $body:expr) => {
+        match $crate::device::vector::Level::best() {
+            $crate::device::vector::Level::Avx512 => $crate::device::vector::at_avx512(|| $body),
+            $crate::device::vector::Level::Avx2 => $crate::device::vector::at_avx2(|| $body),
+            $crate::device::vector::Level::Portable => $body,
+        }
+    };
+}
+pub(crate) use vectorise;
+
+/// For [`vectorise!`].
+#[inline(always)]
+pub(crate) fn at_avx512<R>(body: impl FnOnce() -> R) -> R {
+    assert!(Level::best() == Level::Avx512, "the level was detected");
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the assertion above has found the features.
+    return unsafe { in_avx512(body) };
+    #[cfg(not(target_arch = "x86_64"))]
+    body()
+}
+
+/// For [`vectorise!`].
+#[inline(always)]
+pub(crate) fn at_avx2<R>(body: impl FnOnce() -> R) -> R {
+    assert!(Level::best() >= Level::Avx2, "the level was detected");
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the assertion above has found the features.
+    return unsafe { in_avx2(body) };
+    #[cfg(not(target_arch = "x86_64"))]
+    body()
+}
+
+/// Runs a body compiled for the processor's best level, if it is small enough that the compiler inlines it.
 #[inline(always)]
 pub fn vectorised<R>(body: impl FnOnce() -> R) -> R {
     at(Level::best(), body)
@@ -63,12 +100,14 @@ fn at<R>(level: Level, body: impl FnOnce() -> R) -> R {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,bmi2")]
+#[inline]
 fn in_avx512<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi2")]
+#[inline]
 fn in_avx2<R>(body: impl FnOnce() -> R) -> R {
     body()
 }

@@ -5,7 +5,7 @@ use crate::{
     device::{Buffer, Device},
     kernels::{
         bits::{Compiled, Dealt, Sources, bits},
-        circuit::{Level, Program, Tree, all_bits, nonnegative},
+        circuit::{Level, Program, Tree, all_bits, masked_top, nonnegative},
         planes,
     },
 };
@@ -13,7 +13,12 @@ use crate::{
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for n in SIZES {
-        for (name, circuit) in [("sign in 5", nonnegative(Tree::Five)), ("sign in 6", nonnegative(Tree::Six)), ("all bits", all_bits())] {
+        for (name, circuit) in [
+            ("sign in 5", nonnegative(Tree::Five)),
+            ("sign in 6", nonnegative(Tree::Six)),
+            ("all bits", all_bits()),
+            ("masked top", masked_top()),
+        ] {
             let steps = circuit.levels.into_iter().chain([circuit.finish]);
             for (level, Level { lead, pair }) in steps.enumerate() {
                 cases.push(Case::new(format!("bits {name} level {level} {n}"), move |d| {

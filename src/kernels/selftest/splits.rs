@@ -10,6 +10,7 @@ use crate::{
         fields,
         inject::{inject_deal, inject_pair},
         planes,
+        short::{answer_words, dealt_words, short_deal, short_open, short_pair},
         truncate::{truncate_deal, truncate_finish, truncate_pair},
     },
 };
@@ -23,6 +24,7 @@ pub(super) fn cases() -> Vec<Case> {
         }
         cases.push(Case::new(format!("inject {n}"), move |d| injection(d, n)));
         cases.push(Case::new(format!("lift {n}"), move |d| lift(d, n)));
+        cases.push(Case::new(format!("short sign {n}"), move |d| short(d, n)));
     }
     cases
 }
@@ -81,4 +83,16 @@ fn activation(d: &Device, n: usize, bits: u32) -> Vec<Buffer> {
     let received = ActivateDealt::Received([t, tu, u, upload(d, field_words(n, bits), 7)]);
     out.extend(both(activate_pair(d, &x, &bit, bits, false, &received, pad(7))));
     out
+}
+
+/// Answers are made by the pair, which have zeros among their sums, and at random.
+fn short(d: &Device, n: usize) -> Vec<Buffer> {
+    let (a, b, plane) = (upload(d, n, 1), upload(d, n, 2), plane(d, n, 3));
+    let dealt = short_deal(d, &a, pad(1));
+    let first = short_pair(d, true, &b, &plane, &Dealt::Drawn(stream(1)), pad(2), pad(3));
+    let second = short_pair(d, false, &b, &plane, &Dealt::Received(dealt.words()), pad(2), pad(3));
+    let any = short_pair(d, false, &b, &plane, &Dealt::Received(&upload(d, dealt_words(n), 4)), pad(4), pad(5));
+    let found = short_open(d, &a, [first.words(), second.words()]);
+    let other = short_open(d, &a, [&upload(d, answer_words(n), 5), any.words()]);
+    [dealt, first, second, any].iter().map(|message| message.words().clone()).chain([found, other]).collect()
 }

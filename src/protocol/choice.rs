@@ -1,0 +1,129 @@
+//! Which sign a call uses: what a ReLU of so many elements would take over the network, message by message.
+//!
+//! A public function of the size and of the network's figures, so that all three parties choose the same.
+
+use crate::{
+    kernels::{
+        circuit::{self, Tree},
+        planes,
+        short::{answer_words, dealt_words},
+    },
+    party::{MESSAGE_HEADER, Net, Party, Sign},
+};
+use std::sync::LazyLock;
+
+/// The tree that this party's next sign of `n` elements uses; none for the short sign.
+pub(super) fn tree(p: &Party, n: usize) -> Option<Tree> {
+    match p.sign() {
+        Sign::Six => Some(Tree::Six),
+        Sign::Five => Some(Tree::Five),
+        Sign::Short if n <= MOST => None,
+        Sign::Short => Some(Tree::Five),
+        Sign::Auto => choose(n, p.net(), p.prepared()),
+    }
+}
+
+/// The short sign has four blocks of its stream for each element, and a stream 2^32.
+const MOST: usize = 1 << 30;
+
+/// The sign with which a ReLU of `n` elements ends first: a tree, or none for the short sign. Without a network between the
+/// parties it is the one that computes least. In a run whose lead's part is prepared it is a tree: the short sign's lead has to
+/// hear from the others.
+pub fn choose(n: usize, net: Option<Net>, prepared: bool) -> Option<Tree> {
+    let Some(net) = net else { return Some(Tree::Five) };
+    let short_can = !prepared && n <= MOST;
+    let signs = [Some(Tree::Five), Some(Tree::Six), None].into_iter().filter(|sign| sign.is_some() || short_can);
+    let times = signs.map(|sign| (seconds(sign, n, net, prepared), sign));
+    times.min_by(|a, b| a.0.total_cmp(&b.0)).and_then(|(_, sign)| sign)
+}
+
+/// Seconds that a ReLU of `n` elements takes over a network, by the sizes of its messages and rates of one core; those after
+/// the lead's part, if that is prepared.
+pub fn seconds(sign: Option<Tree>, n: usize, net: Net, prepared: bool) -> f64 {
+    let mut walk = Walk { n, net, prepared, clocks: [0.0; 3], free: [[0.0; 3]; 3] };
+    match sign {
+        Some(tree) => walk.tree(&LEVELS[tree as usize]),
+        None => walk.short(),
+    }
+    walk.clocks.into_iter().fold(0.0, f64::max)
+}
+
+/// Planes dealt and swapped in each level.
+static LEVELS: LazyLock<[Vec<[usize; 2]>; 2]> = LazyLock::new(|| {
+    [Tree::Six, Tree::Five].map(|tree| {
+        let levels = circuit::nonnegative(tree).levels;
+        levels.iter().map(|level| [level.lead.outputs.len(), level.pair.outputs.len()]).collect()
+    })
+});
+
+/// Seconds for each element of the steps, on one core.
+const DEAL_A_PLANE: f64 = 0.04e-9;
+const SWAP_A_PLANE: f64 = 0.1e-9;
+const INJECT: f64 = 5e-9;
+const SHORT_DEAL: f64 = 90e-9;
+/// Of the first, which draws what is dealt, and of the second.
+const SHORT_ANSWER: [f64; 2] = [130e-9, 75e-9];
+const SHORT_OPEN: f64 = 10e-9;
+
+const LEAD: usize = 0;
+const FIRST: usize = 1;
+const SECOND: usize = 2;
+
+/// The clocks of the parties, and when each link is free.
+struct Walk {
+    n: usize,
+    net: Net,
+    prepared: bool,
+    clocks: [f64; 3],
+    free: [[f64; 3]; 3],
+}
+
+impl Walk {
+    /// Computes for so many seconds an element, then sends a message of so many words; when it arrives.
+    fn carry(&mut self, from: usize, to: usize, seconds: f64, words: usize) -> f64 {
+        self.clocks[from] += seconds * self.n as f64;
+        let bits = (words as u64 * 8 + MESSAGE_HEADER) as f64 * 8.0;
+        let sent = self.free[from][to].max(self.clocks[from]) + bits / self.net.bits_per_second as f64;
+        self.free[from][to] = sent;
+        sent + self.net.latency_us as f64 * 1e-6
+    }
+
+    fn receive(&mut self, at: usize, arrives: f64) {
+        self.clocks[at] = self.clocks[at].max(arrives);
+    }
+
+    /// The second waits for what is dealt; then the pair computes and swaps.
+    fn swap(&mut self, dealt: f64, seconds: f64, words: usize) {
+        let to_second = self.carry(FIRST, SECOND, seconds, words);
+        self.receive(SECOND, dealt);
+        let to_first = self.carry(SECOND, FIRST, seconds, words);
+        self.receive(SECOND, to_second);
+        self.receive(FIRST, to_first);
+    }
+
+    /// All deals leave at once, those of the injection too.
+    fn tree(&mut self, levels: &[[usize; 2]]) {
+        let n = self.n;
+        let deal = |walk: &mut Self, seconds, words| if walk.prepared { 0.0 } else { walk.carry(LEAD, SECOND, seconds, words) };
+        let dealt: Vec<f64> =
+            levels.iter().map(|&[planes, _]| deal(self, DEAL_A_PLANE * planes as f64, planes::words(n, planes))).collect();
+        let injection = deal(self, INJECT, 2 * n);
+        for (&[from, planes], dealt) in levels.iter().zip(dealt) {
+            let seconds = DEAL_A_PLANE * from as f64 + SWAP_A_PLANE * planes as f64;
+            self.swap(dealt, seconds, planes::words(n, planes));
+        }
+        self.swap(injection, INJECT, n);
+    }
+
+    /// The lead hears before it deals the injection.
+    fn short(&mut self) {
+        let n = self.n;
+        let dealt = self.carry(LEAD, SECOND, SHORT_DEAL, dealt_words(n));
+        let first = self.carry(FIRST, LEAD, SHORT_ANSWER[0], answer_words(n));
+        self.receive(SECOND, dealt);
+        let second = self.carry(SECOND, LEAD, SHORT_ANSWER[1], answer_words(n));
+        self.receive(LEAD, first.max(second));
+        let injection = self.carry(LEAD, SECOND, SHORT_OPEN + INJECT, 2 * n);
+        self.swap(injection, INJECT, n);
+    }
+}
