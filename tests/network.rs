@@ -8,9 +8,9 @@ use trishade::{
     device::Device,
     fixed::Fixed,
     nn::{
-        Answer, Graph, Leads, Reveal, Session,
+        Answer, Graph, Leads, Model, Reveal, Session,
         graph::{Node, Op, Tensor},
-        onnx, plain, plan,
+        onnx, plain, plan, plan_on,
         steps::Steps,
     },
     party::Link,
@@ -240,6 +240,59 @@ fn taps_that_meet_only_padding_are_not_shared() {
     agrees(&g, 9, 1e-4);
     let weights: Vec<usize> = Steps::new(&g).unwrap().parameters(Fixed::default()).unwrap().iter().map(|p| p.shape.elements()).collect();
     assert_eq!(weights[..4], [5 * 3 * 9, 5, 6 * 5, 6]);
+}
+
+#[test]
+fn proven_ranges_make_comparisons_cheaper() {
+    let (graph, images) = lenet();
+    let session = session(13);
+    let run = |model: &Model, values: &[f32]| pollster::block_on(session.infer(model, values, 20, Reveal::Logits, |_| {}));
+    let whole = run(&session.load(&graph).unwrap(), &images).unwrap();
+    let model = session.load_for(&graph, Some(0.0..=1.0)).unwrap();
+    let narrow = run(&model, &images).unwrap();
+    assert_eq!(whole.predictions, narrow.predictions);
+    assert!(largest_difference(&whole.logits.concat(), &narrow.logits.concat()) < 1e-4);
+    let sent = |answer: &Answer| answer.cost.bytes_sent.iter().sum::<u64>();
+    assert!(sent(&narrow) * 20 < sent(&whole) * 19, "{} {}", sent(&narrow), sent(&whole));
+    let dry = Session::dry(Fixed::default()).unwrap();
+    let plan = pollster::block_on(plan_on(&dry, &graph, Some(0.0..=1.0), 20, Reveal::Logits)).unwrap();
+    assert_eq!(plan.bytes_sent.map(|b| 5 * b), narrow.cost.bytes_sent, "five batches");
+    assert!(plan.layers.iter().zip(model.bits()).all(|(layer, bits)| layer.bits == *bits));
+    assert!(model.bits().iter().any(|bits| bits.relu < 64));
+    let mut bright = images[..784].to_vec();
+    bright[100] = 1.5;
+    assert!(run(&model, &bright).unwrap_err().to_string().contains("element 100"));
+    assert!(session.load_for(&graph, Some(f32::NAN..=1.0)).is_err());
+}
+
+#[test]
+fn proven_ranges_hold_at_the_ends_of_the_inputs() {
+    let r = &mut Rng(21);
+    let g = graph(
+        &[2, 7, 7],
+        vec![
+            (r.conv([6, 2, 3], axis(3, 1, 1, 1), 1), &[0]),
+            (Op::MaxPool { axes: [axis(2, 2, 0, 1); 2] }, &[1]),
+            (Op::Relu, &[2]),
+            (r.conv([6, 6, 3], axis(3, 1, 1, 1), 2), &[3]),
+            (Op::Add, &[4, 3]),
+            (Op::Relu, &[5]),
+            (Op::AveragePool { axes: [axis(3, 1, 1, 1); 2] }, &[6]),
+            (Op::Reshape { extents: vec![54] }, &[7]),
+            (r.linear(9, 54), &[8]),
+            (Op::Relu, &[9]),
+            (r.linear(4, 9), &[10]),
+        ],
+    );
+    let session = session(22);
+    let model = session.load_for(&g, Some(-3.0..=5.0)).unwrap();
+    assert!(model.bits().iter().all(|bits| bits.relu >= 41), "sums have 40 fraction bits: {:?}", model.bits());
+    assert!(model.bits()[0].relu < 57 && model.bits()[0].pool >= model.bits()[0].relu);
+    // each input at one end or the other
+    let x: Vec<f32> = r.values(16 * 98).iter().map(|&v| if v < 0.0 { -3.0 } else { 5.0 }).collect();
+    let private = pollster::block_on(session.infer(&model, &x, 16, Reveal::Logits, |_| {})).unwrap();
+    let plain = plain::run_f32(&g, &x, 16).unwrap();
+    assert!(largest_difference(&private.logits.concat(), &plain.values) < 1e-2);
 }
 
 #[test]

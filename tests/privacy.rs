@@ -276,7 +276,7 @@ fn compare(a: &[Received], b: &[Received]) -> (f64, String) {
 fn filled(case: &Case, message: &Received) -> Vec<Word> {
     let mut words = vec![Word::MAX; message.runs[0].len()];
     let circuit = match message.label {
-        Label::Sign => circuit::nonnegative(if case.sign == Sign::Six { Tree::Six } else { Tree::Five }),
+        Label::Sign => circuit::nonnegative(if case.sign == Sign::Six { Tree::Six } else { Tree::Five }, 64),
         Label::ShortSign if message.purpose == 3 => return vec![1; words.len()],
         Label::ShortSign => return vec![0x0001_0101_0101_0101; words.len()],
         Label::Bits => circuit::all_bits(),

@@ -4,7 +4,7 @@
 use std::future::Future;
 use trishade::{
     device::Device,
-    party::{Link, Net, Party, Sign, run},
+    party::{Link, Net, Party, Sign, Tag, run, tagged},
     protocol as mpc,
     ring::{EDGES, Word, floor_shift},
     shape::Shape,
@@ -196,4 +196,22 @@ fn a_slow_network_costs_its_rounds_and_bytes() {
     let took = seconds(Sign::Five, narrow);
     assert!((4.0..6.6).contains(&took), "{took}");
     assert!(seconds(Sign::Auto, narrow) < took, "six has fewer bits");
+}
+
+#[test]
+fn signs_of_fewer_bits_are_exact_where_the_values_fit() {
+    for bits in [2u32, 5, 9, 20, 33, 49, 53, 61, 63, 64] {
+        let top = 1u64 << (bits - 1);
+        let ends = [0, 1, top - 1, top.wrapping_neg(), top.wrapping_neg().wrapping_add(1), u64::MAX];
+        let random = full_range(600, bits.into()).into_iter().map(|x| (x as i64 >> (64 - bits)) as u64);
+        let x: Vec<Word> = ends.into_iter().chain(random).collect();
+        let want: Vec<Word> = x.iter().map(|&v| if v >> 63 == 1 { 0 } else { v }).collect();
+        for sign in SIGNS {
+            let parties = parties();
+            parties.iter().for_each(|p| p.set_sign(sign));
+            let tag = Tag { range_bits: Some(bits), ..Tag::default() };
+            let got = evaluate!(&parties, Link::Handover, std::slice::from_ref(&x), |p, x| tagged(p, tag, mpc::relu(p, &x[0])).await);
+            assert_eq!(got, want, "{bits} bits, {sign:?}");
+        }
+    }
 }

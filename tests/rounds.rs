@@ -71,7 +71,7 @@ impl Program {
                     let parts = join_all(p, parts.iter().map(|part| part.run(p, x.clone())).collect()).await;
                     parts.iter().skip(1).fold(parts[0].clone(), |sum, part| mpc::add(p, &sum, part))
                 }
-                Led(lead, part) => tagged(p, Tag { lead: Some(*lead), layer: None }, part.run(p, x)).await,
+                Led(lead, part) => tagged(p, Tag { lead: Some(*lead), ..Tag::default() }, part.run(p, x)).await,
             }
         })
     }
@@ -143,7 +143,7 @@ fn evaluate(program: &Program, lead: usize, sign: Sign, link: Link, window: u64)
         let sharing = &sharing;
         async move {
             let x = components(p, sharing).await;
-            let y = tagged(p, Tag { lead: Some(lead), layer: None }, program.run(p, x)).await;
+            let y = tagged(p, Tag { lead: Some(lead), ..Tag::default() }, program.run(p, x)).await;
             revealed(p, &y).await
         }
     };
@@ -333,7 +333,7 @@ fn a_join_that_is_not_ours() {
 
 #[test]
 fn a_split_value_keeps_its_lead() {
-    let under_one = Tag { lead: Some(1), layer: None };
+    let under_one = Tag { lead: Some(1), ..Tag::default() };
     for what in 0..3 {
         let error = fails(move |p, x| {
             Box::pin(async move {

@@ -68,7 +68,7 @@ fn evaluate(
     let (turned, protocol) = (&turned, &protocol);
     let task = |p| async move {
         let x = components(p, turned).await;
-        let results = tagged(p, Tag { lead: Some(lead), layer: None }, protocol(p, x)).await;
+        let results = tagged(p, Tag { lead: Some(lead), ..Tag::default() }, protocol(p, x)).await;
         let mut words = Vec::new();
         for result in &results {
             words.push(revealed(p, result).await);

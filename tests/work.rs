@@ -43,7 +43,7 @@ const FIELDS: usize = N / 3 / 8;
 
 /// Blocks of a carry tree: all that the lead deals, all that the pair swaps.
 fn planes(tree: Tree) -> [usize; 2] {
-    let levels = circuit::nonnegative(tree).levels;
+    let levels = circuit::nonnegative(tree, 64).levels;
     let blocks = |outputs: fn(&Level) -> usize| levels.iter().map(|level| N / 32 * outputs(level).div_ceil(16)).sum();
     [blocks(|level| level.lead.outputs.len()), blocks(|level| level.pair.outputs.len())]
 }

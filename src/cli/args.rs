@@ -33,6 +33,28 @@ pub enum Command {
     Bench(Bench),
 }
 
+/// The ends of a range, `LOW:HIGH`.
+#[derive(Debug, Clone)]
+pub struct InputRange(f32, f32);
+
+impl std::str::FromStr for InputRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ends = text.split_once(':').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
+        match ends {
+            Some((low, high)) if low <= high => Ok(Self(low, high)),
+            _ => Err("two numbers, the smaller first: LOW:HIGH, such as 0:1".into()),
+        }
+    }
+}
+
+impl From<InputRange> for std::ops::RangeInclusive<f32> {
+    fn from(InputRange(low, high): InputRange) -> Self {
+        low..=high
+    }
+}
+
 /// How signs are computed: what comparisons, ReLU and max-pool cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Sign {
@@ -144,6 +166,9 @@ pub struct Infer {
     /// Inputs of a micro-batch: pieces of a batch run side by side, so that one computes while messages of another travel.
     #[arg(long, value_name = "N")]
     pub micro_batch: Option<NonZeroUsize>,
+    /// Compare on as few bits as the weights and inputs from LOW to HIGH need: proven from the weights, public from then on.
+    #[arg(long, value_name = "LOW:HIGH", allow_hyphen_values = true)]
+    pub range_bits: Option<InputRange>,
     /// Batches whose lead's part is done before the inputs are shared: it lies in memory until then, and its time is reported apart.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub prepare: usize,
@@ -191,6 +216,9 @@ pub struct Plan {
     /// What lies between the parties, for `--sign auto`.
     #[arg(long, value_enum, default_value = "local")]
     pub net: Network,
+    /// Compare on as few bits as the weights and inputs from LOW to HIGH need: proven from the weights, public from then on.
+    #[arg(long, value_name = "LOW:HIGH", allow_hyphen_values = true)]
+    pub range_bits: Option<InputRange>,
     /// Print one JSON object on standard output.
     #[arg(long)]
     pub json: bool,

@@ -8,10 +8,11 @@ use super::{
 use crate::{
     Error,
     fixed::Fixed,
-    nn::{self, Answer, Graph, onnx, plan_with},
+    nn::{self, Answer, Graph, Session, onnx, plan_on},
     shape::Shape,
 };
 use serde_json::json;
+use std::ops::RangeInclusive;
 
 /// Inputs in one run, unless asked for.
 const BATCH: usize = 128;
@@ -29,15 +30,17 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
     if batch == 0 {
         return Err(Error::Input("--batch 0: at least one input a run".into()).into());
     }
-    let session = engine::session(&options.engine)?.with_micro_batches(options.micro_batch.map_or(usize::MAX, usize::from));
+    let micro = options.micro_batch.map_or(usize::MAX, usize::from);
+    let session = engine::session(&options.engine)?.with_micro_batches(micro);
     let reveal = match options.reveal {
         Reveal::Logits => nn::Reveal::Logits,
         Reveal::Argmax => nn::Reveal::Argmax,
     };
-    let fixed = Fixed::new(options.engine.fraction_bits)?;
-    let plan = engine::wait(plan_with(&graph, batch, fixed, reveal, options.engine.sign.into(), None))?;
+    let range = options.range_bits.clone().map(RangeInclusive::from);
+    let dry = Session::dry(Fixed::new(options.engine.fraction_bits)?)?.with_sign(options.engine.sign.into()).with_micro_batches(micro);
+    let plan = engine::wait(plan_on(&dry, &graph, range.clone(), batch, reveal))?;
     engine::fits(plan.memory, batch)?;
-    let model = session.load(&graph)?;
+    let model = session.load_for(&graph, range)?;
     let batches = count.div_ceil(batch).min(options.prepare);
     let sizes = (0..batches).map(|i| batch.min(count - i * batch));
     let prepared = sizes.map(|size| engine::wait(session.prepare(&model, size, reveal))).collect::<Result<Vec<_>, Error>>()?;

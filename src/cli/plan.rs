@@ -4,9 +4,10 @@ use super::{Failure, args::Plan, engine, paint};
 use crate::{
     Error,
     fixed::Fixed,
-    nn::{self, Reveal, onnx},
+    nn::{self, Reveal, Session, onnx},
 };
 use serde_json::json;
+use std::ops::RangeInclusive;
 
 pub fn run(options: &Plan) -> Result<(), Failure> {
     let graph = onnx::open(&options.model)?;
@@ -14,7 +15,10 @@ pub fn run(options: &Plan) -> Result<(), Failure> {
         return Err(Error::Input("--batch 0: at least one input a run".into()).into());
     }
     let (fixed, net) = (Fixed::new(options.fraction_bits)?, options.net.figures());
-    let plan = engine::wait(nn::plan_with(&graph, options.batch, fixed, Reveal::Logits, options.sign.into(), net))?;
+    let session = Session::dry(fixed)?.with_sign(options.sign.into());
+    session.parties().iter().for_each(|p| p.set_net(net));
+    let range = options.range_bits.clone().map(RangeInclusive::from);
+    let plan = engine::wait(nn::plan_on(&session, &graph, range, options.batch, Reveal::Logits))?;
     if options.json {
         print(&plan)
     } else {
@@ -27,7 +31,10 @@ fn print(plan: &nn::plan::Plan) {
     let layers: Vec<_> = plan
         .layers
         .iter()
-        .map(|l| json!({"name": l.name, "kind": l.kind, "shape": l.shape.extents(), "rounds": l.rounds, "bytes_sent": l.bytes_sent}))
+        .map(|l| {
+            json!({"name": l.name, "kind": l.kind, "shape": l.shape.extents(), "rounds": l.rounds, "bytes_sent": l.bytes_sent,
+            "range_bits": {"pool": l.bits.pool, "relu": l.bits.relu}})
+        })
         .collect();
     let object = json!({
         "layers": layers,

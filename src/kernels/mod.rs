@@ -60,7 +60,7 @@ pub fn shaders() -> Vec<Shader> {
         of(&short::SHORT_PAIR),
         of(&short::SHORT_OPEN),
     ];
-    for circuit in [circuit::nonnegative(Tree::Five), circuit::nonnegative(Tree::Six), circuit::all_bits(), circuit::masked_top()] {
+    for circuit in [circuit::nonnegative(Tree::Five, 64), circuit::nonnegative(Tree::Six, 64), circuit::all_bits(), circuit::masked_top()] {
         let steps = circuit.levels.iter().chain([&circuit.finish]);
         all.extend(steps.flat_map(|step| [&step.lead, &step.pair]).map(|program| of(&bits::kernel(program))));
     }

@@ -1,6 +1,9 @@
 //! A network's steps on shares: one party's forward pass.
 
-use super::steps::{Kind, Product, Step, Steps};
+use super::{
+    ranges::Bits,
+    steps::{Kind, Product, Step, Steps},
+};
 use crate::{
     kernels::{linear::Broadcast, matmul::Layout},
     party::{Cell, Party, Tag, join_all, tagged},
@@ -8,22 +11,23 @@ use crate::{
     shape::{Axis, Pool, Shape},
     share::Arith,
 };
+use std::future::Future;
 
 /// All steps at once: each waits for its inputs, so independent ones share rounds.
-pub(super) async fn forward(p: &Party, network: &Steps, parameters: &[Arith], x: Arith) -> Arith {
+pub(super) async fn forward(p: &Party, network: &Steps, bits: &[Bits], parameters: &[Arith], x: Arith) -> Arith {
     let cells: Vec<Cell<Arith>> = (0..network.values).map(|value| Cell::new(network.readers(value))).collect();
     cells[network.input].set(p, x);
     let mut parameters = parameters.chunks(2);
     let task = |(number, step): (usize, &Step)| {
         let parameters = if matches!(step.kind, Kind::Product(_)) { parameters.next().unwrap_or_default() } else { &[] };
-        let (cells, step) = (&cells, step.clone());
+        let (cells, step, bits) = (&cells, step.clone(), bits[number]);
         async move {
             let mut inputs = Vec::new();
             for &value in &step.inputs {
                 inputs.push(cells[value].get(p).await);
             }
-            let layer = Tag { layer: Some(number as u16), lead: None };
-            let output = tagged(p, layer, run_step(p, &step.kind, parameters, inputs)).await;
+            let layer = Tag { layer: Some(number as u16), ..Tag::default() };
+            let output = tagged(p, layer, run_step(p, &step.kind, bits, parameters, inputs)).await;
             cells[step.output].set(p, output);
         }
     };
@@ -32,12 +36,12 @@ pub(super) async fn forward(p: &Party, network: &Steps, parameters: &[Arith], x:
     cells[network.output].get(p).await
 }
 
-async fn run_step(p: &Party, kind: &Kind, parameters: &[Arith], mut inputs: Vec<Arith>) -> Arith {
+async fn run_step(p: &Party, kind: &Kind, bits: Bits, parameters: &[Arith], mut inputs: Vec<Arith>) -> Arith {
     let x = inputs.remove(0);
     match kind {
-        Kind::Product(step) => product(p, step, parameters, &x, &inputs).await,
-        Kind::Relu => mpc::relu(p, &x).await,
-        Kind::MaxPool(axes) => mpc::max_pool(p, &x, &pool(x.shape(), *axes)).await,
+        Kind::Product(step) => product(p, step, bits, parameters, &x, &inputs).await,
+        Kind::Relu => within(p, bits.relu, mpc::relu(p, &x)).await,
+        Kind::MaxPool(axes) => within(p, bits.pool, mpc::max_pool(p, &x, &pool(x.shape(), *axes))).await,
         Kind::SumPool(axes) => mpc::window_sum(p, &x, &pool(x.shape(), *axes)),
         Kind::Scale(factor) => {
             let wide = mpc::scale(p, &x, (f64::from(*factor) * f64::powi(2.0, p.fraction_bits() as i32)).round() as i64 as u64);
@@ -52,7 +56,7 @@ async fn run_step(p: &Party, kind: &Kind, parameters: &[Arith], mut inputs: Vec<
 }
 
 /// One local product, what is added to it before truncation, and one conversion: to a share if a pool follows, else split.
-async fn product(p: &Party, step: &Product, parameters: &[Arith], x: &Arith, residuals: &[Arith]) -> Arith {
+async fn product(p: &Party, step: &Product, bits: Bits, parameters: &[Arith], x: &Arith, residuals: &[Arith]) -> Arith {
     let [weights, bias] = parameters else { unreachable!("each product has weights and a bias") };
     let rows = weights.shape().extents()[0];
     let mut z = match step.geometry(x.shape()) {
@@ -69,10 +73,15 @@ async fn product(p: &Party, step: &Product, parameters: &[Arith], x: &Arith, res
         Some(axes) => {
             let windows = pool(z.shape(), axes);
             let share = mpc::reshare(p, z).await;
-            mpc::split_of_share(p, &mpc::max_pool(p, &share, &windows).await)
+            mpc::split_of_share(p, &within(p, bits.pool, mpc::max_pool(p, &share, &windows)).await)
         }
     };
-    if step.relu { mpc::activate(p, &wide).await } else { mpc::rescale(p, &wide).await }
+    if step.relu { within(p, bits.relu, mpc::activate(p, &wide)).await } else { mpc::rescale(p, &wide).await }
+}
+
+/// Signs in `work` look at so many bits only.
+async fn within<F: Future>(p: &Party, bits: u32, work: F) -> F::Output {
+    tagged(p, Tag { range_bits: Some(bits), ..Tag::default() }, work).await
 }
 
 /// `(N, in) (out, in)^T`.

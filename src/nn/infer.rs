@@ -2,7 +2,13 @@
 //!
 //! The parties learn the architecture, the batch and nothing else; the owner of the inputs learns what is revealed.
 
-use super::{Answer, forward::forward, graph::Graph, steps::Steps};
+use super::{
+    Answer,
+    forward::forward,
+    graph::Graph,
+    ranges::{Bits, ranges},
+    steps::Steps,
+};
 use crate::{
     Error, Result, clock,
     device::{Buffer, Device},
@@ -12,7 +18,7 @@ use crate::{
     shape::Shape,
     share::Arith,
 };
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::RangeInclusive};
 use zeroize::Zeroizing;
 
 /// Three parties of this process that serve models.
@@ -51,6 +57,9 @@ pub enum Reveal {
 /// A network whose weights the three parties hold as shares.
 pub struct Model {
     steps: Steps,
+    /// What comparisons look at, step by step, if inputs are in this range.
+    bits: Vec<Bits>,
+    inputs: Option<RangeInclusive<f32>>,
     softmax: bool,
     /// For each party, weights and bias of each product in turn.
     parameters: [Vec<Arith>; 3],
@@ -142,9 +151,24 @@ impl Session {
         mpc::promise(shape)
     }
 
+    /// Three parties on devices that keep sizes and no words: for [`plan_on`](super::plan_on).
+    pub fn dry(fixed: Fixed) -> Result<Self> {
+        Self::new([Device::dry(), Device::dry(), Device::dry()], fixed)
+    }
+
     /// Shares a model's weights among the parties. The architecture is public.
     pub fn load(&self, graph: &Graph) -> Result<Model> {
+        self.load_for(graph, None)
+    }
+
+    /// The same for inputs in a range: comparisons look only at as many bits as the values can have
+    /// ([`ranges`](super::ranges)). The bits become public. An input outside the range is an error.
+    pub fn load_for(&self, graph: &Graph, inputs: Option<RangeInclusive<f32>>) -> Result<Model> {
         let steps = Steps::new(graph)?;
+        let bits = match &inputs {
+            Some(inputs) => ranges(&steps, self.fixed, inputs)?,
+            None => vec![Bits::default(); steps.steps.len()],
+        };
         let mut parameters: [Vec<Arith>; 3] = Default::default();
         let mut bytes = 0;
         for parameter in steps.parameters(self.fixed)? {
@@ -154,7 +178,7 @@ impl Session {
                 parameters[party.number()].push(mpc::input(party, share));
             }
         }
-        Ok(Model { steps, softmax: graph.softmax, parameters, bytes })
+        Ok(Model { steps, bits, inputs, softmax: graph.softmax, parameters, bytes })
     }
 
     /// Does the lead's part of an inference of `count` inputs before they exist: all that it computes and deals. What it deals
@@ -228,6 +252,7 @@ impl Session {
         for (_, rows) in self.pieces(count) {
             let (part, after) = rest.split_at(rows * size);
             rest = after;
+            model.check(part)?;
             let words = Zeroizing::new(self.fixed.encode("input", part)?);
             let promise = promises.next().map_or_else(|| self.promise(&model.input_shape(rows)?), Ok)?;
             for (party, share) in self.parties.iter().zip(&promise.keep(&words)?) {
@@ -282,13 +307,28 @@ impl Session {
     /// The forward pass on each piece of a batch, under its lead.
     async fn outcomes(&self, p: &Party, model: &Model, inputs: &[Arith], count: usize, reveal: Reveal) -> Vec<Buffer> {
         let piece = |((lead, _), x): ((usize, usize), &Arith)| {
-            tagged(p, Tag { lead: Some(lead), layer: None }, outcome(p, model, x.clone(), reveal))
+            tagged(p, Tag { lead: Some(lead), ..Tag::default() }, outcome(p, model, x.clone(), reveal))
         };
         join_all(p, self.pieces(count).into_iter().zip(inputs).map(piece).collect()).await
     }
 }
 
 impl Model {
+    /// Bits that the comparisons of each step look at.
+    pub fn bits(&self) -> &[Bits] {
+        &self.bits
+    }
+
+    fn check(&self, values: &[f32]) -> Result<()> {
+        let Some(inputs) = &self.inputs else { return Ok(()) };
+        match values.iter().position(|value| !inputs.contains(value)) {
+            None => Ok(()),
+            Some(i) => {
+                Err(Error::Range(format!("input: element {i} is outside {} to {}, which was promised", inputs.start(), inputs.end())))
+            }
+        }
+    }
+
     fn input_shape(&self, count: usize) -> Result<Shape> {
         Shape::new([&[count], &self.steps.input_extents[..]].concat())
     }
@@ -297,7 +337,7 @@ impl Model {
 /// The forward pass and this party's summand of what is revealed.
 async fn outcome(p: &Party, model: &Model, x: Arith, reveal: Reveal) -> Buffer {
     let rows = x.shape().extents()[0];
-    let y = forward(p, &model.steps, &model.parameters[p.number()], x).await;
+    let y = forward(p, &model.steps, &model.bits, &model.parameters[p.number()], x).await;
     match reveal {
         Reveal::Logits => mpc::reveal(p, &y),
         Reveal::Argmax => {

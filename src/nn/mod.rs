@@ -19,4 +19,4 @@ pub mod zoo;
 pub use answer::{Answer, Cost, Seconds};
 pub use graph::Graph;
 pub use infer::{Leads, Model, Prepared, Reveal, Session};
-pub use plan::{plan, plan_with};
+pub use plan::{plan, plan_on};

@@ -1,13 +1,8 @@
 //! What an inference will cost: the same code on devices that keep sizes and no words.
 
-use super::{Graph, Reveal, Session, steps::Steps};
-use crate::{
-    Result,
-    device::Device,
-    fixed::Fixed,
-    party::{Net, Sign, Signs},
-    shape::Shape,
-};
+use super::{Graph, Reveal, Session, ranges::Bits, steps::Steps};
+use crate::{Result, fixed::Fixed, party::Signs, shape::Shape};
+use std::ops::RangeInclusive;
 
 /// The cost of one layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +15,8 @@ pub struct Layer {
     pub shape: Shape,
     /// Rounds from its inputs to its output; layers that do not wait for each other share them.
     pub rounds: u32,
+    /// Bits that its comparisons look at.
+    pub bits: Bits,
     /// What each party sends, headers of the messages included, those of the frames not.
     pub bytes_sent: [u64; 3],
 }
@@ -43,18 +40,18 @@ pub struct Plan {
 
 /// Runs the network on dry devices, as it would run in one process.
 pub async fn plan(graph: &Graph, batch: usize, fixed: Fixed, reveal: Reveal) -> Result<Plan> {
-    plan_with(graph, batch, fixed, reveal, Sign::Auto, None).await
+    plan_on(&Session::dry(fixed)?, graph, None, batch, reveal).await
 }
 
-/// The same with signs of the caller's choice, or those that suit a network.
-pub async fn plan_with(graph: &Graph, batch: usize, fixed: Fixed, reveal: Reveal, sign: Sign, net: Option<Net>) -> Result<Plan> {
+/// The same as a session of dry devices would run it, with its signs, leads and pieces; for inputs in a range, if one is
+/// promised.
+pub async fn plan_on(session: &Session, graph: &Graph, inputs: Option<RangeInclusive<f32>>, batch: usize, reveal: Reveal) -> Result<Plan> {
     let steps = Steps::new(graph)?;
     let shapes = steps.shapes(batch)?;
-    let session = Session::new([Device::dry(), Device::dry(), Device::dry()], fixed)?.with_sign(sign);
-    session.parties().iter().for_each(|p| p.set_net(net));
-    let model = session.load(graph)?;
+    let zero = inputs.as_ref().map_or(0.0, |inputs| *inputs.start());
+    let model = session.load_for(graph, inputs)?;
     let size = Shape::new(steps.input_extents.clone())?.elements();
-    let answer = session.infer(&model, &vec![0.0; batch * size], batch, reveal, |_| {}).await?;
+    let answer = session.infer(&model, &vec![zero; batch * size], batch, reveal, |_| {}).await?;
     let meters = session.parties().each_ref().map(|p| p.meter());
     let layer = |(number, step): (usize, &super::steps::Step)| {
         let number = number as u16;
@@ -66,6 +63,7 @@ pub async fn plan_with(graph: &Graph, batch: usize, fixed: Fixed, reveal: Reveal
             kind: step.kind.describe(),
             shape: shapes[step.output].clone().unwrap_or_else(|| unreachable!("every step has a shape")),
             rounds: ended.saturating_sub(began),
+            bits: model.bits()[usize::from(number)],
             bytes_sent: std::array::from_fn(bytes),
         }
     };

@@ -6,6 +6,7 @@
 
 use super::steps::{Kind, Parameter, Product, Steps};
 use crate::{Error, Result, fixed::Fixed, shape::Shape};
+use std::ops::RangeInclusive;
 
 /// Bits that hold both signs of what a step compares: of the differences in its maximum, and of what its ReLU takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,12 +75,12 @@ impl Interval {
     }
 }
 
-/// The bits of each step, for inputs in `low..=high`.
-pub fn ranges(steps: &Steps, fixed: Fixed, low: f32, high: f32) -> Result<Vec<Bits>> {
-    if low.is_nan() || high.is_nan() || low > high {
-        return Err(Error::Input(format!("a range of inputs from {low} to {high}")));
+/// The bits of each step, for inputs in a range.
+pub fn ranges(steps: &Steps, fixed: Fixed, inputs: &RangeInclusive<f32>) -> Result<Vec<Bits>> {
+    if inputs.is_empty() {
+        return Err(Error::Input(format!("a range of inputs from {} to {}", inputs.start(), inputs.end())));
     }
-    let ends = fixed.encode("range of the inputs", &[low, high])?;
+    let ends = fixed.encode("range of the inputs", &[*inputs.start(), *inputs.end()])?;
     let shapes = steps.shapes(1)?;
     let mut values: Vec<Vec<Interval>> = vec![Vec::new(); steps.values];
     let channels = steps.input_extents[0];

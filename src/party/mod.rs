@@ -78,8 +78,8 @@ pub struct Steps {
 /// Which circuit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Circuit {
-    /// `[x >= 0]`.
-    Nonnegative(Tree),
+    /// `[x >= 0]` of values of so many bits.
+    Nonnegative(Tree, u32),
     /// All 64 bits.
     AllBits,
     /// The top bit under a mask: the pair's end of a short sign.
@@ -200,6 +200,11 @@ impl Party {
         self.lock().scope.lead
     }
 
+    /// Bits of two's complement that hold what is compared in the current scope: 64 unless a tag says fewer.
+    pub fn range_bits(&self) -> u32 {
+        self.lock().scope.range_bits
+    }
+
     /// The role in the current scope.
     pub fn role(&self) -> Role {
         match (self.number + 3 - self.lead()) % 3 {
@@ -273,7 +278,7 @@ impl Party {
             return steps.clone();
         }
         let circuit = match which {
-            Circuit::Nonnegative(tree) => circuit::nonnegative(tree),
+            Circuit::Nonnegative(tree, bits) => circuit::nonnegative(tree, bits),
             Circuit::AllBits => circuit::all_bits(),
             Circuit::Direction => circuit::masked_top(),
         };

@@ -13,6 +13,8 @@ pub struct Tag {
     pub lead: Option<usize>,
     /// Which layer of a network the costs belong to.
     pub layer: Option<u16>,
+    /// Bits of two's complement that hold every value whose sign is taken; whoever sets it vouches for it.
+    pub range_bits: Option<u32>,
 }
 
 pub(super) struct Scope {
@@ -22,6 +24,7 @@ pub(super) struct Scope {
     pub(super) clock: u32,
     pub(super) lead: usize,
     pub(super) layer: u16,
+    pub(super) range_bits: u32,
     /// Something in this scope already waits in this turn.
     pub(super) waiting: bool,
     pub(super) keys: Zeroizing<[[u32; 8]; 2]>,
@@ -30,7 +33,7 @@ pub(super) struct Scope {
 impl Scope {
     pub(super) fn root(keys: &Keys, run: u64) -> Self {
         let path = keys.path(0, run);
-        Self { path, ops: 0, children: 0, clock: 0, lead: 0, layer: u16::MAX, waiting: false, keys: keys.of_scope(path) }
+        Self { path, ops: 0, children: 0, clock: 0, lead: 0, layer: u16::MAX, range_bits: 64, waiting: false, keys: keys.of_scope(path) }
     }
 
     pub(super) fn child(&mut self, keys: &Keys, tag: Tag) -> Self {
@@ -43,6 +46,7 @@ impl Scope {
             clock: self.clock,
             lead: tag.lead.unwrap_or(self.lead),
             layer: tag.layer.unwrap_or(self.layer),
+            range_bits: tag.range_bits.unwrap_or(self.range_bits),
             waiting: false,
             keys: keys.of_scope(path),
         }

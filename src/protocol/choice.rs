@@ -51,7 +51,7 @@ pub fn seconds(sign: Option<Tree>, n: usize, net: Net, prepared: bool) -> f64 {
 /// Planes dealt and swapped in each level.
 static LEVELS: LazyLock<[Vec<[usize; 2]>; 2]> = LazyLock::new(|| {
     [Tree::Six, Tree::Five].map(|tree| {
-        let levels = circuit::nonnegative(tree).levels;
+        let levels = circuit::nonnegative(tree, 64).levels;
         levels.iter().map(|level| [level.lead.outputs.len(), level.pair.outputs.len()]).collect()
     })
 });

@@ -16,12 +16,13 @@ use crate::{
 };
 
 /// `[x >= 0]` as a split bit. Five: 4 rounds, 398 bits; Six: 5, 334 (the deals ride in round 1); the short sign: 2, 864.
-/// Which one: [`Party::set_sign`].
+/// Which one: [`Party::set_sign`]. Where a tag says that the value fits fewer bits ([`Tag`](crate::party::Tag)) a tree looks at
+/// those only, and costs less.
 pub async fn nonnegative(p: &Party, x: &Split) -> SplitBit {
     let tree = choice::tree(p, x.part.len());
     p.note_sign(tree);
     let plane = match tree {
-        Some(tree) => run(p, Label::Sign, Circuit::Nonnegative(tree), x).await,
+        Some(tree) => run(p, Label::Sign, Circuit::Nonnegative(tree, p.range_bits()), x).await,
         None => short::nonnegative(p, x).await,
     };
     SplitBit { shape: x.shape.clone(), lead: x.lead, plane }

@@ -46,7 +46,7 @@ pub async fn components(p: &Party, words: &[Vec<Word>; 3]) -> Arith {
     let mut parts = Vec::new();
     for (lead, words) in words.iter().enumerate() {
         let public = async { mpc::public(p, &shape(words.len()), words) };
-        parts.push(tagged(p, Tag { lead: Some(lead), layer: None }, public).await);
+        parts.push(tagged(p, Tag { lead: Some(lead), ..Tag::default() }, public).await);
     }
     mpc::add(p, &mpc::add(p, &parts[0], &parts[1]), &parts[2])
 }

@@ -14,8 +14,9 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for n in SIZES {
         for (name, circuit) in [
-            ("sign in 5", nonnegative(Tree::Five)),
-            ("sign in 6", nonnegative(Tree::Six)),
+            ("sign in 5", nonnegative(Tree::Five, 64)),
+            ("sign in 6", nonnegative(Tree::Six, 64)),
+            ("sign of 49 bits", nonnegative(Tree::Five, 49)),
             ("all bits", all_bits()),
             ("masked top", masked_top()),
         ] {
