@@ -6,7 +6,7 @@
 
 use super::{
     Cpu,
-    vector::{COLUMNS, ROWS, multiply, vectorised},
+    vector::{COLUMNS, ROWS, multiply, vectorise},
 };
 use crate::ring::Word;
 use std::{cell::RefCell, ops::Range};
@@ -60,7 +60,7 @@ pub fn product<L: Panels, R: Panels>(
     start: impl Fn(usize, &mut [Word]) + Sync,
 ) {
     let tasks = divide(size, out, cpu.threads());
-    cpu.each(tasks, |mut task| SCRATCH.with_borrow_mut(|scratch| vectorised(|| compute(size, &passes, &mut task, scratch, &start))));
+    cpu.each(tasks, |mut task| SCRATCH.with_borrow_mut(|scratch| vectorise!(|| compute(size, &passes, &mut task, scratch, &start))));
 }
 
 /// Cuts the output along its longer side.
@@ -195,7 +195,7 @@ pub struct Matrix<'a> {
 
 impl Panels for Matrix<'_> {
     fn pack<const WIDE: usize>(&self, line: usize, end: usize, depth: usize, out: &mut [[Word; WIDE]]) {
-        vectorised(|| {
+        vectorise!(|| {
             let wide = WIDE.min(end - line);
             let at = line * self.line_stride + depth * self.depth_stride;
             if self.line_stride == 1 {

@@ -128,7 +128,7 @@ fn cpu(cpu: &Cpu, p: &ConvParams, inputs: &[&[Word]], outputs: &mut [&mut [Word]
     if s.rows < 3 {
         cpu.pieces(items, items.div_ceil(4 * cpu.threads()), vec![Output { words: z, per_item: s.pixels }], |range, outs| {
             zero_share(cpu, &p.plus, &p.minus, range.start * s.pixels, outs[0]);
-            vector::vectorised(|| {
+            vector::vectorise!(|| {
                 for (item, out) in range.zip(outs[0].chunks_exact_mut(s.pixels)) {
                     directly(p, &s, inputs, item, out);
                 }
@@ -171,7 +171,7 @@ fn narrow(cpu: &Cpu, p: &ConvParams, s: &Sizes, inputs: &[&[Word]], z: &mut [Wor
     let channels = p.out_channels as usize;
     cpu.pieces(channels, channels.div_ceil(4 * cpu.threads()), vec![Output { words: z, per_item: s.pixels }], |range, outs| {
         zero_share(cpu, &p.plus, &p.minus, range.start * s.pixels, outs[0]);
-        vector::vectorised(|| {
+        vector::vectorise!(|| {
             for (channel, out) in range.zip(outs[0].chunks_exact_mut(s.pixels)) {
                 let [w_own, w_next] = [2, 3].map(|i| &inputs[i][channel * s.depth..(channel + 1) * s.depth]);
                 let [x_own, x_next] = &x[channel / s.rows];
@@ -311,7 +311,7 @@ impl Images<'_> {
 
 impl Panels for Images<'_> {
     fn pack<const WIDE: usize>(&self, line: usize, end: usize, depth: usize, out: &mut [[Word; WIDE]]) {
-        vector::vectorised(|| self.panel(line, end, depth, out));
+        vector::vectorise!(|| self.panel(line, end, depth, out));
     }
 }
 

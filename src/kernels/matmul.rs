@@ -110,7 +110,7 @@ pub(super) fn zero_share(cpu: &Cpu, plus: &Stream, minus: &Stream, first: usize,
         vector::keystream_from_word(plus, at, chunk);
         let drawn = &mut drawn[..chunk.len()];
         vector::keystream_from_word(minus, at, drawn);
-        vector::vectorised(|| chunk.iter_mut().zip(drawn).for_each(|(z, m)| *z = z.wrapping_sub(*m)));
+        vector::vectorise!(|| chunk.iter_mut().zip(drawn).for_each(|(z, m)| *z = z.wrapping_sub(*m)));
     }
     cpu.count(2 * z.len().div_ceil(8), 0);
 }
@@ -124,7 +124,7 @@ fn cpu(cpu: &Cpu, p: &MatmulParams, inputs: &[&[Word]], outputs: &mut [&mut [Wor
             let out = vec![Output { words: &mut z[row * n..(row + 1) * n], per_item: 1 }];
             cpu.pieces(n, n.div_ceil(cpu.threads()).max(16), out, |columns, outs| {
                 zero_share(cpu, &p.plus, &p.minus, row * n + columns.start, outs[0]);
-                vector::vectorised(|| one_row(inputs, row, k, columns, outs[0]));
+                vector::vectorise!(|| one_row(inputs, row, k, columns, outs[0]));
             });
         }
         return;

@@ -1,7 +1,7 @@
 //! Run-time dispatch to vector code: the only unsafe native code of the package lies in this folder.
 //!
 //! Plain loops over slices are written once, as `#[inline(always)]` functions, and compiled for each [`Level`] by
-//! [`vectorised`]. Only ChaCha20 and the product's micro kernel need intrinsics; each has its portable twin and a test.
+//! [`vectorise!`]. Only ChaCha20 and the product's micro kernel need intrinsics; each has its portable twin and a test.
 
 #![allow(unsafe_code, reason = "calls into target_feature functions after detection, and vector loads and stores")]
 
@@ -75,12 +75,6 @@ pub(crate) fn at_avx2<R>(body: impl FnOnce() -> R) -> R {
     return unsafe { in_avx2(body) };
     #[cfg(not(target_arch = "x86_64"))]
     body()
-}
-
-/// Runs a body compiled for the processor's best level, if it is small enough that the compiler inlines it.
-#[inline(always)]
-pub fn vectorised<R>(body: impl FnOnce() -> R) -> R {
-    at(Level::best(), body)
 }
 
 /// Runs a body compiled for a level, which the processor must have.
