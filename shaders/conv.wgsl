@@ -24,7 +24,7 @@ struct ConvParams {
     dilation_h: u32,
     dilation_w: u32,
     by_image: u32,
-    padding: u32,
+    rows: u32,
     plus: Stream,
     minus: Stream,
 }
@@ -35,9 +35,6 @@ struct ConvParams {
 @group(0) @binding(3) var<storage, read> y_own: array<Word>;
 @group(0) @binding(4) var<storage, read> y_next: array<Word>;
 @group(0) @binding(5) var<storage, read_write> z: array<Word>;
-
-// Channels between two looks at how many products the sums hold.
-const CHANNELS: u32 = 8192u;
 
 fn put(row: u32, column: i32, lo: u32, hi: u32) {
     let columns = p.out_height * p.out_width;
@@ -81,39 +78,79 @@ fn taps(oh: vec4<u32>, ow: vec4<u32>, kh: u32, kw: u32) -> Taps {
     return Taps((ih * p.width + iw) & ones, halves(ones, ones));
 }
 
-// Sums of rows 0 and 1, columns a and b, and where the next channel's words lie.
+// Sums of each row's columns, first four then last four, and where the next channel's words lie.
 struct State {
-    a0: Sum,
-    b0: Sum,
-    a1: Sum,
-    b1: Sum,
+    sums: array<Sum, SUMS>,
+    y: array<u32, ROWS>,
     xa: vec4<u32>,
     xb: vec4<u32>,
-    y: vec2<u32>,
 }
 
 fn own_four(i: vec4<u32>, real: Quad) -> Quad { return and4(quad(x_own[i.x], x_own[i.y], x_own[i.z], x_own[i.w]), real); }
 
 fn next_four(i: vec4<u32>, real: Quad) -> Quad { return and4(quad(x_next[i.x], x_next[i.y], x_next[i.z], x_next[i.w]), real); }
 
-fn advance(s: State, real_a: Quad, real_b: Quad, area: u32, size: u32) -> State {
-    let own_a = own_four(s.xa, real_a);
-    let own_b = own_four(s.xb, real_b);
-    let next_a = next_four(s.xa, real_a);
-    let next_b = next_four(s.xb, real_b);
-    let w0 = y_own[s.y.x];
-    let w1 = y_own[s.y.y];
-    let both0 = add(w0, y_next[s.y.x]);
-    let both1 = add(w1, y_next[s.y.y]);
-    return State(
-        mul_add(mul_add(s.a0, both0, own_a), w0, next_a),
-        mul_add(mul_add(s.b0, both0, own_b), w0, next_b),
-        mul_add(mul_add(s.a1, both1, own_a), w1, next_a),
-        mul_add(mul_add(s.b1, both1, own_b), w1, next_b),
-        s.xa + area,
-        s.xb + area,
-        s.y + size,
+// Steps from the first of four channels to each, of which the first `count` exist.
+fn steps(step: u32, count: u32) -> vec4<u32> { return min(vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(count - 1u)) * step; }
+
+fn own_pixels(i: vec4<u32>, s: vec4<u32>, real: Quad) -> Right {
+    return right(FourQuads(own_four(i, real), own_four(i + s.y, real), own_four(i + s.z, real), own_four(i + s.w, real)));
+}
+
+fn next_pixels(i: vec4<u32>, s: vec4<u32>, real: Quad) -> Right {
+    return right(FourQuads(next_four(i, real), next_four(i + s.y, real), next_four(i + s.z, real), next_four(i + s.w, real)));
+}
+
+// Weights of channels that do not exist are zero, so their pixels do not matter.
+fn own_weights(i: u32, s: vec4<u32>, count: u32) -> Four {
+    return Four(
+        y_own[i], present(y_own[i + s.y], count > 1u), present(y_own[i + s.z], count > 2u), present(y_own[i + s.w], count > 3u),
     );
+}
+
+fn next_weights(i: u32, s: vec4<u32>, count: u32) -> Four {
+    return Four(
+        y_next[i], present(y_next[i + s.y], count > 1u), present(y_next[i + s.z], count > 2u), present(y_next[i + s.w], count > 3u),
+    );
+}
+
+// The pixels of four channels in limbs.
+struct Pixels {
+    own_a: Right,
+    own_b: Right,
+    next_a: Right,
+    next_b: Right,
+}
+
+fn advance_row(s: ptr<function, State>, r: u32, x: Pixels, size: u32, count: u32) {
+    let ys = steps(size, count);
+    let words = own_weights((*s).y[r], ys, count);
+    let own = left(words);
+    let both = left(add_words(words, next_weights((*s).y[r], ys, count)));
+    (*s).sums[2u * r] = mul_add(mul_add((*s).sums[2u * r], both, x.own_a), own, x.next_a);
+    (*s).sums[2u * r + 1u] = mul_add(mul_add((*s).sums[2u * r + 1u], both, x.own_b), own, x.next_b);
+    (*s).y[r] += 4u * size;
+}
+
+// Four channels, or the last `count`. Rows one by one and not in a loop, whose turns Mesa's software Vulkan would count.
+fn advance(s: ptr<function, State>, real_a: Quad, real_b: Quad, area: u32, size: u32, count: u32) {
+    let xs = steps(area, count);
+    let x = Pixels(
+        own_pixels((*s).xa, xs, real_a),
+        own_pixels((*s).xb, xs, real_b),
+        next_pixels((*s).xa, xs, real_a),
+        next_pixels((*s).xb, xs, real_b),
+    );
+    advance_row(s, 0u, x, size, count);
+    if ROWS > 1u {
+        advance_row(s, 1u, x, size, count);
+    }
+    if ROWS > 2u {
+        advance_row(s, 2u, x, size, count);
+        advance_row(s, 3u, x, size, count);
+    }
+    (*s).xa += vec4<u32>(4u * area);
+    (*s).xb += vec4<u32>(4u * area);
 }
 
 @compute @workgroup_size(64)
@@ -131,9 +168,6 @@ fn conv(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let x_panel = (image * p.in_channels + t.panel % p.groups * channels) * area;
     let size = p.kernel_h * p.kernel_w;
     let top = t.panel % p.groups * rows;
-    // a row that does not exist reads another's weights and is not stored
-    let y0 = (top + t.row) * channels * size;
-    let y1 = (top + min(t.row + 8u, t.end - 1u)) * channels * size;
     let ca = columns_from(t.column, p.out_height * p.out_width);
     let cb = columns_from(t.column + 4, p.out_height * p.out_width);
     let oh_a = ca / p.out_width;
@@ -141,11 +175,10 @@ fn conv(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let ow_a = ca - oh_a * p.out_width;
     let ow_b = cb - oh_b * p.out_width;
     var s: State;
-    s.a0 = no_sum();
-    s.b0 = no_sum();
-    s.a1 = no_sum();
-    s.b1 = no_sum();
-    var terms = 0u;
+    for (var i = 0u; i < SUMS; i++) {
+        s.sums[i] = no_sum();
+    }
+    var held = 0u;
     for (var tap = 0u; tap < size; tap++) {
         let kh = tap / p.kernel_w;
         let kw = tap - kh * p.kernel_w;
@@ -153,31 +186,23 @@ fn conv(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let b = taps(oh_b, ow_b, kh, kw);
         s.xa = a.at + x_panel;
         s.xb = b.at + x_panel;
-        s.y = vec2<u32>(y0, y1) + tap;
-        for (var done = 0u; done < channels; done += CHANNELS) {
-            let end = min(channels, done + CHANNELS);
-            // four at a time: Mesa's software Vulkan leaves loops after 65,535 turns
-            for (var c = 0u; c < (end - done) / 4u; c++) {
-                s = advance(s, a.real, b.real, area, size);
-                s = advance(s, a.real, b.real, area, size);
-                s = advance(s, a.real, b.real, area, size);
-                s = advance(s, a.real, b.real, area, size);
-            }
-            for (var c = 0u; c < (end - done) % 4u; c++) {
-                s = advance(s, a.real, b.real, area, size);
-            }
-            terms += 2u * (end - done);
-            if terms + 2u * CHANNELS > TERMS {
-                s.a0 = settle(s.a0);
-                s.b0 = settle(s.b0);
-                s.a1 = settle(s.a1);
-                s.b1 = settle(s.b1);
-                terms = 0u;
+        for (var r = 0u; r < ROWS; r++) {
+            // a row that does not exist reads another's weights and is not stored
+            s.y[r] = (top + min(t.row + 8u * r, t.end - 1u)) * channels * size + tap;
+        }
+        // four channels a turn, the last one fewer: Mesa's software Vulkan leaves a shader's loops after 65,535 turns in all
+        for (var turn = 0u; turn < channels; turn += 4u) {
+            advance(&s, a.real, b.real, area, size, min(4u, channels - turn));
+            held += 8u;
+            if held > TERMS - 8u {
+                held = 0u;
+                settle_all(&s);
             }
         }
     }
-    finish(t.whole, t.column, first, count, s.a0, s.b0);
-    if t.row + 8u < t.end {
-        finish(t.whole + 8u, t.column, first, count, s.a1, s.b1);
+    for (var r = 0u; r < ROWS; r++) {
+        if t.row + 8u * r < t.end {
+            finish(t.whole + 8u * r, t.column, first, count, s.sums[2u * r], s.sums[2u * r + 1u]);
+        }
     }
 }

@@ -13,6 +13,10 @@ struct MatmulParams {
     n: u32,
     transpose_x: u32,
     transpose_y: u32,
+    rows: u32,
+    padding_a: u32,
+    padding_b: u32,
+    padding_c: u32,
     plus: Stream,
     minus: Stream,
 }
@@ -51,16 +55,10 @@ fn finish(row: u32, column: i32, a: Sum, b: Sum) {
     put_four(row - p.first, column + 4, sub4(add4(total(b), f.b), g.b));
 }
 
-// Products that the sums hold, two a step.
-const DEPTH: u32 = TERMS / 2u;
-
-// Sums of rows 0 and 1, columns a and b, and the next words of x and y.
+// Sums of each row's columns, first four then last four, and where the next words of x and y lie.
 struct State {
-    a0: Sum,
-    b0: Sum,
-    a1: Sum,
-    b1: Sum,
-    x: vec2<u32>,
+    sums: array<Sum, SUMS>,
+    x: array<u32, ROWS>,
     ya: vec4<u32>,
     yb: vec4<u32>,
 }
@@ -69,24 +67,65 @@ fn own_four(i: vec4<u32>) -> Quad { return quad(y_own[i.x], y_own[i.y], y_own[i.
 
 fn next_four(i: vec4<u32>) -> Quad { return quad(y_next[i.x], y_next[i.y], y_next[i.z], y_next[i.w]); }
 
-fn advance(s: State, x_step: u32, y_step: u32) -> State {
-    let own_a = own_four(s.ya);
-    let own_b = own_four(s.yb);
-    let both_a = add4(own_a, next_four(s.ya));
-    let both_b = add4(own_b, next_four(s.yb));
-    let own0 = x_own[s.x.x];
-    let own1 = x_own[s.x.y];
-    let next0 = x_next[s.x.x];
-    let next1 = x_next[s.x.y];
-    return State(
-        mul_add(mul_add(s.a0, own0, both_a), next0, own_a),
-        mul_add(mul_add(s.b0, own0, both_b), next0, own_b),
-        mul_add(mul_add(s.a1, own1, both_a), next1, own_a),
-        mul_add(mul_add(s.b1, own1, both_b), next1, own_b),
-        s.x + x_step,
-        s.ya + y_step,
-        s.yb + y_step,
-    );
+// Steps from the first of four depths to each, of which the first `count` exist.
+fn steps(step: u32, count: u32) -> vec4<u32> { return min(vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(count - 1u)) * step; }
+
+fn own_columns(i: vec4<u32>, s: vec4<u32>) -> FourQuads {
+    return FourQuads(own_four(i), own_four(i + s.y), own_four(i + s.z), own_four(i + s.w));
+}
+
+fn next_columns(i: vec4<u32>, s: vec4<u32>) -> FourQuads {
+    return FourQuads(next_four(i), next_four(i + s.y), next_four(i + s.z), next_four(i + s.w));
+}
+
+// Words of x at depths that do not exist are zero, so those of y do not matter.
+fn own_row(i: u32, s: vec4<u32>, count: u32) -> Left {
+    return left(Four(
+        x_own[i], present(x_own[i + s.y], count > 1u), present(x_own[i + s.z], count > 2u), present(x_own[i + s.w], count > 3u),
+    ));
+}
+
+fn next_row(i: u32, s: vec4<u32>, count: u32) -> Left {
+    return left(Four(
+        x_next[i], present(x_next[i + s.y], count > 1u), present(x_next[i + s.z], count > 2u), present(x_next[i + s.w], count > 3u),
+    ));
+}
+
+// The columns of four depths in limbs: y_own and y_own + y_next.
+struct Columns {
+    own_a: Right,
+    own_b: Right,
+    both_a: Right,
+    both_b: Right,
+}
+
+fn advance_row(s: ptr<function, State>, r: u32, y: Columns, x_step: u32, count: u32) {
+    let xs = steps(x_step, count);
+    let own = own_row((*s).x[r], xs, count);
+    let next = next_row((*s).x[r], xs, count);
+    (*s).sums[2u * r] = mul_add(mul_add((*s).sums[2u * r], own, y.both_a), next, y.own_a);
+    (*s).sums[2u * r + 1u] = mul_add(mul_add((*s).sums[2u * r + 1u], own, y.both_b), next, y.own_b);
+    (*s).x[r] += 4u * x_step;
+}
+
+// Four depths, or the last `count`. Rows one by one and not in a loop, whose turns Mesa's software Vulkan would count.
+fn advance(s: ptr<function, State>, x_step: u32, y_step: u32, count: u32) {
+    let ys = steps(y_step, count);
+    let a = own_columns((*s).ya, ys);
+    let b = own_columns((*s).yb, ys);
+    let both_a = add_quads(a, next_columns((*s).ya, ys));
+    let both_b = add_quads(b, next_columns((*s).yb, ys));
+    let y = Columns(right(a), right(b), right(both_a), right(both_b));
+    advance_row(s, 0u, y, x_step, count);
+    if ROWS > 1u {
+        advance_row(s, 1u, y, x_step, count);
+    }
+    if ROWS > 2u {
+        advance_row(s, 2u, y, x_step, count);
+        advance_row(s, 3u, y, x_step, count);
+    }
+    (*s).ya += vec4<u32>(4u * y_step);
+    (*s).yb += vec4<u32>(4u * y_step);
 }
 
 @compute @workgroup_size(64)
@@ -101,38 +140,33 @@ fn matmul(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     let x_row = select(p.k, 1u, p.transpose_x == 1u);
     let y_step = select(p.n, 1u, p.transpose_y == 1u);
     let y_column = select(1u, p.k, p.transpose_y == 1u);
-    // a row that does not exist reads another's words and is not stored
-    let other = min(t.row + 8u, t.end - 1u);
     let top = select(0u, p.first, windowed);
     let y = t.panel * p.k * p.n;
-    var s = State(
-        no_sum(),
-        no_sum(),
-        no_sum(),
-        no_sum(),
-        x_panel + (vec2<u32>(t.row, other) - top) * x_row,
-        y + columns_from(t.column, p.n) * y_column,
-        y + columns_from(t.column + 4, p.n) * y_column,
-    );
-    for (var done = 0u; done < p.k; done += DEPTH) {
-        let end = min(p.k - done, DEPTH);
-        // four at a time: Mesa's software Vulkan leaves loops after 65,535 turns
-        for (var k = 0u; k < end / 4u; k++) {
-            s = advance(s, x_step, y_step);
-            s = advance(s, x_step, y_step);
-            s = advance(s, x_step, y_step);
-            s = advance(s, x_step, y_step);
-        }
-        for (var k = 0u; k < end % 4u; k++) {
-            s = advance(s, x_step, y_step);
-        }
-        s.a0 = settle(s.a0);
-        s.b0 = settle(s.b0);
-        s.a1 = settle(s.a1);
-        s.b1 = settle(s.b1);
+    var s: State;
+    for (var r = 0u; r < ROWS; r++) {
+        s.sums[2u * r] = no_sum();
+        s.sums[2u * r + 1u] = no_sum();
+        // a row that does not exist reads another's words and is not stored
+        s.x[r] = x_panel + (min(t.row + 8u * r, t.end - 1u) - top) * x_row;
     }
-    finish(t.whole, t.column, s.a0, s.b0);
-    if t.row + 8u < t.end {
-        finish(t.whole + 8u, t.column, s.a1, s.b1);
+    s.ya = y + columns_from(t.column, p.n) * y_column;
+    s.yb = y + columns_from(t.column + 4, p.n) * y_column;
+    // four depths a turn: Mesa's software Vulkan leaves a shader's loops after 65,535 turns in all
+    var held = 0u;
+    for (var turn = 0u; turn < p.k / 4u; turn++) {
+        advance(&s, x_step, y_step, 4u);
+        held += 8u;
+        if held > TERMS - 8u {
+            held = 0u;
+            settle_all(&s);
+        }
+    }
+    if p.k % 4u > 0u {
+        advance(&s, x_step, y_step, p.k % 4u);
+    }
+    for (var r = 0u; r < ROWS; r++) {
+        if t.row + 8u * r < t.end {
+            finish(t.whole + 8u * r, t.column, s.sums[2u * r], s.sums[2u * r + 1u]);
+        }
     }
 }

@@ -41,14 +41,3 @@ fn sub4(x: Quad, y: Quad) -> Quad { return x - y; }
 fn mul4(x: Quad, y: Quad) -> Quad { return x * y; }
 fn and4(x: Quad, y: Quad) -> Quad { return x & y; }
 fn xor4(x: Quad, y: Quad) -> Quad { return x ^ y; }
-
-// Four sums of products.
-alias Sum = vec4<u64>;
-
-const TERMS: u32 = 21844u;
-
-fn no_sum() -> Sum { return vec4<u64>(zero()); }
-fn mul_add(sum: Sum, x: Word, y: Quad) -> Sum { return sum + vec4<u64>(x) * y; }
-fn total(sum: Sum) -> Quad { return sum; }
-fn settle(sum: Sum) -> Sum { return sum; }
-

@@ -9,7 +9,7 @@ mod common;
 
 use trishade::{
     device::{Device, gpu::Prelude},
-    kernels::selftest::selftest,
+    kernels::selftest::{product_paths, selftest},
 };
 
 fn all_cases(prelude: Prelude, limit: Option<u64>) {
@@ -17,7 +17,13 @@ fn all_cases(prelude: Prelude, limit: Option<u64>) {
     if let (Device::Gpu(gpu), Some(bytes)) = (&device, limit) {
         gpu.limit_binding(bytes);
     }
-    let report = pollster::block_on(selftest(&device, |_, _| ())).unwrap();
+    let mut report = pollster::block_on(selftest(&device, |_, _| ())).unwrap();
+    if limit.is_none() {
+        let paths = pollster::block_on(product_paths(&device, |_, _| ())).unwrap();
+        assert!(paths.cases > 100);
+        report.cases += paths.cases;
+        report.failed.extend(paths.failed);
+    }
     // what every window needs whole may be too large for the limit
     let (small, failed): (Vec<_>, Vec<_>) =
         report.failed.iter().partition(|(_, why)| limit.is_some() && (why.contains("do not fit") || why.contains("the adapter allows")));

@@ -9,18 +9,22 @@ use naga::{
     valid::{Capabilities, ModuleInfo, ValidationFlags, Validator},
 };
 use trishade::{
-    device::gpu::Prelude,
+    device::gpu::{Path, Prelude},
     kernels::{Shader, shaders},
 };
 
 fn each(mut body: impl FnMut(&str, &Shader, Module, ModuleInfo)) {
     for (prelude, capabilities) in [(Prelude::Limbs, Capabilities::empty()), (Prelude::Native, Capabilities::SHADER_INT64)] {
-        for shader in shaders() {
-            let name = format!("{} {prelude:?}", shader.name);
-            let text = [prelude.wgsl(), shader.wgsl.clone()].concat();
+        let paths = |shader: &Shader| match shader.product {
+            false => vec![None],
+            true => Path::ALL.into_iter().filter(|path| path.suits(prelude)).map(Some).collect(),
+        };
+        for (shader, path) in shaders().iter().flat_map(|shader| paths(shader).into_iter().map(move |path| (shader, path))) {
+            let name = format!("{} {prelude:?} {path:?}", shader.name);
+            let text = [path.map_or(String::new(), Path::text), prelude.wgsl(), shader.wgsl.clone()].concat();
             let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&text)));
             let info = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
-            body(&name, &shader, module, info.unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&text))));
+            body(&name, shader, module, info.unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&text))));
         }
     }
 }

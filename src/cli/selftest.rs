@@ -6,7 +6,10 @@ use crate::{Result, device::Device, kernels::selftest};
 pub fn run(options: &Selftest) -> std::result::Result<(), Failure> {
     let mut failed = Vec::new();
     for (name, device) in devices(&options.device)? {
-        let report = engine::wait(selftest::selftest(&device, |_, _| ()))?;
+        let mut report = engine::wait(selftest::selftest(&device, |_, _| ()))?;
+        let paths = engine::wait(selftest::product_paths(&device, |_, _| ()))?;
+        report.cases += paths.cases;
+        report.failed.extend(paths.failed);
         let verdict = if report.failed.is_empty() { paint::colour("ok", "32") } else { paint::colour("FAILED", "31;1") };
         paint::say(&format!("  {name}: {} of {} cases  {verdict}", report.cases - report.failed.len(), report.cases));
         for (case, why) in &report.failed {

@@ -47,6 +47,8 @@ pub struct Kernel<P: 'static, T = &'static str> {
     pub groups: fn(&P) -> u64,
     /// The native implementation: inputs and whole outputs in the order of the bindings.
     pub cpu: Native<P>,
+    /// Whether it multiplies on the device's product path.
+    pub product: bool,
 }
 
 /// An input binding.
@@ -167,6 +169,16 @@ impl Device {
             gpu.must_loop(kernel, turns);
         }
         let _ = (kernel, turns);
+    }
+
+    /// Rows that an invocation makes of a product of so many outputs; 1 where there are no invocations.
+    pub(crate) fn product_rows(&self, outputs: usize) -> u32 {
+        #[cfg(feature = "gpu")]
+        if let Self::Gpu(gpu) = self {
+            return gpu.rows(outputs as u64);
+        }
+        let _ = outputs;
+        1
     }
 
     /// Whether work is only recorded until bytes are wanted.

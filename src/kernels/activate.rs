@@ -53,10 +53,10 @@ fn groups(p: &ActivateParams) -> u64 {
 }
 
 /// The lead's step: A, u plane -> T_A, T_A u, u, fields, all masked.
-pub static ACTIVATE_DEAL: Kernel<ActivateParams> = Kernel { name: "activate_deal", wgsl: WGSL, groups, cpu: deal };
+pub static ACTIVATE_DEAL: Kernel<ActivateParams> = Kernel { name: "activate_deal", wgsl: WGSL, groups, cpu: deal, product: false };
 
 /// The pair's step: B, b plane, T, Tu, u, fields -> masked half of the result, the mask.
-pub static ACTIVATE_PAIR: Kernel<ActivateParams> = Kernel { name: "activate_pair", wgsl: WGSL, groups, cpu: pair };
+pub static ACTIVATE_PAIR: Kernel<ActivateParams> = Kernel { name: "activate_pair", wgsl: WGSL, groups, cpu: pair, product: false };
 
 struct Layout {
     items: usize,

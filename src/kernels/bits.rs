@@ -70,7 +70,7 @@ fn groups(p: &BitsParams) -> u64 {
 /// The kernel of a program: code, words, a, b, saved, dealt -> message, kept.
 pub fn kernel(program: &Program) -> Kernel<BitsParams, String> {
     let (name, entry) = unrolled(program);
-    Kernel { name, wgsl: [include_str!("../../shaders/bits.wgsl"), &entry].concat(), groups, cpu }
+    Kernel { name, wgsl: [include_str!("../../shaders/bits.wgsl"), &entry].concat(), groups, cpu, product: false }
 }
 
 /// A program on its device.

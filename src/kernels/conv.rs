@@ -6,7 +6,7 @@
 use super::{
     Stream,
     cross::Factors,
-    matmul::{dot, tiles, zero_share},
+    matmul::{dot, tiles, with_rows, zero_share},
 };
 use crate::{
     device::{
@@ -17,9 +17,9 @@ use crate::{
     ring::Word,
     shape::Conv,
 };
-use std::ops::Range;
+use std::{ops::Range, sync::LazyLock};
 
-/// Uniform of the shader; `pad` is the padding before the first row and column; `by_image` is 1 if an item is an image.
+/// Uniform of the shader; `pad` is the padding before the first row and column; `by_image` is 1 if an item is an image; `rows` are those of an invocation.
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[allow(missing_docs, reason = "the fields are those of shape::Conv")]
@@ -42,7 +42,7 @@ pub struct ConvParams {
     pub dilation_h: u32,
     pub dilation_w: u32,
     pub by_image: u32,
-    pub padding: u32,
+    pub rows: u32,
     pub plus: Stream,
     pub minus: Stream,
 }
@@ -53,8 +53,13 @@ impl Params for ConvParams {
     }
 }
 
-/// The kernel: x_own, x_next, y_own, y_next -> z.
-pub static CONV: Kernel<ConvParams> = Kernel { name: "conv", wgsl: include_str!("../../shaders/conv.wgsl"), groups, cpu };
+/// The kernels: x_own, x_next, y_own, y_next -> z. One for each number of rows of an invocation.
+pub static CONV: LazyLock<[Kernel<ConvParams, String>; 3]> = LazyLock::new(|| {
+    [1, 2, 4].map(|rows| {
+        let (name, wgsl) = with_rows("conv", include_str!("../../shaders/conv.wgsl"), rows);
+        Kernel { name, wgsl, groups, cpu, product: true }
+    })
+});
 
 /// The rows of the output that a window holds.
 fn window_rows(p: &ConvParams) -> Window {
@@ -63,7 +68,7 @@ fn window_rows(p: &ConvParams) -> Window {
 }
 
 fn groups(p: &ConvParams) -> u64 {
-    tiles(window_rows(p), p.out_channels / p.groups, u64::from(p.out_height) * u64::from(p.out_width))
+    tiles(window_rows(p), p.rows, p.out_channels / p.groups, u64::from(p.out_height) * u64::from(p.out_width))
 }
 
 /// The local product.
@@ -90,7 +95,7 @@ pub fn convolution(device: &Device, factors: Factors<'_>, c: &Conv, [plus, minus
         dilation_h: rows.dilation as u32,
         dilation_w: columns.dilation as u32,
         by_image: by_image.into(),
-        padding: 0,
+        rows: device.product_rows(c.batch * c.out_channels * pixels),
         plus,
         minus,
     };
@@ -99,8 +104,8 @@ pub fn convolution(device: &Device, factors: Factors<'_>, c: &Conv, [plus, minus
         if by_image { (c.batch, c.in_channels * c.input[0] * c.input[1], out) } else { (c.batch * c.out_channels, 0, pixels) };
     let inputs = [factors[0].each(image), factors[1].each(image), factors[2].whole(), factors[3].whole()];
     let (channels, taps) = (c.in_channels / c.groups, rows.kernel * columns.kernel);
-    device.must_loop("conv", taps * (channels / 4 + channels / 512 + 8));
-    let [z] = device.run(&CONV, params, items, &inputs, [Out { len: c.batch * out, per_item }]);
+    device.must_loop("conv", taps * (channels / 4 + 8));
+    let [z] = device.run(&CONV[params.rows.ilog2() as usize], params, items, &inputs, [Out { len: c.batch * out, per_item }]);
     z
 }
 

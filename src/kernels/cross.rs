@@ -32,8 +32,13 @@ impl Params for CrossParams {
 }
 
 /// The kernel: x_own, x_next, y_own, y_next -> z.
-pub static CROSS: Kernel<CrossParams> =
-    Kernel { name: "cross", wgsl: include_str!("../../shaders/cross.wgsl"), groups: |p| u64::from(p.window.count).div_ceil(64), cpu };
+pub static CROSS: Kernel<CrossParams> = Kernel {
+    name: "cross",
+    wgsl: include_str!("../../shaders/cross.wgsl"),
+    groups: |p| u64::from(p.window.count).div_ceil(64),
+    cpu,
+    product: false,
+};
 
 /// Both components of both factors, own before next: x_own, x_next, y_own, y_next.
 pub type Factors<'a> = [&'a Buffer; 4];

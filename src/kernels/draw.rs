@@ -36,10 +36,10 @@ fn groups(p: &DrawParams) -> u64 {
 }
 
 /// The kernel: -> out.
-pub static DRAW: Kernel<DrawParams> = Kernel { name: "draw", wgsl: WGSL, groups, cpu: cpu_draw };
+pub static DRAW: Kernel<DrawParams> = Kernel { name: "draw", wgsl: WGSL, groups, cpu: cpu_draw, product: false };
 
 /// The kernel: x -> message, kept.
-pub static MASK: Kernel<DrawParams> = Kernel { name: "mask", wgsl: WGSL, groups, cpu: cpu_mask };
+pub static MASK: Kernel<DrawParams> = Kernel { name: "mask", wgsl: WGSL, groups, cpu: cpu_mask, product: false };
 
 fn params(n: usize, stream: Stream) -> DrawParams {
     DrawParams { window: Window::default(), n: n as u32, padding: 0, stream }

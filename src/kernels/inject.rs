@@ -50,11 +50,11 @@ const WGSL: &str = include_str!("../../shaders/inject.wgsl");
 
 /// The lead's step: A, u plane -> Au - F, u - F.
 pub static INJECT_DEAL: Kernel<InjectParams> =
-    Kernel { name: "inject_deal", wgsl: WGSL, groups: |p| u64::from(p.window.count).div_ceil(64), cpu: deal };
+    Kernel { name: "inject_deal", wgsl: WGSL, groups: |p| u64::from(p.window.count).div_ceil(64), cpu: deal, product: false };
 
 /// The pair's step: a, B, b plane, Au, u -> h - F, F.
 pub static INJECT_PAIR: Kernel<InjectParams> =
-    Kernel { name: "inject_pair", wgsl: WGSL, groups: |p| u64::from(p.window.count).div_ceil(64), cpu: pair };
+    Kernel { name: "inject_pair", wgsl: WGSL, groups: |p| u64::from(p.window.count).div_ceil(64), cpu: pair, product: false };
 
 fn words(n: usize) -> Out {
     Out { len: n, per_item: 8 }

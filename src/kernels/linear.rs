@@ -37,8 +37,13 @@ impl Params for LinearParams {
 }
 
 /// The kernel: x, y -> out.
-pub static LINEAR: Kernel<LinearParams> =
-    Kernel { name: "linear", wgsl: include_str!("../../shaders/linear.wgsl"), groups: |p| u64::from(p.window.count).div_ceil(128), cpu };
+pub static LINEAR: Kernel<LinearParams> = Kernel {
+    name: "linear",
+    wgsl: include_str!("../../shaders/linear.wgsl"),
+    groups: |p| u64::from(p.window.count).div_ceil(128),
+    cpu,
+    product: false,
+};
 
 /// Which element of `y` meets element `e` of `x`: `(e / inner) mod modulus`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,12 +32,14 @@ pub struct Shader {
     pub wgsl: String,
     /// Bytes of the uniform.
     pub params: usize,
+    /// Whether a product path stands before it.
+    pub product: bool,
 }
 
 /// The shaders of all kernels and circuits.
 pub fn shaders() -> Vec<Shader> {
     fn of<P, T: AsRef<str>>(kernel: &Kernel<P, T>) -> Shader {
-        Shader { name: kernel.name.as_ref().into(), wgsl: kernel.wgsl.as_ref().into(), params: size_of::<P>() }
+        Shader { name: kernel.name.as_ref().into(), wgsl: kernel.wgsl.as_ref().into(), params: size_of::<P>(), product: kernel.product }
     }
     let mut all = vec![
         of(&linear::LINEAR),
@@ -47,8 +49,6 @@ pub fn shaders() -> Vec<Shader> {
         of(&view::VIEW),
         of(&view::TAP),
         of(&view::WINDOW_SUM),
-        of(&matmul::MATMUL),
-        of(&conv::CONV),
         of(&truncate::TRUNCATE_DEAL),
         of(&truncate::TRUNCATE_PAIR),
         of(&truncate::TRUNCATE_FINISH),
@@ -60,6 +60,8 @@ pub fn shaders() -> Vec<Shader> {
         of(&short::SHORT_PAIR),
         of(&short::SHORT_OPEN),
     ];
+    all.extend(matmul::MATMUL.iter().map(of));
+    all.extend(conv::CONV.iter().map(of));
     for circuit in [circuit::nonnegative(Tree::Five, 64), circuit::nonnegative(Tree::Six, 64), circuit::all_bits(), circuit::masked_top()] {
         let steps = circuit.levels.iter().chain([&circuit.finish]);
         all.extend(steps.flat_map(|step| [&step.lead, &step.pair]).map(|program| of(&bits::kernel(program))));

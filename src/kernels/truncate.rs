@@ -49,13 +49,13 @@ fn groups(p: &TruncateParams) -> u64 {
 }
 
 /// The lead's step: A -> T_A - F, m_A - F, own component, next component.
-pub static TRUNCATE_DEAL: Kernel<TruncateParams> = Kernel { name: "truncate_deal", wgsl: WGSL, groups, cpu: deal };
+pub static TRUNCATE_DEAL: Kernel<TruncateParams> = Kernel { name: "truncate_deal", wgsl: WGSL, groups, cpu: deal, product: false };
 
 /// The pair's step: B, T, m -> masked half of m_A m_B, the component that is not swapped.
-pub static TRUNCATE_PAIR: Kernel<TruncateParams> = Kernel { name: "truncate_pair", wgsl: WGSL, groups, cpu: pair };
+pub static TRUNCATE_PAIR: Kernel<TruncateParams> = Kernel { name: "truncate_pair", wgsl: WGSL, groups, cpu: pair, product: false };
 
 /// The pair's last step: B, sent, received -> the swapped component.
-pub static TRUNCATE_FINISH: Kernel<TruncateParams> = Kernel { name: "truncate_finish", wgsl: WGSL, groups, cpu: finish };
+pub static TRUNCATE_FINISH: Kernel<TruncateParams> = Kernel { name: "truncate_finish", wgsl: WGSL, groups, cpu: finish, product: false };
 
 /// Words and items of a tensor of `n` elements truncated by `bits`.
 struct Layout {

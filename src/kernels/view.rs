@@ -68,14 +68,15 @@ const WGSL: &str = include_str!("../../shaders/view.wgsl");
 
 /// The kernel: x -> out.
 pub static VIEW: Kernel<ViewParams> =
-    Kernel { name: "view", wgsl: WGSL, groups: |p| u64::from(p.window.count).div_ceil(64), cpu: cpu_view };
+    Kernel { name: "view", wgsl: WGSL, groups: |p| u64::from(p.window.count).div_ceil(64), cpu: cpu_view, product: false };
 
 /// The kernel: x -> out.
-pub static TAP: Kernel<PoolParams> = Kernel { name: "tap", wgsl: WGSL, groups: |p| u64::from(p.window.count).div_ceil(64), cpu: cpu_tap };
+pub static TAP: Kernel<PoolParams> =
+    Kernel { name: "tap", wgsl: WGSL, groups: |p| u64::from(p.window.count).div_ceil(64), cpu: cpu_tap, product: false };
 
 /// The kernel: x -> out.
 pub static WINDOW_SUM: Kernel<PoolParams> =
-    Kernel { name: "window_sum", wgsl: WGSL, groups: |p| u64::from(p.window.count).div_ceil(64), cpu: cpu_sum };
+    Kernel { name: "window_sum", wgsl: WGSL, groups: |p| u64::from(p.window.count).div_ceil(64), cpu: cpu_sum, product: false };
 
 /// A view of at most five dimensions.
 pub fn view(device: &Device, x: &Buffer, extents: &[usize], strides: &[isize], offset: usize) -> Buffer {

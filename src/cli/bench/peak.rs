@@ -38,6 +38,10 @@ pub fn cases(bed: &Bed) -> Vec<Case> {
             },
         ));
     }
+    #[cfg(feature = "gpu")]
+    if let Device::Gpu(gpu) = &bed.device {
+        cases.extend(crate::device::gpu::Tuning::all(gpu.prelude()).into_iter().map(path_case));
+    }
     let bytes = WORDS as f64 * 8.0;
     cases.push(case("ChaCha20", "32 MiB".into(), bytes, "bytes/s", |_| Box::new(|device| draw(device, WORDS, stream(3)))));
     cases.push(case("sum of two tensors", "32 MiB each".into(), 3.0 * bytes, "bytes/s", |device| {
@@ -45,6 +49,27 @@ pub fn cases(bed: &Bed) -> Vec<Case> {
         Box::new(move |device| linear::add(device, &x, &x))
     }));
     cases
+}
+
+/// One way that a GPU can multiply.
+#[cfg(feature = "gpu")]
+fn path_case(tuning: crate::device::gpu::Tuning) -> Case {
+    const N: usize = 512;
+    let shape = format!("{N} x {N} x {N}, {tuning}");
+    case("product of shares", shape, 2.0 * (N as f64).powi(3), "multiply-adds/s", move |device| {
+        let words: Vec<u64> = (0..(N * N) as u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+        let x = device.upload(&words);
+        let layout = Layout { batch: 1, m: N, k: N, n: N, transpose_x: false, transpose_y: false };
+        Box::new(move |device| {
+            let Device::Gpu(gpu) = device else { return x.clone() };
+            let usual = gpu.tuning();
+            // one that the adapter has not got is not in the list
+            let _ = gpu.set_tuning(tuning);
+            let z = matmul(device, [&x, &x, &x, &x], layout, [stream(1), stream(2)]);
+            let _ = gpu.set_tuning(usual);
+            z
+        })
+    })
 }
 
 fn stream(seed: u32) -> Stream {

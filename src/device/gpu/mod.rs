@@ -11,9 +11,11 @@ mod pool;
 mod readback;
 mod recorder;
 mod staging;
+mod tuning;
 mod window;
 
 pub use adapter::{AdapterFacts, adapters};
+pub use tuning::{Path, Tuning};
 
 use super::{Arg, Kernel, Out, Params, Window};
 use crate::{Error, Result, ring::Word};
@@ -43,11 +45,7 @@ impl Prelude {
             Self::Limbs => include_str!("../../../shaders/ring64.wgsl"),
             Self::Native => include_str!("../../../shaders/ring64_native.wgsl"),
         };
-        let shared = [
-            include_str!("../../../shaders/chacha.wgsl"),
-            include_str!("../../../shaders/planes.wgsl"),
-            include_str!("../../../shaders/tile.wgsl"),
-        ];
+        let shared = [include_str!("../../../shaders/chacha.wgsl"), include_str!("../../../shaders/planes.wgsl")];
         [ring, &shared.concat()].concat()
     }
 }
@@ -65,6 +63,7 @@ pub struct Gpu {
     fault: Arc<Fault>,
     facts: AdapterFacts,
     prelude: Prelude,
+    tuning: Mutex<Tuning>,
     /// Whether the device is ours alone: otherwise its handlers are the application's and errors are caught in scopes.
     own: bool,
     device: wgpu::Device,
@@ -132,6 +131,7 @@ impl Gpu {
             fault,
             facts,
             prelude,
+            tuning: Mutex::new(Tuning::of(prelude)),
             own,
             device,
             queue,
@@ -146,6 +146,28 @@ impl Gpu {
     /// How shaders hold a word.
     pub fn prelude(&self) -> Prelude {
         self.prelude
+    }
+
+    /// How products are computed.
+    pub fn tuning(&self) -> Tuning {
+        *lock(&self.tuning)
+    }
+
+    /// Computes products so from now on.
+    pub fn set_tuning(&self, tuning: Tuning) -> Result<()> {
+        if !tuning.path.suits(self.prelude) || !Tuning::ROWS.contains(&tuning.rows) {
+            return Err(Error::Device(format!("{}: no product path {tuning}", self.facts)));
+        }
+        *lock(&self.tuning) = tuning;
+        Ok(())
+    }
+
+    /// Rows of an invocation for a product of so many outputs: fewer where a large GPU would otherwise stand idle.
+    pub(super) fn rows(&self, outputs: u64) -> u32 {
+        const FEW: u64 = 1 << 14;
+        let Tuning { rows: most, spread, .. } = self.tuning();
+        let busy = |rows: u32| !spread || self.facts.software || outputs / (8 * u64::from(rows)) >= FEW;
+        Tuning::ROWS.into_iter().rev().find(|&rows| rows <= most && busy(rows)).unwrap_or(1)
     }
 
     /// The wgpu device, for an application that shares it.
@@ -214,7 +236,14 @@ impl Gpu {
                 bound.push((words.as_ref()?.buffer.as_ref()?, Span { len: out.len, per_item: out.per_item }));
             }
             let name = kernel.name.as_ref();
-            let pipeline = self.pipelines.get(&self.device, name, || [&self.prelude.wgsl(), kernel.wgsl.as_ref()].concat());
+            let text = || [&self.prelude.wgsl(), kernel.wgsl.as_ref()].concat();
+            let pipeline = match kernel.product {
+                false => self.pipelines.get(&self.device, name, name, text),
+                true => {
+                    let path = self.tuning().path;
+                    self.pipelines.get(&self.device, &format!("{name} {}", path.name()), name, || [path.text(), text()].concat())
+                }
+            };
             self.record(name, &pipeline, items, &bound, |window| {
                 *params.window_mut() = window;
                 (Zeroizing::new(bytemuck::bytes_of(&params).to_vec()), (kernel.groups)(&params))

@@ -18,18 +18,19 @@ pub(super) struct Pipeline {
 pub(super) struct Pipelines(Mutex<HashMap<String, Pipeline>>);
 
 impl Pipelines {
-    pub(super) fn get(&self, device: &wgpu::Device, name: &str, text: impl FnOnce() -> String) -> Pipeline {
+    /// The pipeline of this name, compiled with its entry point at first use.
+    pub(super) fn get(&self, device: &wgpu::Device, name: &str, entry: &str, text: impl FnOnce() -> String) -> Pipeline {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = made.get(name) {
             return pipeline.clone();
         }
-        let pipeline = compile(device, name, text());
+        let pipeline = compile(device, name, entry, text());
         made.insert(name.into(), pipeline.clone());
         pipeline
     }
 }
 
-fn compile(device: &wgpu::Device, name: &str, text: String) -> Pipeline {
+fn compile(device: &wgpu::Device, name: &str, entry: &str, text: String) -> Pipeline {
     let source = wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(text.into()) };
     let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: false, ..wgpu::ShaderRuntimeChecks::checked() };
     // SAFETY: every loop in `shaders/` counts up to a bound in the uniform; bounds checks stay on.
@@ -38,7 +39,7 @@ fn compile(device: &wgpu::Device, name: &str, text: String) -> Pipeline {
         label: Some(name),
         layout: None,
         module: &module,
-        entry_point: Some(name),
+        entry_point: Some(entry),
         compilation_options: wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() },
         cache: None,
     });

@@ -10,6 +10,8 @@ mod splits;
 mod words;
 
 use super::{Pad, Stream};
+#[cfg(feature = "gpu")]
+use crate::device::gpu::Tuning;
 use crate::{
     Result,
     device::{Buffer, Device},
@@ -78,20 +80,51 @@ pub async fn selftest(device: &Device, mut on_case: impl FnMut(&str, bool)) -> R
     let native = Device::cpu(1)?;
     let mut report = Report::default();
     for case in cases() {
-        let want = case.words(&native).await?;
-        let wrong = match case.words(device).await.and_then(|got| device.check().map(|()| got)) {
-            Ok(got) => case.difference(&got, &want),
-            Err(error) => {
-                // leaves the next case a clean slate, unless the device is lost
-                let _ = device.check();
-                Some(error.to_string())
-            }
-        };
-        report.cases += 1;
-        on_case(&case.name, wrong.is_none());
-        report.failed.extend(wrong.map(|why| (case.name, why)));
+        compare(&case, device, &case.words(&native).await?, &mut report, &mut on_case).await;
     }
     Ok(report)
+}
+
+/// Runs products and convolutions in every way that a GPU can multiply; other devices have one way.
+pub async fn product_paths(device: &Device, mut on_case: impl FnMut(&str, bool)) -> Result<Report> {
+    let mut report = Report::default();
+    #[cfg(feature = "gpu")]
+    if let Device::Gpu(gpu) = device {
+        let native = Device::cpu(1)?;
+        let mut products = Vec::new();
+        // of the matrices a few, in all storage orders; of the deep ones and of convolutions all
+        let few = |(i, case): &(usize, Case)| i % 7 == 0 || !case.name.starts_with("matmul ") || case.name.contains("ones");
+        for (_, case) in products::cases().into_iter().enumerate().filter(few) {
+            products.push((case.words(&native).await?, case));
+        }
+        let usual = gpu.tuning();
+        for tuning in Tuning::all(gpu.prelude()) {
+            gpu.set_tuning(Tuning { spread: false, ..tuning })?;
+            for (want, case) in &mut products {
+                let plain = case.name.clone();
+                case.name = format!("{plain}, {tuning}");
+                compare(case, device, want, &mut report, &mut on_case).await;
+                case.name = plain;
+            }
+        }
+        gpu.set_tuning(usual)?;
+    }
+    let _ = (device, &mut on_case);
+    Ok(report)
+}
+
+async fn compare(case: &Case, device: &Device, want: &[Vec<Word>], report: &mut Report, on_case: &mut impl FnMut(&str, bool)) {
+    let wrong = match case.words(device).await.and_then(|got| device.check().map(|()| got)) {
+        Ok(got) => case.difference(&got, want),
+        Err(error) => {
+            // leaves the next case a clean slate, unless the device is lost
+            let _ = device.check();
+            Some(error.to_string())
+        }
+    };
+    report.cases += 1;
+    on_case(&case.name, wrong.is_none());
+    report.failed.extend(wrong.map(|why| (case.name.clone(), why)));
 }
 
 /// Words with many carries and turning signs.

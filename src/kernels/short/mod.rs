@@ -74,15 +74,15 @@ const WGSL: &str = include_str!("../../../shaders/short.wgsl");
 
 /// The lead's deal: A -> residues.
 pub static SHORT_DEAL: Kernel<ShortParams> =
-    Kernel { name: "short_deal", wgsl: WGSL, groups: |p| u64::from(p.window.count), cpu: cpu_deal };
+    Kernel { name: "short_deal", wgsl: WGSL, groups: |p| u64::from(p.window.count), cpu: cpu_deal, product: false };
 
 /// The pair's answer: B, plane of B_63 ^ beta, residues -> masked list.
 pub static SHORT_PAIR: Kernel<ShortParams> =
-    Kernel { name: "short_pair", wgsl: WGSL, groups: |p| u64::from(p.window.count), cpu: answer::cpu_pair };
+    Kernel { name: "short_pair", wgsl: WGSL, groups: |p| u64::from(p.window.count), cpu: answer::cpu_pair, product: false };
 
 /// The lead's end: A, both lists -> plane of 1 ^ A_63 ^ found.
 pub static SHORT_OPEN: Kernel<ShortParams> =
-    Kernel { name: "short_open", wgsl: WGSL, groups: |p| (u64::from(p.window.count) * 16).div_ceil(64), cpu: cpu_open };
+    Kernel { name: "short_open", wgsl: WGSL, groups: |p| (u64::from(p.window.count) * 16).div_ceil(64), cpu: cpu_open, product: false };
 
 /// Words of the deal of `n` elements: 672 bits an element, rounded up at the end.
 pub fn dealt_words(n: usize) -> usize {
