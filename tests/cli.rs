@@ -1,6 +1,8 @@
 //! The program from outside: its output, its exit codes, its words.
 #![allow(missing_docs, reason = "tests")]
 
+mod common;
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -11,7 +13,15 @@ const IMAGES: &str = "examples/data/mnist100.npy";
 const LABELS: &str = "examples/data/mnist100_labels.npy";
 
 fn trishade(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_trishade")).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap()
+    with_cache("cache", args)
+}
+
+/// With a cache directory of the tests' own.
+fn with_cache(folder: &str, args: &[&str]) -> Output {
+    let cache = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trishade"));
+    command.args(args).current_dir(env!("CARGO_MANIFEST_DIR")).env("XDG_CACHE_HOME", &cache).env("LOCALAPPDATA", &cache);
+    command.output().unwrap()
 }
 
 fn err(output: &Output) -> String {
@@ -260,4 +270,25 @@ fn big_endian_and_double_arrays_are_read() {
 fn a_device_that_is_not_there_is_exit_code_3() {
     fails(&["demo", "--device", "no-such-adapter"], 3, &["no-such-adapter", "known"]);
     fails(&["selftest", "--device", "no-such-adapter"], 3, &["no-such-adapter"]);
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+fn an_adapter_is_measured_once() {
+    if common::gpu(None).is_none() {
+        return;
+    }
+    let name = std::env::var("TRISHADE_GPU").unwrap_or("llvmpipe".into());
+    let folder = format!("cache of {}", std::process::id());
+    let bench = ["bench", "micro", "--device", &name, "--filter", "relu 100", "-r", "1", "-o", "jsonl"];
+    let run = |more: &[&str]| {
+        let output = with_cache(&folder, &[&bench[..], more].concat());
+        assert!(output.status.success(), "{}", err(&output));
+        let row: serde_json::Value = serde_json::from_slice(output.stdout.split(|&b| b == b'\n').next().unwrap()).unwrap();
+        (err(&output).contains("measuring"), row["path"].as_str().unwrap().to_owned())
+    };
+    let first = run(&[]);
+    assert!(first.0 && first.1.ends_with("x8"), "{first:?}");
+    assert_eq!(run(&[]), (false, first.1));
+    assert!(run(&["--retune"]).0);
 }

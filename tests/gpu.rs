@@ -1,4 +1,5 @@
-//! Every kernel on a GPU, with both preludes, against its native twin: bit for bit.
+//! Every kernel on a GPU, with both preludes, against its native twin: bit for bit. All product paths: `tests/cli.rs` runs the
+//! program's selftest.
 //!
 //! The adapter is the one that `TRISHADE_GPU` names, else Mesa's software Vulkan. Without one the tests pass and say so,
 //! unless `TRISHADE_REQUIRE_GPU` is 1.
@@ -9,7 +10,7 @@ mod common;
 
 use trishade::{
     device::{Device, gpu::Prelude},
-    kernels::selftest::{product_paths, selftest},
+    kernels::selftest::selftest,
 };
 
 fn all_cases(prelude: Prelude, limit: Option<u64>) {
@@ -17,13 +18,7 @@ fn all_cases(prelude: Prelude, limit: Option<u64>) {
     if let (Device::Gpu(gpu), Some(bytes)) = (&device, limit) {
         gpu.limit_binding(bytes);
     }
-    let mut report = pollster::block_on(selftest(&device, |_, _| ())).unwrap();
-    if limit.is_none() {
-        let paths = pollster::block_on(product_paths(&device, |_, _| ())).unwrap();
-        assert!(paths.cases > 100);
-        report.cases += paths.cases;
-        report.failed.extend(paths.failed);
-    }
+    let report = pollster::block_on(selftest(&device, |_, _| ())).unwrap();
     // what every window needs whole may be too large for the limit
     let (small, failed): (Vec<_>, Vec<_>) =
         report.failed.iter().partition(|(_, why)| limit.is_some() && (why.contains("do not fit") || why.contains("the adapter allows")));

@@ -120,6 +120,9 @@ pub struct Engine {
     /// Threads of the CPU device; 0 means one a core.
     #[arg(long, default_value_t = 0, value_name = "T")]
     pub threads: usize,
+    /// Measure anew how the GPU multiplies best. It is measured when an adapter is first used and kept in the cache directory.
+    #[arg(long)]
+    pub retune: bool,
     /// How signs are computed.
     #[arg(long, value_enum, default_value = "auto")]
     pub sign: Sign,
@@ -286,6 +289,9 @@ pub struct Bench {
     /// Threads of the CPU device; 0 means one a core.
     #[arg(long, default_value_t = 0, value_name = "T")]
     pub threads: usize,
+    /// Measure anew how the GPU multiplies best. It is measured when an adapter is first used and kept in the cache directory.
+    #[arg(long)]
+    pub retune: bool,
     /// Inputs of a micro-batch of the suite `models`. Default: a batch is not cut.
     #[arg(long, value_name = "N")]
     pub micro_batch: Option<NonZeroUsize>,

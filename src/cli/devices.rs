@@ -32,7 +32,7 @@ fn adapters() -> Vec<Value> {
             "max_binding": a.max_binding, "max_buffer": a.max_buffer, "workgroup_memory": a.workgroup_memory,
             "invocations": a.invocations, "shader_int64": a.shader_int64,
             "ring": if a.shader_int64 { "native 64-bit words" } else { "two 32-bit halves" },
-            "unusable": a.unusable(),
+            "unusable": a.unusable(), "products": super::tuning::known(&a),
         })
     };
     super::engine::wait(crate::device::gpu::adapters()).into_iter().map(fact).collect()
@@ -54,8 +54,9 @@ fn describe(device: &Value) -> String {
         (None, Some(true)) => "\n  used       only when named".into(),
         _ => String::new(),
     };
+    let products = device["products"].as_str().map_or("not measured yet".into(), |tuning| format!("{tuning}, measured"));
     format!(
-        "{} (index {})\n  backend    {}, {}\n  driver     {}\n  binding    {}\n  buffer     {}\n  workgroup  {} and {} invocations\n  ring       {}{used}",
+        "{} (index {})\n  backend    {}, {}\n  driver     {}\n  binding    {}\n  buffer     {}\n  workgroup  {} and {} invocations\n  ring       {}\n  products   {products}{used}",
         text("name"),
         device["index"],
         text("backend"),

@@ -1,21 +1,24 @@
 //! From the options to a device, and from a device to a session.
 
 use super::args::Engine;
+#[cfg(feature = "gpu")]
+use super::tuning::tuned;
 use crate::{Error, Result, device::Device, fixed::Fixed, nn::Session};
 
-/// The device that a name means.
-pub fn device(name: &str, threads: usize) -> Result<Device> {
-    match name {
+/// The device that a name means. A GPU multiplies as it was found to do best, which is measured anew if `retune`.
+pub fn device(name: &str, threads: usize, retune: bool) -> Result<Device> {
+    let device = match name {
         "cpu" => Device::cpu(threads),
         "auto" => hardware().unwrap_or_else(|| Device::cpu(threads)),
         name => named(name),
-    }
+    }?;
+    tuned(device, retune)
 }
 
 /// Three parties on one device.
 pub fn session(options: &Engine) -> Result<Session> {
     let fixed = Fixed::new(options.fraction_bits)?;
-    let device = device(&options.device, options.threads)?;
+    let device = device(&options.device, options.threads, options.retune)?;
     Ok(Session::new([device.clone(), device.clone(), device], fixed)?.with_sign(options.sign.into()))
 }
 
@@ -27,6 +30,11 @@ fn hardware() -> Option<Result<Device>> {
 #[cfg(not(feature = "gpu"))]
 fn hardware() -> Option<Result<Device>> {
     None
+}
+
+#[cfg(not(feature = "gpu"))]
+fn tuned(device: Device, _: bool) -> Result<Device> {
+    Ok(device)
 }
 
 #[cfg(feature = "gpu")]

@@ -10,6 +10,8 @@ mod npy;
 mod paint;
 mod plan;
 mod selftest;
+#[cfg(feature = "gpu")]
+mod tuning;
 
 use crate::Error;
 use args::{Args, Command};

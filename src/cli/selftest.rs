@@ -64,5 +64,5 @@ fn hardware() -> Vec<String> {
 
 #[cfg(not(feature = "gpu"))]
 fn both(selector: &str) -> Result<Vec<(String, Device)>> {
-    Ok(vec![(selector.into(), engine::device(selector, 0)?)])
+    Ok(vec![(selector.into(), engine::device(selector, 0, false)?)])
 }

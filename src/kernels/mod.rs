@@ -15,6 +15,8 @@ pub mod selftest;
 pub mod short;
 mod stream;
 pub mod truncate;
+#[cfg(feature = "gpu")]
+pub mod tune;
 mod unrolled;
 pub mod view;
 

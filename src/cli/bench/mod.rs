@@ -63,7 +63,7 @@ pub fn run(options: &Bench) -> std::result::Result<(), Failure> {
     let mut file = File::new(options);
     for name in devices(&options.device) {
         let mut bed = Bed {
-            device: engine::device(&name, options.threads)?,
+            device: engine::device(&name, options.threads, options.retune)?,
             threads: options.threads,
             link: options.net.figures().map_or(Link::Handover, Link::Shaped),
             sign: Sign::Auto,
@@ -153,7 +153,7 @@ fn path(device: &Device) -> String {
     match device {
         Device::Cpu(_) => format!("{:?}", crate::device::vector::Level::best()).to_lowercase(),
         #[cfg(feature = "gpu")]
-        Device::Gpu(gpu) => format!("{:?}", gpu.prelude()).to_lowercase(),
+        Device::Gpu(gpu) => gpu.tuning().to_string(),
         _ => "none".into(),
     }
 }
