@@ -20,21 +20,29 @@ use std::sync::Arc;
 const ENOUGH: f64 = 0.02;
 const MOST: usize = 200;
 
-/// The fastest tuning of this adapter, which it then has: each path first, then the best one with more and fewer rows. One
-/// that gives another word than the native device cannot win. The measure is one matrix product and one convolution.
+/// Seconds after which no further candidate is begun: a software adapter may compile for longer than it is worth.
+const LIMIT: f64 = 3.0;
+
+/// The fastest tuning of this adapter, which it then has: what it would do unmeasured, each other path, then the best path
+/// with more and fewer rows. One that gives another word than the native device cannot win. The measure is one matrix product
+/// and one convolution.
 pub async fn tune(gpu: &Arc<Gpu>) -> Result<Tuning> {
     let (device, native) = (Device::Gpu(gpu.clone()), Device::cpu(1)?);
     let work = Work::new()?;
     let want = work.words(&native).await?;
+    let began = clock::now();
     let start = Tuning::of(gpu.prelude());
-    let mut best = (f64::INFINITY, start);
-    let paths = Path::ALL.into_iter().filter(|path| path.suits(gpu.prelude())).map(|path| Tuning { path, rows: 2, ..start });
-    for tuning in paths {
-        best = faster(best, &work, &want, &device, gpu, tuning).await?;
+    let mut best = faster((f64::INFINITY, start), &work, &want, &device, gpu, start).await?;
+    for path in Path::ALL.into_iter().filter(|path| path.suits(gpu.prelude()) && *path != start.path) {
+        if clock::now() - began < LIMIT {
+            best = faster(best, &work, &want, &device, gpu, Tuning { path, ..start }).await?;
+        }
     }
     let path = best.1.path;
-    for rows in Tuning::ROWS.into_iter().filter(|&rows| rows != 2) {
-        best = faster(best, &work, &want, &device, gpu, Tuning { path, rows, ..start }).await?;
+    for rows in Tuning::ROWS.into_iter().filter(|&rows| rows != start.rows) {
+        if clock::now() - began < LIMIT {
+            best = faster(best, &work, &want, &device, gpu, Tuning { path, rows, ..start }).await?;
+        }
     }
     gpu.set_tuning(best.1)?;
     Ok(best.1)
