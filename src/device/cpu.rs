@@ -2,7 +2,6 @@
 
 use super::Work;
 use crate::{Error, Result, ring::Word};
-use rayon::prelude::*;
 use std::{
     collections::BTreeMap,
     ops::Range,
@@ -50,7 +49,8 @@ impl Cpu {
             1 => None,
             n => Some(
                 rayon::ThreadPoolBuilder::new()
-                    .num_threads(n)
+                    // the caller is one of them
+                    .num_threads(n - 1)
                     .thread_name(|i| format!("trishade-cpu-{i}"))
                     .build()
                     .map_err(|e| Error::Device(format!("cpu: cannot start {n} threads: {e}")))?,
@@ -61,7 +61,7 @@ impl Cpu {
 
     /// Number of threads.
     pub fn threads(&self) -> usize {
-        self.threads.as_ref().map_or(1, |pool| pool.current_num_threads())
+        self.threads.as_ref().map_or(1, |pool| pool.current_num_threads() + 1)
     }
 
     /// Counts what a kernel has computed.
@@ -91,14 +91,14 @@ impl Cpu {
             work.push((start..end, cut(&mut rest, end - start, end == items)));
             start = end;
         }
-        pool.install(|| work.into_par_iter().for_each(|(range, mut outs)| body(range, &mut outs)));
+        in_order(pool, work, |(range, mut outs)| body(range, &mut outs));
     }
 
     /// Runs `body` on each piece of work, on all threads.
     pub fn each<T: Send>(&self, work: Vec<T>, body: impl Fn(T) + Sync) {
         match self.threads.as_ref().filter(|_| work.len() > 1) {
             None => work.into_iter().for_each(body),
-            Some(pool) => pool.install(|| work.into_par_iter().for_each(&body)),
+            Some(pool) => in_order(pool, work, body),
         }
     }
 
@@ -171,4 +171,23 @@ fn size_class(len: usize) -> usize {
     let lines = len.div_ceil(8).max(1);
     let step = (lines.next_power_of_two() / 16).max(1);
     lines.next_multiple_of(step)
+}
+
+/// Runs the body on each piece, on the pool's threads and this one. A thread takes the same pieces of every kernel, whose
+/// words its cache then still has, and goes on with the others' where they are late.
+fn in_order<T: Send>(pool: &rayon::ThreadPool, work: Vec<T>, body: impl Fn(T) + Sync) {
+    let work: Vec<Mutex<Option<T>>> = work.into_iter().map(|piece| Mutex::new(Some(piece))).collect();
+    let threads = pool.current_num_threads() + 1;
+    let take = |thread: usize| {
+        for i in 0..work.len() {
+            let at = (thread * work.len() / threads + i) % work.len();
+            let piece = work[at].lock().unwrap_or_else(PoisonError::into_inner).take();
+            piece.into_iter().for_each(&body);
+        }
+    };
+    let take = &take;
+    pool.in_place_scope(|scope| {
+        (1..threads).for_each(|thread| scope.spawn(move |_| take(thread)));
+        take(0);
+    });
 }
