@@ -11,6 +11,7 @@ pub mod inject;
 pub mod linear;
 pub mod matmul;
 pub mod planes;
+pub mod rate;
 pub mod selftest;
 pub mod short;
 mod stream;
@@ -45,6 +46,7 @@ pub fn shaders() -> Vec<Shader> {
     }
     let mut all = vec![
         of(&linear::LINEAR),
+        of(&rate::RATE),
         of(&draw::DRAW),
         of(&draw::MASK),
         of(&cross::CROSS),

@@ -40,6 +40,7 @@ pub fn cases(bed: &Bed) -> Vec<Case> {
     }
     #[cfg(feature = "gpu")]
     if let Device::Gpu(gpu) = &bed.device {
+        cases.extend(in_registers(gpu));
         cases.extend(crate::device::gpu::Tuning::all(gpu.prelude()).into_iter().map(path_case));
     }
     let bytes = WORDS as f64 * 8.0;
@@ -49,6 +50,19 @@ pub fn cases(bed: &Bed) -> Vec<Case> {
         Box::new(move |device| linear::add(device, &x, &x))
     }));
     cases
+}
+
+/// What the adapter multiplies when nothing else holds it up.
+#[cfg(feature = "gpu")]
+fn in_registers(gpu: &crate::device::gpu::Gpu) -> [Case; 2] {
+    use crate::{device::gpu::Prelude, kernels::rate};
+    let (items, turns) = if gpu.facts().software { (1 << 12, 1 << 10) } else { (1 << 18, 1 << 12) };
+    let words = if gpu.prelude() == Prelude::Native { "64-bit integers" } else { "two 32-bit halves" };
+    [("32-bit products", "u32", false), ("products of ring words", words, true)].map(|(name, held, ring)| {
+        let work = rate::multiply_adds(items, turns);
+        let kernel = move |_: &Device| -> Kernel { Box::new(move |device| rate::rate(device, items, turns, ring)) };
+        case(name, format!("in registers, {held}"), work, "multiply-adds/s", kernel)
+    })
 }
 
 /// One way that a GPU can multiply.

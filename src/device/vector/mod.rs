@@ -1,7 +1,7 @@
 //! Run-time dispatch to vector code: the only unsafe native code of the package lies in this folder.
 //!
 //! Plain loops over slices are written once, as `#[inline(always)]` functions, and compiled for each [`Level`] by
-//! [`vectorise!`]. Only ChaCha20 and the product's micro kernel need intrinsics; each has its portable twin and a test.
+//! `vectorise!`. Only ChaCha20 and the product's micro kernel need intrinsics; each has its portable twin and a test.
 
 #![allow(unsafe_code, reason = "calls into target_feature functions after detection, and vector loads and stores")]
 
@@ -55,7 +55,7 @@ macro_rules! vectorise {
 }
 pub(crate) use vectorise;
 
-/// For [`vectorise!`].
+/// For `vectorise!`.
 #[inline(always)]
 pub(crate) fn at_avx512<R>(body: impl FnOnce() -> R) -> R {
     assert!(Level::best() == Level::Avx512, "the level was detected");
@@ -66,7 +66,7 @@ pub(crate) fn at_avx512<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
-/// For [`vectorise!`].
+/// For `vectorise!`.
 #[inline(always)]
 pub(crate) fn at_avx2<R>(body: impl FnOnce() -> R) -> R {
     assert!(Level::best() >= Level::Avx2, "the level was detected");

@@ -11,12 +11,15 @@ mod words;
 
 use super::{Pad, Stream};
 #[cfg(feature = "gpu")]
-use crate::device::gpu::Tuning;
+use crate::device::gpu::{Gpu, Tuning};
 use crate::{
     Result,
     device::{Buffer, Device},
     ring::{EDGES, Word},
 };
+
+#[cfg(feature = "gpu")]
+use std::sync::Arc;
 
 /// Around groups of 8, workgroups of 64 and tiles of 512.
 const SIZES: [usize; 10] = [1, 7, 8, 9, 64, 511, 512, 513, 1500, 10_007];
@@ -85,31 +88,28 @@ pub async fn selftest(device: &Device, mut on_case: impl FnMut(&str, bool)) -> R
     Ok(report)
 }
 
-/// Runs products and convolutions in every way that a GPU can multiply; other devices have one way.
-pub async fn product_paths(device: &Device, mut on_case: impl FnMut(&str, bool)) -> Result<Report> {
+/// Runs products and convolutions in every way that a GPU can multiply.
+#[cfg(feature = "gpu")]
+pub async fn product_paths(gpu: &Arc<Gpu>, mut on_case: impl FnMut(&str, bool)) -> Result<Report> {
+    let (device, native) = (Device::Gpu(gpu.clone()), Device::cpu(1)?);
     let mut report = Report::default();
-    #[cfg(feature = "gpu")]
-    if let Device::Gpu(gpu) = device {
-        let native = Device::cpu(1)?;
-        let mut products = Vec::new();
-        // of the matrices a few, in all storage orders; of the deep ones and of convolutions all
-        let few = |(i, case): &(usize, Case)| i % 7 == 0 || !case.name.starts_with("matmul ") || case.name.contains("ones");
-        for (_, case) in products::cases().into_iter().enumerate().filter(few) {
-            products.push((case.words(&native).await?, case));
-        }
-        let usual = gpu.tuning();
-        for tuning in Tuning::all(gpu.prelude()) {
-            gpu.set_tuning(Tuning { spread: false, ..tuning })?;
-            for (want, case) in &mut products {
-                let plain = case.name.clone();
-                case.name = format!("{plain}, {tuning}");
-                compare(case, device, want, &mut report, &mut on_case).await;
-                case.name = plain;
-            }
-        }
-        gpu.set_tuning(usual)?;
+    let mut products = Vec::new();
+    // of the matrices a few, in all storage orders; of the deep ones and of convolutions all
+    let few = |(i, case): &(usize, Case)| i % 7 == 0 || !case.name.starts_with("matmul ") || case.name.contains("ones");
+    for (_, case) in products::cases().into_iter().enumerate().filter(few) {
+        products.push((case.words(&native).await?, case));
     }
-    let _ = (device, &mut on_case);
+    let usual = gpu.tuning();
+    for tuning in Tuning::all(gpu.prelude()) {
+        gpu.set_tuning(Tuning { spread: false, ..tuning })?;
+        for (want, case) in &mut products {
+            let plain = case.name.clone();
+            case.name = format!("{plain}, {tuning}");
+            compare(case, &device, want, &mut report, &mut on_case).await;
+            case.name = plain;
+        }
+    }
+    gpu.set_tuning(usual)?;
     Ok(report)
 }
 

@@ -5,7 +5,7 @@ use crate::{
     kernels::{
         cross, draw,
         linear::{self, Broadcast},
-        view,
+        rate, view,
     },
     shape::{Axis, Pool, Shape},
 };
@@ -25,6 +25,7 @@ pub(super) fn cases() -> Vec<Case> {
             };
             vec![broadcast(1, 1), broadcast(1, 5), broadcast(7, 3), linear::scale(d, &x, 5, u64::MAX), linear::not(d, &x)]
         }));
+        cases.push(Case::new(format!("rate {n}"), move |d| vec![rate::rate(d, n, 7, false), rate::rate(d, n, 7, true)]));
         cases.push(Case::new(format!("draw {n}"), move |d| vec![draw::draw(d, n, stream(1))]));
         cases.push(Case::new(format!("mask {n}"), move |d| {
             let (message, kept) = draw::mask(d, &upload(d, n, 5), pad(2));
