@@ -1,7 +1,8 @@
 //! Bit times word, and bit to word.
 
-use super::reshare::{deal, swap};
+use super::reshare::{deal, split_of_share, swap};
 use crate::{
+    device::Buffer,
     kernels::{
         bits::Dealt,
         draw::draw,
@@ -9,7 +10,7 @@ use crate::{
         linear,
     },
     party::{Label, Op, Party, Role},
-    share::{Arith, SplitBit},
+    share::{Arith, Split, SplitBit},
 };
 
 const PRODUCT: u8 = 0;
@@ -18,14 +19,16 @@ const SWAP: u8 = 2;
 
 /// `[x bit]`: 1 round after the bit's (2 alone), 256 bits. The lead deals `Au` and `u`, the pair swaps halves.
 pub async fn inject(p: &Party, x: &Arith, bit: &SplitBit) -> Arith {
+    inject_split(p, x, &split_of_share(p, x), bit).await
+}
+
+/// The same for a value whose split is at hand.
+pub(super) async fn inject_split(p: &Party, x: &Arith, split: &Split, bit: &SplitBit) -> Arith {
     let op = p.op(Label::Injection);
     op.led_by(bit.lead);
     let (device, n) = (p.device(), x.own.len());
     let (own, next) = match op.role() {
-        Role::Lead => {
-            let a = linear::add(device, &x.own, &x.next);
-            lead(&op, Some(a), bit, n).await
-        }
+        Role::Lead => lead(&op, Some(&split.part), bit, n).await,
         Role::First => {
             let dealt = [Dealt::Drawn(op.known(1, PRODUCT)), Dealt::Drawn(op.known(1, BIT))];
             let (message, own) = inject_pair(device, n, true, Some((&x.own, &x.next)), &bit.plane, &dealt[0], &dealt[1], op.pad(1, SWAP));
@@ -67,12 +70,12 @@ pub async fn lift(p: &Party, bit: &SplitBit) -> Arith {
 }
 
 /// The lead deals, and its components of the result are streams.
-async fn lead(op: &Op<'_>, a: Option<crate::device::Buffer>, bit: &SplitBit, n: usize) -> (crate::device::Buffer, crate::device::Buffer) {
+async fn lead(op: &Op<'_>, a: Option<&Buffer>, bit: &SplitBit, n: usize) -> (Buffer, Buffer) {
     let device = op.device();
     let pads = (a.is_some().then(|| op.pad(1, PRODUCT)), op.pad(1, BIT));
     let words = if a.is_some() { 2 * n } else { n };
     deal(op, words, || {
-        let (product, word) = inject_deal(device, n, a.as_ref(), &bit.plane, pads.0, pads.1);
+        let (product, word) = inject_deal(device, n, a, &bit.plane, pads.0, pads.1);
         product.map(|product| (PRODUCT, product)).into_iter().chain([(BIT, word)]).collect()
     })
     .await;

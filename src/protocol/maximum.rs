@@ -1,7 +1,7 @@
 //! Maximum, max-pool, argmax: tournaments of `max(a, b) = b + ReLU(a - b)`.
 
 use super::{
-    injection::inject,
+    injection::{inject, inject_split},
     linear::{add, sub},
     relu::relu,
     reshare::split_of_share,
@@ -59,9 +59,10 @@ pub async fn argmax(p: &Party, x: &Arith) -> Arith {
         let (left, right) = (columns(&value, 0), columns(&value, 1));
         let (left_index, right_index) = (columns(&index, 0), columns(&index, 1));
         let difference = sub(p, &left, &right);
-        let not_less = nonnegative(p, &split_of_share(p, &difference)).await;
+        let split = split_of_share(p, &difference);
+        let not_less = nonnegative(p, &split).await;
         let moved = sub(p, &left_index, &right_index);
-        let (gain, shift) = join(p, inject(p, &difference, &not_less), inject(p, &moved, &not_less)).await;
+        let (gain, shift) = join(p, inject_split(p, &difference, &split, &not_less), inject(p, &moved, &not_less)).await;
         value = add(p, &right, &gain);
         index = add(p, &right_index, &shift);
         width = half;

@@ -1,7 +1,7 @@
 //! ReLU, and truncation with ReLU in one.
 
 use super::{
-    injection::inject,
+    injection::inject_split,
     reshare::{deal, split_of_share, swap},
     sign::nonnegative,
     truncation::truncate,
@@ -18,8 +18,9 @@ use crate::{
 
 /// `[max(x, 0)] = [x] [x >= 0]`: 5 rounds and 654 bits (tree *five*), 6 and 590 (*six*), 4 and 1120 (the short sign).
 pub async fn relu(p: &Party, x: &Arith) -> Arith {
-    let bit = nonnegative(p, &split_of_share(p, x)).await;
-    inject(p, x, &bit).await
+    let split = split_of_share(p, x);
+    let bit = nonnegative(p, &split).await;
+    inject_split(p, x, &split, &bit).await
 }
 
 /// A split value truncated, `|x| < 2^62`: what follows a product without an activation.
