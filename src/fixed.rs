@@ -28,6 +28,11 @@ impl Fixed {
         self.fraction_bits
     }
 
+    /// `2^f`.
+    pub fn scale(self) -> f64 {
+        f64::powi(2.0, self.fraction_bits as i32)
+    }
+
     /// The first absolute value that no longer fits: 2^(62-2f), so that a product stays below 2^62.
     pub fn limit(self) -> f64 {
         f64::powi(2.0, 62 - 2 * self.fraction_bits as i32)
@@ -35,7 +40,7 @@ impl Fixed {
 
     /// `round(v 2^f)`. Errors name `what`, the index and the value's defect, and never the value itself.
     pub fn encode(self, what: &str, values: &[f32]) -> Result<Vec<Word>> {
-        let scale = f64::powi(2.0, self.fraction_bits as i32);
+        let scale = self.scale();
         let limit = self.limit();
         values
             .iter()
@@ -59,7 +64,7 @@ impl Fixed {
 
     /// The real number of a ring element.
     pub fn decode(self, x: Word) -> f32 {
-        (x as i64 as f64 / f64::powi(2.0, self.fraction_bits as i32)) as f32
+        (x as i64 as f64 / self.scale()) as f32
     }
 
     /// [`decode`](Self::decode) of each word.

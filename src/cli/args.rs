@@ -126,6 +126,25 @@ pub struct Engine {
     /// How signs are computed.
     #[arg(long, value_enum, default_value = "auto")]
     pub sign: Sign,
+    /// The most memory that the three parties may take in this process, as 8G or 500M: a run that needs more is refused before
+    /// it starts. Default: what is free.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub max_memory: Option<u64>,
+}
+
+/// A number of bytes: 1000 of them are 1k, then M, G, T.
+fn bytes(text: &str) -> Result<u64, String> {
+    let bad = || format!("'{text}' is no number of bytes such as 500M or 8G");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text[digits.len()..].to_ascii_uppercase().trim_end_matches('B') {
+        "" => 1u64,
+        "K" => 1_000,
+        "M" => 1_000_000,
+        "G" => 1_000_000_000,
+        "T" => 1_000_000_000_000,
+        _ => return Err(bad()),
+    };
+    digits.parse::<f64>().ok().filter(|n| *n > 0.0 && n.is_finite()).map(|n| (n * unit as f64) as u64).ok_or_else(bad)
 }
 
 #[derive(Debug, Options)]
@@ -154,7 +173,7 @@ pub enum Reveal {
 
 #[derive(Debug, Options)]
 pub struct Infer {
-    /// The network, an ONNX file.
+    /// The network, an ONNX file; `zoo:NAME` is one with random weights.
     #[arg(long, value_name = "M.onnx")]
     pub model: PathBuf,
     /// The inputs, a .npy file of shape (N, C, H, W) or (N, features), f32 or u8.
@@ -183,6 +202,12 @@ pub struct Infer {
     /// What is revealed to the owner of the input.
     #[arg(long, value_enum, default_value = "logits")]
     pub reveal: Reveal,
+    /// Print a table of the layers: time, rounds, bytes, and the share of the time.
+    #[arg(long)]
+    pub profile: bool,
+    /// Write when each party worked on which layer, for chrome://tracing or Perfetto.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Print one JSON object on standard output.
     #[arg(long)]
     pub json: bool,
@@ -204,7 +229,7 @@ pub struct Selftest {
 
 #[derive(Debug, Options)]
 pub struct Plan {
-    /// The network, an ONNX file.
+    /// The network, an ONNX file; `zoo:NAME` is one with random weights.
     #[arg(long, value_name = "M.onnx")]
     pub model: PathBuf,
     /// Inputs in one run.
@@ -304,6 +329,9 @@ pub struct Bench {
     /// How the measurements are printed on standard output.
     #[arg(short, value_enum, default_value = "md")]
     pub output: Output,
+    /// Compare the scores of the suite `models` with the fixed-point oracle, which takes its time on one core.
+    #[arg(long)]
+    pub verify: bool,
     /// Print also how the medians have changed since an earlier run's `-o json`.
     #[arg(long, value_name = "OLD.json")]
     pub compare: Option<PathBuf>,

@@ -24,7 +24,7 @@ pub fn run(options: &Demo) -> Result<(), Failure> {
     paint::say(&format!("three parties in this process, which compute on their shares ({device}) and see neither.\n"));
 
     let model = session.load(&graph)?;
-    let bar = paint::progress(count, "private inference");
+    let bar = paint::progress(count as u64, "private inference");
     let answer = engine::wait(session.infer(&model, &images, 10, Reveal::Logits, |done| bar.set_position(done as u64)));
     bar.finish_and_clear();
     let answer = answer?;

@@ -3,7 +3,13 @@
 use super::args::Engine;
 #[cfg(feature = "gpu")]
 use super::tuning::tuned;
-use crate::{Error, Result, device::Device, fixed::Fixed, nn::Session};
+use crate::{
+    Result,
+    device::Device,
+    fixed::Fixed,
+    nn::{Graph, Session, onnx, zoo},
+};
+use std::path::Path;
 
 /// The device that a name means. A GPU multiplies as it was found to do best, which is measured anew if `retune`.
 pub fn device(name: &str, threads: usize, retune: bool) -> Result<Device> {
@@ -19,7 +25,20 @@ pub fn device(name: &str, threads: usize, retune: bool) -> Result<Device> {
 pub fn session(options: &Engine) -> Result<Session> {
     let fixed = Fixed::new(options.fraction_bits)?;
     let device = device(&options.device, options.threads, options.retune)?;
-    Ok(Session::new([device.clone(), device.clone(), device], fixed)?.with_sign(options.sign.into()))
+    Ok(limited(Session::new([device.clone(), device.clone(), device], fixed)?, options))
+}
+
+/// Three parties that keep sizes and no words, otherwise alike.
+pub fn dry_session(options: &Engine) -> Result<Session> {
+    Ok(limited(Session::dry(Fixed::new(options.fraction_bits)?)?, options))
+}
+
+fn limited(session: Session, options: &Engine) -> Session {
+    if let Some(bytes) = options.max_memory {
+        // the rest is for the model's own numbers and the program
+        session.parties()[0].device().limit_memory(bytes / 10 * 9);
+    }
+    session.with_sign(options.sign.into())
 }
 
 #[cfg(feature = "gpu")]
@@ -47,30 +66,15 @@ fn named(name: &str) -> Result<Device> {
     Err(crate::device::no_device(name, &["cpu".into()]))
 }
 
-/// Runs a future to its end on this thread.
-pub fn wait<T>(future: impl Future<Output = T>) -> T {
-    pollster::block_on(future)
-}
-
-/// An error if a run that needs so many bytes at each party, all on this machine, cannot have them.
-pub fn fits(memory: [u64; 3], batch: usize) -> Result<()> {
-    let needed: u64 = memory.iter().sum();
-    match available() {
-        Some(there) if needed > there => Err(Error::Input(format!(
-            "too little memory: a batch of {batch} needs about {}, {} are free; choose a smaller --batch",
-            super::paint::bytes(needed),
-            super::paint::bytes(there)
-        ))),
-        _ => Ok(()),
+/// The model that a path names: an ONNX file, or `zoo:NAME` with random weights.
+pub fn graph(model: &Path) -> Result<Graph> {
+    match model.to_str().and_then(|name| name.strip_prefix("zoo:")) {
+        Some(name) => zoo::network(name),
+        None => onnx::open(model),
     }
 }
 
-/// Bytes that this process may still take, where the system says so.
-fn available() -> Option<u64> {
-    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = info.lines().find(|line| line.starts_with("MemAvailable:"))?;
-    let free = line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024;
-    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let group = number("/sys/fs/cgroup/memory.max").zip(number("/sys/fs/cgroup/memory.current"));
-    Some(group.map_or(free, |(most, now)| free.min(most.saturating_sub(now))))
+/// Runs a future to its end on this thread.
+pub fn wait<T>(future: impl Future<Output = T>) -> T {
+    pollster::block_on(future)
 }

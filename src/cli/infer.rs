@@ -3,22 +3,21 @@
 use super::{
     Failure,
     args::{Infer, Reveal},
-    engine, npy, paint,
+    engine, memory, npy, paint,
 };
 use crate::{
     Error,
-    fixed::Fixed,
-    nn::{self, Answer, Graph, Session, onnx, plan_on},
+    nn::{self, Answer, Graph, Profile, Session, plan::Plan, plan_on},
     shape::Shape,
 };
 use serde_json::json;
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::Arc};
 
 /// Inputs in one run, unless asked for.
 const BATCH: usize = 128;
 
 pub fn run(options: &Infer) -> Result<(), Failure> {
-    let graph = onnx::open(&options.model)?;
+    let graph = engine::graph(&options.model)?;
     let name = options.input.display().to_string();
     let (shape, values) = npy::inputs(npy::read(&options.input)?, &name, options.preprocess)?;
     let count = check(&graph, &shape, &name)?;
@@ -31,23 +30,29 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
         return Err(Error::Input("--batch 0: at least one input a run".into()).into());
     }
     let micro = options.micro_batch.map_or(usize::MAX, usize::from);
-    let session = engine::session(&options.engine)?.with_micro_batches(micro);
+    let mut session = engine::session(&options.engine)?.with_micro_batches(micro);
+    if options.profile || options.trace.is_some() {
+        session = session.with_profile();
+    }
     let reveal = match options.reveal {
         Reveal::Logits => nn::Reveal::Logits,
         Reveal::Argmax => nn::Reveal::Argmax,
     };
     let range = options.range_bits.clone().map(RangeInclusive::from);
-    let dry = Session::dry(Fixed::new(options.engine.fraction_bits)?)?.with_sign(options.engine.sign.into()).with_micro_batches(micro);
+    let dry = engine::dry_session(&options.engine)?.with_micro_batches(micro);
     let plan = engine::wait(plan_on(&dry, &graph, range.clone(), batch, reveal))?;
-    engine::fits(plan.memory, batch)?;
+    memory::fits(plan.process, options.engine.max_memory, batch)?;
     let model = session.load_for(&graph, range)?;
     let batches = count.div_ceil(batch).min(options.prepare);
     let sizes = (0..batches).map(|i| batch.min(count - i * batch));
     let prepared = sizes.map(|size| engine::wait(session.prepare(&model, size, reveal))).collect::<Result<Vec<_>, Error>>()?;
-    let bar = paint::progress(count, "private inference");
-    let answer = engine::wait(session.infer_prepared(&model, prepared, &values, batch, reveal, |done| bar.set_position(done as u64)));
+    let bar = progress(&session, &plan, batch.min(micro), count);
+    let answer = engine::wait(session.infer_prepared(&model, prepared, &values, batch, reveal, |_| {}));
     bar.finish_and_clear();
     let answer = answer?;
+    if let (Some(path), Some(profile)) = (&options.trace, &answer.profile) {
+        std::fs::write(path, profile.trace()).map_err(|e| Error::File(format!("cannot write the trace {}: {e}", path.display())))?;
+    }
     let accuracy = labels.map(|labels| {
         let right = labels.iter().zip(&answer.predictions).filter(|(label, found)| label == found).count();
         right as f64 / count as f64
@@ -58,7 +63,34 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
     } else {
         report(&answer, accuracy, &device)
     }
+    if let Some(profile) = answer.profile.filter(|_| options.profile) {
+        layers(&profile);
+    }
     Ok(())
+}
+
+/// A bar that moves with every layer of `pieces` inputs at a time, as far as the layer's bytes are of all.
+fn progress(session: &Session, plan: &Plan, pieces: usize, count: usize) -> indicatif::ProgressBar {
+    let weights: Vec<u64> = plan.layers.iter().map(|layer| 1 + layer.bytes_sent.iter().sum::<u64>()).collect();
+    let bar = paint::progress(weights.iter().sum::<u64>() * count.div_ceil(pieces) as u64, "private inference");
+    let moved = bar.clone();
+    let ended = move |layer: u16| moved.inc(weights.get(usize::from(layer)).copied().unwrap_or(0));
+    // the second of the pair, which ends last
+    session.parties()[2].on_layer(Some(Arc::new(ended)));
+    bar
+}
+
+/// Where the time went.
+fn layers(profile: &Profile) {
+    let seconds: f64 = profile.layers.iter().map(|layer| layer.seconds).sum();
+    let mut rows = vec![["layer", "does", "time", "share", "rounds", "bytes"].map(String::from).to_vec()];
+    for layer in &profile.layers {
+        let share = format!("{:.1} %", layer.seconds / seconds.max(f64::MIN_POSITIVE) * 100.0);
+        let costs = [paint::seconds(layer.seconds), share, layer.rounds.to_string(), paint::bytes(layer.bytes)];
+        rows.push([&[layer.name.clone(), layer.kind.clone()], &costs[..]].concat());
+    }
+    paint::say("");
+    paint::columns(&rows);
 }
 
 /// The number of inputs, if their shape is the model's.

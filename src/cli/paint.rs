@@ -84,9 +84,9 @@ pub fn images(images: &[&[f32]], height: usize, width: usize) {
 }
 
 /// A progress bar on standard error, hidden where that is no terminal.
-pub fn progress(total: usize, what: &'static str) -> indicatif::ProgressBar {
-    let bar = indicatif::ProgressBar::new(total as u64);
-    if let Ok(style) = indicatif::ProgressStyle::with_template("  {msg} [{bar:40}] {pos}/{len} {eta}") {
+pub fn progress(total: u64, what: &'static str) -> indicatif::ProgressBar {
+    let bar = indicatif::ProgressBar::new(total);
+    if let Ok(style) = indicatif::ProgressStyle::with_template("  {msg} [{bar:40}] {percent} % {eta} left") {
         bar.set_style(style.progress_chars("=> "));
     }
     bar.set_message(what);

@@ -4,13 +4,13 @@ use super::{Failure, args::Plan, engine, paint};
 use crate::{
     Error,
     fixed::Fixed,
-    nn::{self, Reveal, Session, onnx},
+    nn::{self, Reveal, Session},
 };
 use serde_json::json;
 use std::ops::RangeInclusive;
 
 pub fn run(options: &Plan) -> Result<(), Failure> {
-    let graph = onnx::open(&options.model)?;
+    let graph = engine::graph(&options.model)?;
     if options.batch == 0 {
         return Err(Error::Input("--batch 0: at least one input a run".into()).into());
     }
@@ -43,6 +43,7 @@ fn print(plan: &nn::plan::Plan) {
         "signs": {"six": plan.signs.six, "five": plan.signs.five, "short": plan.signs.short},
         "bytes_from_owners": plan.bytes_from_owners,
         "memory": plan.memory,
+        "memory_of_one_process": plan.process,
         "parties": 3,
     });
     paint::print(&object.to_string());
@@ -64,5 +65,6 @@ fn report(plan: &nn::plan::Plan, batch: usize) {
         ("sent by the parties", plan.bytes_sent.map(paint::bytes).join(" + ")),
         ("shared out by the owners", paint::bytes(plan.bytes_from_owners)),
         ("memory of each party", plan.memory.map(paint::bytes).join(", ")),
+        ("all in one process", paint::bytes(plan.process)),
     ]);
 }

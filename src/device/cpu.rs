@@ -1,9 +1,11 @@
 //! The native device: pooled, cache-line aligned words, threads over pieces of a kernel's items.
 
-use super::Work;
+use super::{
+    Work,
+    pool::{Pool, size_class},
+};
 use crate::{Error, Result, ring::Word};
 use std::{
-    collections::BTreeMap,
     ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
@@ -15,7 +17,7 @@ use std::{
 /// page), so buffers are kept and used again.
 pub struct Cpu {
     threads: Option<rayon::ThreadPool>,
-    free: Mutex<BTreeMap<usize, Vec<Vec<Line>>>>,
+    pool: Mutex<Pool<Vec<Line>>>,
     chacha_blocks: AtomicU64,
     multiply_adds: AtomicU64,
 }
@@ -56,7 +58,7 @@ impl Cpu {
                     .map_err(|e| Error::Device(format!("cpu: cannot start {n} threads: {e}")))?,
             ),
         };
-        Ok(Arc::new(Self { threads: pool, free: Mutex::default(), chacha_blocks: AtomicU64::new(0), multiply_adds: AtomicU64::new(0) }))
+        Ok(Arc::new(Self { threads: pool, pool: Mutex::default(), chacha_blocks: AtomicU64::new(0), multiply_adds: AtomicU64::new(0) }))
     }
 
     /// Number of threads.
@@ -103,26 +105,37 @@ impl Cpu {
     }
 
     pub(super) fn allocate(self: &Arc<Self>, len: usize) -> Words {
-        let lines = size_class(len);
-        let pooled = self.pool().get_mut(&lines).and_then(Vec::pop);
-        let lines = pooled.unwrap_or_else(|| vec![Line([0; 8]); lines]);
+        let class = size_class(len);
+        let taken = self.pool().take(class);
+        let lines = taken.unwrap_or_else(|gone| {
+            gone.into_iter().for_each(wipe);
+            vec![Line([0; 8]); class]
+        });
         Words { lines, len, device: self.clone() }
     }
 
+    /// Kept buffers are let go rather than to hold more bytes than this.
+    pub(super) fn limit_memory(&self, bytes: u64) {
+        self.pool().set_limit(bytes);
+    }
+
     pub(super) fn clear(&self) {
-        let mut pool = std::mem::take(&mut *self.pool());
-        for lines in pool.values_mut().flatten() {
-            zeroize::Zeroize::zeroize(bytemuck::cast_slice_mut::<Line, Word>(lines));
-        }
+        let kept = self.pool().clear();
+        kept.for_each(wipe);
     }
 
     pub(super) fn work(&self) -> Work {
         Work { chacha_blocks: self.chacha_blocks.load(Relaxed), multiply_adds: self.multiply_adds.load(Relaxed) }
     }
 
-    fn pool(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, Vec<Vec<Line>>>> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pool(&self) -> std::sync::MutexGuard<'_, Pool<Vec<Line>>> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Overwrites words that nobody will read again.
+fn wipe(mut lines: Vec<Line>) {
+    zeroize::Zeroize::zeroize(bytemuck::cast_slice_mut::<Line, Word>(&mut lines));
 }
 
 impl Drop for Cpu {
@@ -148,7 +161,7 @@ impl Words {
 impl Drop for Words {
     fn drop(&mut self) {
         let lines = std::mem::take(&mut self.lines);
-        self.device.pool().entry(lines.len()).or_default().push(lines);
+        self.device.pool().give(lines.len(), lines);
     }
 }
 
@@ -164,13 +177,6 @@ fn cut<'a>(outputs: &mut [Output<'a>], items: usize, last: bool) -> Vec<&'a mut 
             piece
         })
         .collect()
-}
-
-/// Lines of the pooled buffer that holds `len` words: at most an eighth larger than asked.
-fn size_class(len: usize) -> usize {
-    let lines = len.div_ceil(8).max(1);
-    let step = (lines.next_power_of_two() / 16).max(1);
-    lines.next_multiple_of(step)
 }
 
 /// Runs the body on each piece, on the pool's threads and this one. A thread takes the same pieces of every kernel, whose

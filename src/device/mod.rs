@@ -8,6 +8,7 @@ mod dry;
 pub mod gemm;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+mod pool;
 pub mod vector;
 
 pub use cpu::{Cpu, Output};
@@ -104,6 +105,15 @@ pub struct Work {
     pub multiply_adds: u64,
 }
 
+/// What tensors take, foreseen by a dry device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// The most bytes of one party's tensors at one time.
+    pub live: u64,
+    /// The most bytes that one native device holds for all parties of the process, kept buffers included.
+    pub held: u64,
+}
+
 impl Device {
     /// The native device with so many threads; 0 means one a core.
     pub fn cpu(threads: usize) -> Result<Self> {
@@ -113,6 +123,12 @@ impl Device {
     /// A device that keeps sizes and computes nothing.
     pub fn dry() -> Self {
         Self::Dry(Dry::new())
+    }
+
+    /// Three devices that keep sizes, of three parties in one process.
+    pub fn dry_process() -> [Self; 3] {
+        let first = Dry::new();
+        [Self::Dry(first.beside()), Self::Dry(first.beside()), Self::Dry(first)]
     }
 
     /// The GPU that the selector names: an index of [`gpu::adapters`], a backend (`vulkan`, `metal`, `dx12`: hardware only), or
@@ -279,10 +295,22 @@ impl Device {
         }
     }
 
-    /// The most bytes that lived at one time, for a dry device.
-    pub fn peak_bytes(&self) -> Option<u64> {
+    /// A bound on what the native device holds: above it, buffers that are kept for later use are let go for fresh ones. It is
+    /// passed only if tensors in use need more.
+    pub fn limit_memory(&self, bytes: u64) {
         match self {
-            Self::Dry(dry) => Some(dry.peak_bytes()),
+            Self::Cpu(cpu) => cpu.limit_memory(bytes),
+            Self::Dry(dry) => dry.limit_memory(bytes),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(_) => {}
+        }
+    }
+
+    /// Of a dry device: the most bytes of tensors at one time, and the most that a native device would hold that serves it and
+    /// those beside it.
+    pub fn memory(&self) -> Option<Memory> {
+        match self {
+            Self::Dry(dry) => Some(Memory { live: dry.most_live(), held: dry.most_held() }),
             _ => None,
         }
     }

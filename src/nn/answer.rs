@@ -1,6 +1,6 @@
 //! What an inference gives: predictions, scores, costs.
 
-use super::Reveal;
+use super::{Profile, Reveal};
 use crate::{fixed::Fixed, party::Meter, ring::Word};
 
 /// What the owner of the inputs has learnt, and what it cost.
@@ -14,6 +14,8 @@ pub struct Answer {
     pub softmax: bool,
     /// What it cost.
     pub cost: Cost,
+    /// The same by layer, if the session keeps it ([`Session::with_profile`](super::Session::with_profile)).
+    pub profile: Option<Profile>,
 }
 
 /// Costs of an inference.

@@ -6,8 +6,9 @@ use super::{
     Answer,
     forward::forward,
     graph::Graph,
+    profile::Profile,
     ranges::{Bits, ranges},
-    steps::Steps,
+    steps::{Kind, Steps},
 };
 use crate::{
     Error, Result, clock,
@@ -15,6 +16,7 @@ use crate::{
     fixed::Fixed,
     party::{Ahead, Link, Party, Sign, Tag, ahead, join_all, run, run_prepared, tagged},
     protocol as mpc,
+    ring::Word,
     shape::Shape,
     share::Arith,
 };
@@ -29,6 +31,7 @@ pub struct Session {
     leads: Leads,
     /// Inputs of a micro-batch.
     micro: usize,
+    profiled: bool,
     /// Where the owners' randomness starts, for tests that compare devices.
     #[cfg(feature = "seeded")]
     owners: Option<std::sync::atomic::AtomicU64>,
@@ -110,6 +113,7 @@ impl Session {
             link: Link::Handover,
             leads: Leads::One,
             micro: usize::MAX,
+            profiled: false,
             #[cfg(feature = "seeded")]
             owners: None,
         }
@@ -137,6 +141,12 @@ impl Session {
         Self { micro: inputs.max(1), ..self }
     }
 
+    /// Answers tell where the time went, layer by layer ([`Answer::profile`]).
+    pub fn with_profile(self) -> Self {
+        self.parties.iter().for_each(|p| p.keep_spans(true));
+        Self { profiled: true, ..self }
+    }
+
     /// The parties, for their meters.
     pub fn parties(&self) -> &[Party; 3] {
         &self.parties
@@ -151,9 +161,14 @@ impl Session {
         mpc::promise(shape)
     }
 
+    /// What an owner sends: nothing but sizes if no party has words.
+    fn share(&self, promise: mpc::Promise, words: &[Word]) -> Result<[mpc::Input; 3]> {
+        if self.parties.iter().all(|p| p.device().is_dry()) { Ok(promise.blank()) } else { promise.keep(words) }
+    }
+
     /// Three parties on devices that keep sizes and no words: for [`plan_on`](super::plan_on).
     pub fn dry(fixed: Fixed) -> Result<Self> {
-        Self::new([Device::dry(), Device::dry(), Device::dry()], fixed)
+        Self::new(Device::dry_process(), fixed)
     }
 
     /// Shares a model's weights among the parties. The architecture is public.
@@ -164,19 +179,24 @@ impl Session {
     /// The same for inputs in a range: comparisons look only at as many bits as the values can have
     /// ([`ranges`](super::ranges)). The bits become public. An input outside the range is an error.
     pub fn load_for(&self, graph: &Graph, inputs: Option<RangeInclusive<f32>>) -> Result<Model> {
-        let steps = Steps::new(graph)?;
+        let mut steps = Steps::new(graph)?;
         let bits = match &inputs {
             Some(inputs) => ranges(&steps, self.fixed, inputs)?,
             None => vec![Bits::default(); steps.steps.len()],
         };
         let mut parameters: [Vec<Arith>; 3] = Default::default();
         let mut bytes = 0;
-        for parameter in steps.parameters(self.fixed)? {
-            let shares = self.promise(&parameter.shape)?.keep(&parameter.words)?;
-            for (party, share) in self.parties.iter().zip(&shares) {
-                bytes += share.bytes();
-                parameters[party.number()].push(mpc::input(party, share));
+        for step in &mut steps.steps {
+            let Kind::Product(product) = &mut step.kind else { continue };
+            for parameter in product.encoded(self.fixed, &step.name)? {
+                let shares = self.share(self.promise(&parameter.shape)?, &Zeroizing::new(parameter.words))?;
+                for (party, share) in self.parties.iter().zip(&shares) {
+                    bytes += share.bytes();
+                    parameters[party.number()].push(mpc::input(party, share));
+                }
             }
+            // from here on the weights are shares alone
+            (product.weights.values, product.bias) = Default::default();
         }
         Ok(Model { steps, bits, inputs, softmax: graph.softmax, parameters, bytes })
     }
@@ -218,7 +238,8 @@ impl Session {
             return Err(Error::Input(format!("{} numbers in batches of {batch}: an input of the model has {size}", values.len())));
         }
         let mut prepared = VecDeque::from(prepared);
-        let mut answer = Answer { softmax: model.softmax, ..Answer::default() };
+        let profile = self.profiled.then(|| Profile::of(&model.steps));
+        let mut answer = Answer { softmax: model.softmax, profile, ..Answer::default() };
         answer.cost.bytes_from_owners = model.bytes;
         for part in values.chunks(batch.saturating_mul(size)) {
             self.batch(model, prepared.pop_front(), part, part.len() / size, reveal, &mut answer).await?;
@@ -255,7 +276,7 @@ impl Session {
             model.check(part)?;
             let words = Zeroizing::new(self.fixed.encode("input", part)?);
             let promise = promises.next().map_or_else(|| self.promise(&model.input_shape(rows)?), Ok)?;
-            for (party, share) in self.parties.iter().zip(&promise.keep(&words)?) {
+            for (party, share) in self.parties.iter().zip(&self.share(promise, &words)?) {
                 answer.cost.bytes_from_owners += share.bytes();
                 inputs[party.number()].push(mpc::input(party, share));
             }
@@ -285,6 +306,9 @@ impl Session {
         answer.take(&mpc::combine([&summands[0], &summands[1], &summands[2]]), count, reveal, self.fixed);
         let revealed = clock::now();
         answer.cost.add(self.parties.each_ref().map(Party::meter));
+        if let Some(profile) = &mut answer.profile {
+            profile.add(self);
+        }
         let seconds = &mut answer.cost.seconds;
         seconds.share += shared - began;
         seconds.compute += computed - shared;

@@ -1,6 +1,12 @@
 //! What an inference will cost: the same code on devices that keep sizes and no words.
 
-use super::{Graph, Reveal, Session, ranges::Bits, steps::Steps};
+use super::{
+    Graph, Reveal, Session,
+    graph::{Node, Op},
+    profile,
+    ranges::Bits,
+    steps::Steps,
+};
 use crate::{Result, fixed::Fixed, party::Signs, shape::Shape};
 use std::ops::RangeInclusive;
 
@@ -36,6 +42,8 @@ pub struct Plan {
     pub bytes_from_owners: u64,
     /// The most bytes of tensors that each party holds at one time: weights, activations, messages.
     pub memory: [u64; 3],
+    /// What a process holds at most that runs all three on the CPU: their tensors, freed buffers that are kept, the model.
+    pub process: u64,
 }
 
 /// Runs the network on dry devices, as it would run in one process.
@@ -53,26 +61,31 @@ pub async fn plan_on(session: &Session, graph: &Graph, inputs: Option<RangeInclu
     let size = Shape::new(steps.input_extents.clone())?.elements();
     let answer = session.infer(&model, &vec![zero; batch * size], batch, reveal, |_| {}).await?;
     let meters = session.parties().each_ref().map(|p| p.meter());
-    let layer = |(number, step): (usize, &super::steps::Step)| {
-        let number = number as u16;
-        let (began, ended) =
-            meters.iter().filter_map(|m| m.layers.get(&number)).fold((u32::MAX, 0), |(a, b), &(began, ended)| (a.min(began), b.max(ended)));
-        let bytes = |i: usize| meters[i].by_label.iter().filter(|((layer, _), _)| *layer == number).map(|(_, cost)| cost.bytes).sum();
-        Layer {
-            name: step.name.clone(),
-            kind: step.kind.describe(),
-            shape: shapes[step.output].clone().unwrap_or_else(|| unreachable!("every step has a shape")),
-            rounds: ended.saturating_sub(began),
-            bits: model.bits()[usize::from(number)],
-            bytes_sent: std::array::from_fn(bytes),
-        }
+    let layer = |(number, step): (usize, &super::steps::Step)| Layer {
+        name: step.name.clone(),
+        kind: step.kind.describe(),
+        shape: shapes[step.output].clone().unwrap_or_else(|| unreachable!("every step has a shape")),
+        rounds: profile::rounds(&meters, number),
+        bits: model.bits()[number],
+        bytes_sent: meters.each_ref().map(|meter| profile::bytes(meter, number)),
     };
+    let memory = session.parties().each_ref().map(|p| p.device().memory().unwrap_or_default());
     Ok(Plan {
         layers: steps.steps.iter().enumerate().map(layer).collect(),
         rounds: answer.cost.rounds,
         bytes_sent: answer.cost.bytes_sent,
         signs: meters[0].signs,
         bytes_from_owners: answer.cost.bytes_from_owners,
-        memory: session.parties().each_ref().map(|p| p.device().peak_bytes().unwrap_or(0)),
+        memory: memory.map(|m| m.live),
+        process: memory[0].held + model_bytes(graph),
     })
+}
+
+/// The graph's own numbers.
+fn model_bytes(graph: &Graph) -> u64 {
+    let weights = |node: &Node| match &node.op {
+        Op::Conv { weights, .. } | Op::Linear { weights, .. } => weights.values.len() as u64 * 4,
+        _ => 0,
+    };
+    graph.nodes.iter().map(weights).sum()
 }

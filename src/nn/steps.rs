@@ -140,10 +140,7 @@ impl Steps {
         let mut parameters = Vec::new();
         for step in &self.steps {
             if let Kind::Product(product) = &step.kind {
-                let words = fixed.encode(&format!("weights of '{}'", step.name), &product.weights.values)?;
-                parameters.push(Parameter { shape: product.weights.shape.clone(), words });
-                parameters
-                    .push(Parameter { shape: Shape::new([product.bias.len()])?, words: encode_bias(fixed, &step.name, &product.bias)? });
+                parameters.extend(product.encoded(fixed, &step.name)?);
             }
         }
         Ok(parameters)
@@ -174,6 +171,16 @@ impl Kind {
 }
 
 impl Product {
+    /// Weights at `f` bits and bias at `2f` as ring elements.
+    pub(super) fn encoded(&self, fixed: Fixed, name: &str) -> Result<[Parameter; 2]> {
+        let weights = fixed.encode(&format!("weights of '{name}'"), &self.weights.values)?;
+        let bias = encode_bias(fixed, name, &self.bias)?;
+        Ok([
+            Parameter { shape: self.weights.shape.clone(), words: weights },
+            Parameter { shape: Shape::new([self.bias.len()])?, words: bias },
+        ])
+    }
+
     /// Shape before the pool.
     pub fn product_shape(&self, x: &Shape) -> Result<Shape> {
         match self.conv {

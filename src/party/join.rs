@@ -82,10 +82,17 @@ pub async fn join_all<F: Future>(p: &Party, futures: Vec<F>) -> Vec<F::Output> {
 pub async fn tagged<F: Future>(p: &Party, tag: Tag, future: F) -> F::Output {
     let began = p.lock().scope.clock;
     let mut child = Child::new(p, future, tag);
-    std::future::poll_fn(|context| if child.turn(context) { Poll::Ready(()) } else { Poll::Pending }).await;
+    std::future::poll_fn(|context| {
+        let turn = tag.layer.and_then(|layer| Some((layer, p.turn_begins()?)));
+        let done = child.turn(context);
+        if let Some((layer, began)) = turn {
+            p.turn_ends(layer, began);
+        }
+        if done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
     if let (Some(layer), Some(scope)) = (tag.layer, &child.scope) {
-        let ended = scope.clock;
-        p.lock().meter.layers.insert(layer, (began, ended));
+        p.layer_ends(layer, (began, scope.clock));
     }
     match child.end() {
         Some(output) => output,

@@ -16,6 +16,7 @@ mod observe;
 mod op;
 mod scope;
 mod shaped;
+mod watch;
 mod window;
 
 pub use ahead::{Ahead, ahead, run_prepared};
@@ -30,6 +31,7 @@ pub use observe::{Mutation, Seen};
 pub use op::{Deal, Op, Receive};
 pub use scope::Tag;
 pub use shaped::Net;
+pub use watch::{Ended, Span};
 
 use crate::{
     Error, Result,
@@ -123,6 +125,7 @@ pub(crate) struct State {
     shaped: Option<Net>,
     /// The lead's part of the run is done beforehand.
     prepared: bool,
+    watch: watch::Watch,
 }
 
 impl Party {
@@ -149,6 +152,7 @@ impl Party {
             net: None,
             shaped: None,
             prepared: false,
+            watch: Default::default(),
         };
         Self { number, device, keys, fraction_bits, state: Mutex::new(state) }
     }

@@ -82,6 +82,13 @@ impl Promise {
         Input { shape: self.shape.clone(), own, next }
     }
 
+    /// Shares of the right sizes and of no words, for dry devices.
+    pub(crate) fn blank(self) -> [Input; 3] {
+        // fresh zeros are not even pages until they are read
+        let nothing = Zeroizing::new(vec![0; self.shape.elements()]);
+        inputs(&self.shape, self.seeds, nothing)
+    }
+
     /// The tensor, shared under the seeds that were promised.
     pub fn keep(self, words: &[Word]) -> Result<[Input; 3]> {
         check_size(&self.shape, words)?;
@@ -131,7 +138,11 @@ fn share_from(shape: &Shape, words: &[Word], seeds: Seeds, without: fn(Word, Wor
         crate::device::vector::keystream(&Stream { key: **seed, nonce: [0; 4] }, 0, &mut drawn);
         rest.iter_mut().zip(drawn.iter()).for_each(|(x, r)| *x = without(*x, *r));
     }
-    let [first, second] = seeds;
+    inputs(shape, seeds, rest)
+}
+
+/// Two components as seeds, the third as words.
+fn inputs(shape: &Shape, [first, second]: Seeds, rest: Zeroizing<Vec<Word>>) -> [Input; 3] {
     let components = [Component::Seed(first), Component::Seed(second), Component::Words(Arc::new(rest))];
     std::array::from_fn(|i| Input { shape: shape.clone(), own: components[i].clone(), next: components[(i + 1) % 3].clone() })
 }

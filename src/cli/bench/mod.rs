@@ -27,6 +27,7 @@ struct Bed {
     sign: Sign,
     repetitions: usize,
     micro_batch: usize,
+    verify: bool,
 }
 
 /// One repetition.
@@ -38,6 +39,10 @@ struct Sample {
     /// The same with the lead's part done before: seconds of that part, seconds of the rest.
     prepared: Option<[f64; 2]>,
     signs: Signs,
+    /// Of a first run: what it had to hold by the plan, and the most that the process has held.
+    memory: Option<[u64; 2]>,
+    /// The largest difference from the fixed-point oracle's scores and the largest of these, in units of the last place.
+    ulps: Option<[u64; 2]>,
 }
 
 /// A case: its name, its shape, and what prepares a repetition.
@@ -69,6 +74,7 @@ pub fn run(options: &Bench) -> std::result::Result<(), Failure> {
             sign: Sign::Auto,
             repetitions: options.repetitions.max(1),
             micro_batch: options.micro_batch.map_or(usize::MAX, usize::from),
+            verify: options.verify,
         };
         for &suite in &suites {
             let cases = match suite {
@@ -113,8 +119,9 @@ fn devices(name: &str) -> Vec<String> {
 
 /// The warm-up is not counted.
 fn measure(case: &Case, suite: Suite, bed: &Bed) -> Result<Row> {
+    bed.device.clear();
     let mut repetition = (case.prepare)(bed)?;
-    repetition()?;
+    let first = repetition()?;
     let mut samples = (0..bed.repetitions).map(|_| repetition()).collect::<Result<Vec<Sample>>>()?;
     samples.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
     let (middle, last) = (&samples[samples.len() / 2], &samples[samples.len() - 1]);
@@ -136,6 +143,8 @@ fn measure(case: &Case, suite: Suite, bed: &Bed) -> Result<Row> {
         online: median(1),
         rounds: middle.rounds,
         bytes: middle.bytes,
+        memory: first.memory,
+        ulps: first.ulps,
         rate: case.work.map(|(work, unit)| (work / middle.seconds, unit.to_owned())),
     })
 }

@@ -156,8 +156,8 @@ impl Sample {
             seconds: if matches!(link, Link::Shaped(_)) { simulated } else { wall },
             rounds: meters.iter().map(|m| m.rounds).max().unwrap_or(0),
             bytes: meters.iter().map(|m| m.bytes()).sum(),
-            prepared: None,
             signs: meters[0].signs,
+            ..Self::default()
         }
     }
 }

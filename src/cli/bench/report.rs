@@ -28,6 +28,10 @@ pub struct Row {
     pub online: Option<f64>,
     pub rounds: u32,
     pub bytes: u64,
+    /// Foreseen by the plan, and the most that the process has held.
+    pub memory: Option<[u64; 2]>,
+    /// The largest difference of a score from the fixed-point oracle's, and the largest of these, in units of the last place.
+    pub ulps: Option<[u64; 2]>,
     pub rate: Option<(f64, String)>,
 }
 
@@ -81,28 +85,36 @@ impl File {
             "seconds_median": median, "seconds_min": least, "seconds_max": most,
             "seconds_offline": row.offline, "seconds_online": row.online, "repetitions": self.repetitions,
             "rounds": row.rounds, "bytes": row.bytes, "net": self.net,
+            "memory_planned": row.memory.map(|m| m[0]), "memory": row.memory.map(|m| m[1]), "ulps": row.ulps.map(|u| u[0]), "ulps_largest_score": row.ulps.map(|u| u[1]),
             "rate": row.rate.as_ref().map(|r| r.0), "rate_unit": row.rate.as_ref().map(|r| &r.1),
         })
     }
 
     fn table(&self) -> String {
         let mut text = format!("Medians of {}; {}. Online: with the lead's part prepared.\n\n", self.repetitions, self.net);
-        text += "| case | shape | sign | device, threads, path | median | least | most | online | rate | rounds | bytes |\n";
-        text += "|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|\n";
+        let memory = self.rows.iter().any(|row| row.memory.is_some());
+        let ulps = self.rows.iter().any(|row| row.ulps.is_some());
+        let more = |memory_cell: &str, ulps_cell: &str| [if memory { memory_cell } else { "" }, if ulps { ulps_cell } else { "" }].concat();
+        let head = "| case | shape | sign | device, threads, path | median | least | most | online | rate | rounds | bytes |";
+        let _ = writeln!(text, "{head}{}", more(" memory | planned |", " ulps |"));
+        let _ = writeln!(text, "|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|{}", more("--:|--:|", "--:|"));
         for row in &self.rows {
             let [median, least, most] = row.seconds.map(paint::seconds);
             let rate = row.rate.as_ref().map_or(String::new(), |(rate, unit)| scaled(*rate, unit));
             let online = row.online.map_or(String::new(), paint::seconds);
             let (rounds, bytes) = if row.rounds == 0 { Default::default() } else { (row.rounds.to_string(), paint::bytes(row.bytes)) };
+            let [planned, most_held] = row.memory.map_or(Default::default(), |m| m.map(paint::bytes));
+            let off = row.ulps.map_or(String::new(), |[ulps, largest]| format!("{ulps} of {largest}"));
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {}, {}, {} | {median} | {least} | {most} | {online} | {rate} | {rounds} | {bytes} |",
+                "| {} | {} | {} | {}, {}, {} | {median} | {least} | {most} | {online} | {rate} | {rounds} | {bytes} |{}",
                 row.case,
                 row.shape,
                 row.sign,
                 row.device,
                 threads(row.threads),
-                row.path
+                row.path,
+                more(&format!(" {most_held} | {planned} |"), &format!(" {off} |"))
             );
         }
         text
@@ -110,22 +122,25 @@ impl File {
 
     fn csv(&self) -> String {
         let mut text = String::from(
-            "suite,case,shape,device,threads,path,seconds_median,seconds_min,seconds_max,seconds_offline,seconds_online,rounds,bytes,sign\n",
+            "suite,case,shape,device,threads,path,seconds_median,seconds_min,seconds_max,seconds_offline,seconds_online,rounds,bytes,sign,memory_planned,memory,ulps\n",
         );
         for row in &self.rows {
             let [median, least, most] = row.seconds;
             let [offline, online] = [row.offline, row.online].map(|s| s.map_or(String::new(), |s| s.to_string()));
+            let number = |n: Option<u64>| n.map_or(String::new(), |n| n.to_string());
+            let [planned, held] = [0, 1].map(|i| number(row.memory.map(|m| m[i])));
             let quoted = |cell: &str| format!("\"{}\"", cell.replace('"', "\"\""));
             let cells = [&row.suite, &row.case, &row.shape, &row.device].map(|cell| quoted(cell));
             let _ = writeln!(
                 text,
-                "{},{},{},{median},{least},{most},{offline},{online},{},{},{}",
+                "{},{},{},{median},{least},{most},{offline},{online},{},{},{},{planned},{held},{}",
                 cells.join(","),
                 row.threads,
                 row.path,
                 row.rounds,
                 row.bytes,
-                quoted(&row.sign)
+                quoted(&row.sign),
+                number(row.ulps.map(|u| u[0]))
             );
         }
         text.trim_end().into()
