@@ -71,11 +71,10 @@ impl Profile {
     }
 }
 
-/// Rounds of a layer, the latest of the parties.
+/// Rounds of a layer, the most of any party's: the lead waits for nobody.
 pub(super) fn rounds(meters: &[Meter], number: usize) -> u32 {
     let clocks = meters.iter().filter_map(|m| m.layers.get(&(number as u16)));
-    let (began, ended) = clocks.fold((u32::MAX, 0), |(a, b), &(began, ended)| (a.min(began), b.max(ended)));
-    ended.saturating_sub(began)
+    clocks.map(|&(began, ended)| ended.saturating_sub(began)).max().unwrap_or(0)
 }
 
 /// Bytes that a party has sent for a layer.
