@@ -69,3 +69,11 @@ impl Arith {
         Ok(Self { shape: self.shape.reshaped(extents)?, ..self.clone() })
     }
 }
+
+impl Local {
+    /// The same elements in another shape of as many elements.
+    pub(crate) fn reshaped(self, shape: Shape) -> Self {
+        assert_eq!(shape.elements(), self.shape.elements(), "a product in another shape");
+        Self { shape, z: self.z }
+    }
+}

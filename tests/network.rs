@@ -7,9 +7,10 @@ use std::path::Path;
 use trishade::{
     device::Device,
     fixed::Fixed,
+    kernels::gather::NONE,
     nn::{
         Answer, Graph, Leads, Model, Reveal, Session,
-        graph::{Node, Op, Tensor},
+        graph::{GraphOutput, Node, Op, Tensor},
         onnx, plain, plan, plan_on,
         steps::Steps,
     },
@@ -164,7 +165,8 @@ fn graph(input_extents: &[usize], nodes: Vec<(Op, &[usize])>) -> Graph {
     let nodes: Vec<Node> =
         (1..).zip(nodes).map(|(i, (op, inputs))| Node { name: format!("node {i}"), op, inputs: inputs.to_vec(), output: i }).collect();
     let values = nodes.len() + 1;
-    Graph { nodes, input_extents: input_extents.to_vec(), input: 0, output: values - 1, values, softmax: false }
+    let outputs = vec![GraphOutput { name: "y".into(), value: values - 1 }];
+    Graph { nodes, input_extents: input_extents.to_vec(), input: 0, outputs, values, softmax: false }
 }
 
 fn axis(kernel: usize, stride: usize, pad: usize, dilation: usize) -> Axis {
@@ -195,7 +197,7 @@ fn a_residual_network_with_every_operation() {
             (Op::Relu, &[2]),
             (r.conv([8, 8, 3], axis(3, 1, 2, 2), 4), &[3]),
             (affine(r, 8), &[4]),
-            (Op::Add, &[5, 3]),
+            (Op::add(), &[5, 3]),
             (Op::Relu, &[6]),
             (Op::MaxPool { axes: [axis(3, 2, 1, 1); 2] }, &[7]),
             (r.conv([6, 8, 1], axis(1, 1, 0, 1), 2), &[8]),
@@ -219,8 +221,58 @@ fn nodes_that_stand_alone() {
     agrees(&graph(&[4, 3, 3], pooled(Op::Affine { scale: r.values(4), shift: r.values(4) })), 2, 1e-5);
     agrees(&graph(&[4], pooled(Op::Affine { scale: r.values(4), shift: r.values(4) })), 3, 1e-5);
     agrees(&graph(&[17], pooled(Op::Relu)), 3, 1e-5);
-    agrees(&graph(&[5], vec![(Op::Add, &[0, 0])]), 2, 1e-5);
-    agrees(&graph(&[5], vec![(r.linear(3, 5), &[0]), (r.linear(3, 5), &[0]), (Op::Add, &[1, 2])]), 2, 1e-4);
+    agrees(&graph(&[5], vec![(Op::add(), &[0, 0])]), 2, 1e-5);
+    agrees(&graph(&[5], vec![(r.linear(3, 5), &[0]), (r.linear(3, 5), &[0]), (Op::add(), &[1, 2])]), 2, 1e-4);
+}
+
+/// Reverses each channel and puts a zero in front.
+fn moved(channels: usize, inner: usize) -> Op {
+    let row = |c: usize| std::iter::once(NONE).chain((0..inner).rev().map(move |i| (c * inner + i) as u32));
+    Op::Select { extents: vec![channels, inner + 1], table: (0..channels).flat_map(row).collect() }
+}
+
+#[test]
+fn bounds_sums_and_movements() {
+    let r = &mut Rng(18);
+    let clip = |low, high| Op::Clip { low, high };
+    let none = f32::INFINITY;
+    for (low, high) in [(-0.25, 0.5), (0.0, 0.25), (-none, 0.125), (0.125, none), (0.0, none), (0.25, 0.25)] {
+        agrees(&graph(&[41], vec![(clip(low, high), &[0])]), 3, 1e-5);
+        agrees(&graph(&[7], vec![(r.linear(33, 7), &[0]), (clip(low, high), &[1])]), 3, 1e-4);
+    }
+    let sum = |factors: &[f32], constant| Op::Sum { factors: factors.to_vec(), constant };
+    agrees(&graph(&[9], vec![(Op::Relu, &[0]), (sum(&[2.0, -3.0], 0.5), &[0, 1])]), 2, 1e-5);
+    agrees(&graph(&[9], vec![(Op::Relu, &[0]), (sum(&[0.3, -0.7, 1.0], -0.25), &[0, 1, 0])]), 2, 1e-5);
+    // what a product takes in: its own factor and constant, whole and broken ones of residuals
+    for factors in [[1.0, 1.0], [-1.0, 1.0], [0.5, 2.0], [3.0, -0.375]] {
+        agrees(&graph(&[6], vec![(r.linear(6, 6), &[0]), (sum(&factors, 0.75), &[1, 0]), (Op::Relu, &[2])]), 2, 1e-4);
+    }
+    agrees(&graph(&[3, 5], vec![(moved(3, 5), &[0])]), 2, 1e-5);
+    agrees(&graph(&[3, 5], vec![(moved(3, 5), &[0]), (moved(3, 6), &[1]), (Op::Relu, &[2])]), 2, 1e-5);
+    let concat = |axis| Op::Concat { axis };
+    agrees(&graph(&[3, 4, 2], vec![(Op::Relu, &[0]), (concat(0), &[0, 1, 0])]), 3, 1e-5);
+    agrees(&graph(&[3, 4, 2], vec![(Op::Relu, &[0]), (concat(2), &[0, 1]), (concat(1), &[2, 2, 2])]), 2, 1e-5);
+    // rows of a matrix
+    agrees(&graph(&[4, 6], vec![(r.linear(3, 6), &[0]), (Op::Relu, &[1]), (r.linear(2, 3), &[2])]), 2, 1e-4);
+    agrees(&graph(&[2, 3, 4], vec![(Op::Affine { scale: r.values(24), shift: r.values(24) }, &[0])]), 2, 1e-5);
+}
+
+#[test]
+fn several_outputs() {
+    let r = &mut Rng(19);
+    let mut g = graph(&[6], vec![(r.linear(4, 6), &[0]), (Op::Relu, &[1]), (r.linear(3, 4), &[2])]);
+    g.outputs = [("scores", 3), ("features", 2), ("again", 3)].map(|(name, value)| GraphOutput { name: name.into(), value }).into();
+    let x = r.values(5 * 6);
+    let plain = plain::run_all_f32(&g, &x, 5).unwrap();
+    let answer = infer(&session(5), &g, &x, 2, Reveal::Logits);
+    assert!(largest_difference(&answer.logits.concat(), &plain[0].values) < 1e-4);
+    assert_eq!(answer.others.iter().map(|o| o.name.as_str()).collect::<Vec<_>>(), ["features", "again"]);
+    for (other, plain) in answer.others.iter().zip(&plain[1..]) {
+        assert_eq!(other.values.len(), 5);
+        assert!(largest_difference(&other.values.concat(), &plain.values) < 1e-4);
+    }
+    let argmax = infer(&session(5), &g, &x, 2, Reveal::Argmax);
+    assert_eq!((argmax.predictions, argmax.others.len()), (answer.predictions, 0));
 }
 
 #[test]
@@ -275,7 +327,7 @@ fn proven_ranges_hold_at_the_ends_of_the_inputs() {
             (Op::MaxPool { axes: [axis(2, 2, 0, 1); 2] }, &[1]),
             (Op::Relu, &[2]),
             (r.conv([6, 6, 3], axis(3, 1, 1, 1), 2), &[3]),
-            (Op::Add, &[4, 3]),
+            (Op::add(), &[4, 3]),
             (Op::Relu, &[5]),
             (Op::AveragePool { axes: [axis(3, 1, 1, 1); 2] }, &[6]),
             (Op::Reshape { extents: vec![54] }, &[7]),
@@ -299,7 +351,8 @@ fn proven_ranges_hold_at_the_ends_of_the_inputs() {
 fn branches_share_rounds() {
     let r = &mut Rng(9);
     let one = graph(&[16], vec![(r.linear(8, 16), &[0]), (Op::Relu, &[1])]);
-    let two = graph(&[16], vec![(r.linear(8, 16), &[0]), (Op::Relu, &[1]), (r.linear(8, 16), &[0]), (Op::Relu, &[3]), (Op::Add, &[2, 4])]);
+    let two =
+        graph(&[16], vec![(r.linear(8, 16), &[0]), (Op::Relu, &[1]), (r.linear(8, 16), &[0]), (Op::Relu, &[3]), (Op::add(), &[2, 4])]);
     let rounds = |g: &Graph| pollster::block_on(plan(g, 3, Fixed::default(), Reveal::Logits)).unwrap().rounds;
     assert_eq!(rounds(&one), rounds(&two));
 }

@@ -7,6 +7,7 @@ pub mod conv;
 pub mod cross;
 pub mod draw;
 pub mod fields;
+pub mod gather;
 pub mod inject;
 pub mod linear;
 pub mod matmul;
@@ -50,6 +51,8 @@ pub fn shaders() -> Vec<Shader> {
         of(&draw::DRAW),
         of(&draw::MASK),
         of(&cross::CROSS),
+        of(&gather::GATHER),
+        of(&gather::CONCAT),
         of(&view::VIEW),
         of(&view::TAP),
         of(&view::WINDOW_SUM),

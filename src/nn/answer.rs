@@ -10,12 +10,23 @@ pub struct Answer {
     pub predictions: Vec<usize>,
     /// The scores of each input; empty if only the index was revealed.
     pub logits: Vec<Vec<f32>>,
+    /// Outputs of the model besides the first; none if only the index was revealed.
+    pub others: Vec<OtherOutput>,
     /// The model ends with a softmax; see [`probabilities`](Self::probabilities).
     pub softmax: bool,
     /// What it cost.
     pub cost: Cost,
     /// The same by layer, if the session keeps it ([`Session::with_profile`](super::Session::with_profile)).
     pub profile: Option<Profile>,
+}
+
+/// A further output.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OtherOutput {
+    /// Name in the model.
+    pub name: String,
+    /// The values of each input.
+    pub values: Vec<Vec<f32>>,
 }
 
 /// Costs of an inference.
@@ -81,6 +92,14 @@ impl Answer {
                 }
             }
         }
+    }
+
+    /// The revealed words of `count` inputs of a further output.
+    pub(super) fn take_other(&mut self, index: usize, name: &str, words: &[Word], count: usize, fixed: Fixed) {
+        if self.others.len() <= index {
+            self.others.push(OtherOutput { name: name.into(), values: Vec::new() });
+        }
+        self.others[index].values.extend(words.chunks(words.len() / count).map(|row| fixed.decode_all(row)));
     }
 }
 

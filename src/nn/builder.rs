@@ -1,6 +1,6 @@
 //! Networks built layer by layer, with random weights of the usual size: for benchmarks, plans and tests.
 
-use super::graph::{Graph, Node, Op, Tensor, ValueId};
+use super::graph::{Graph, GraphOutput, Node, Op, Tensor, ValueId};
 use crate::{
     Error, Result,
     device::vector::keystream,
@@ -22,7 +22,8 @@ impl Builder {
     /// A network that takes inputs of these extents, without the batch. Equal seeds give equal weights.
     pub fn new(input_extents: &[usize], seed: u32) -> Result<Self> {
         let shape = Shape::new([&[1], input_extents].concat())?;
-        let graph = Graph { nodes: Vec::new(), input_extents: input_extents.to_vec(), input: 0, output: 0, values: 1, softmax: false };
+        let graph =
+            Graph { nodes: Vec::new(), input_extents: input_extents.to_vec(), input: 0, outputs: Vec::new(), values: 1, softmax: false };
         Ok(Self { graph, shapes: vec![shape], current: 0, seed })
     }
 
@@ -71,6 +72,11 @@ impl Builder {
         self.push(Op::Relu)
     }
 
+    /// `min(max(x, 0), 6)`.
+    pub fn relu6(self) -> Result<Self> {
+        self.push(Op::Clip { low: 0.0, high: 6.0 })
+    }
+
     /// The maximum of square windows.
     pub fn max_pool(self, kernel: usize, stride: usize, pad: usize) -> Result<Self> {
         self.push(Op::MaxPool { axes: square(kernel, stride, pad) })
@@ -90,17 +96,19 @@ impl Builder {
     }
 
     /// The sum with another value of the same shape.
-    pub fn sum_with(mut self, other: ValueId) -> Result<Self> {
-        let node = Node { name: String::new(), op: Op::Add, inputs: vec![self.current, other], output: 0 };
-        let shapes = [self.shape().clone(), self.shapes.get(other).cloned().ok_or_else(|| Error::Input(format!("no value {other}")))?];
-        let shape = node.output_shape(&shapes)?;
-        self.append(node, shape);
-        Ok(self)
+    pub fn sum_with(self, other: ValueId) -> Result<Self> {
+        let current = self.current;
+        self.join(Op::add(), &[current, other])
+    }
+
+    /// The channels of several values, one after another.
+    pub fn concat(self, values: &[ValueId]) -> Result<Self> {
+        self.join(Op::Concat { axis: 0 }, values)
     }
 
     /// The network whose output is the current value.
     pub fn build(mut self) -> Graph {
-        self.graph.output = self.current;
+        self.graph.outputs = vec![GraphOutput { name: "output".into(), value: self.current }];
         self.graph
     }
 
@@ -111,9 +119,16 @@ impl Builder {
         }
     }
 
-    fn push(mut self, op: Op) -> Result<Self> {
-        let node = Node { name: String::new(), op, inputs: vec![self.current], output: 0 };
-        let shape = node.output_shape(std::slice::from_ref(self.shape()))?;
+    fn push(self, op: Op) -> Result<Self> {
+        let current = self.current;
+        self.join(op, &[current])
+    }
+
+    fn join(mut self, op: Op, inputs: &[ValueId]) -> Result<Self> {
+        let shape = |&v: &ValueId| self.shapes.get(v).cloned().ok_or_else(|| Error::Input(format!("no value {v}")));
+        let shapes = inputs.iter().map(shape).collect::<Result<Vec<Shape>>>()?;
+        let node = Node { name: String::new(), op, inputs: inputs.to_vec(), output: 0 };
+        let shape = node.output_shape(&shapes)?;
         self.append(node, shape);
         Ok(self)
     }

@@ -2,10 +2,12 @@
 
 use super::{
     ranges::Bits,
-    steps::{Kind, Product, Step, Steps},
+    steps::{self, Activation, Kind, Product, Step, Steps},
 };
 use crate::{
-    kernels::{linear::Broadcast, matmul::Layout},
+    Result,
+    fixed::Fixed,
+    kernels::{gather::Table, linear::Broadcast, matmul::Layout},
     party::{Cell, Party, Tag, join_all, tagged},
     protocol as mpc,
     shape::{Axis, Pool, Shape},
@@ -13,13 +15,33 @@ use crate::{
 };
 use std::future::Future;
 
+/// What a party holds of a model.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// Weights and bias of each product in turn.
+    pub parameters: Vec<Arith>,
+    /// The table of each movement in turn.
+    pub tables: Vec<Table>,
+}
+
+/// What belongs to one step.
+enum Own<'a> {
+    Nothing,
+    Parameters(&'a [Arith]),
+    Table(&'a Table),
+}
+
 /// All steps at once: each waits for its inputs, so independent ones share rounds.
-pub(super) async fn forward(p: &Party, network: &Steps, bits: &[Bits], parameters: &[Arith], x: Arith) -> Arith {
+pub(super) async fn forward(p: &Party, network: &Steps, bits: &[Bits], held: &Held, x: Arith) -> Vec<Arith> {
     let cells: Vec<Cell<Arith>> = (0..network.values).map(|value| Cell::new(network.readers(value))).collect();
     cells[network.input].set(p, x);
-    let mut parameters = parameters.chunks(2);
+    let (mut parameters, mut tables) = (held.parameters.chunks(2), held.tables.iter());
     let task = |(number, step): (usize, &Step)| {
-        let parameters = if matches!(step.kind, Kind::Product(_)) { parameters.next().unwrap_or_default() } else { &[] };
+        let own = match step.kind {
+            Kind::Product(_) => Own::Parameters(parameters.next().unwrap_or_default()),
+            Kind::Select { .. } => tables.next().map_or(Own::Nothing, Own::Table),
+            _ => Own::Nothing,
+        };
         let (cells, step, bits) = (&cells, step.clone(), bits[number]);
         async move {
             let mut inputs = Vec::new();
@@ -27,27 +49,43 @@ pub(super) async fn forward(p: &Party, network: &Steps, bits: &[Bits], parameter
                 inputs.push(cells[value].get(p).await);
             }
             let layer = Tag { layer: Some(number as u16), ..Tag::default() };
-            let output = tagged(p, layer, run_step(p, &step.kind, bits, parameters, inputs)).await;
+            let output = tagged(p, layer, run_step(p, &step.kind, bits, own, inputs)).await;
             cells[step.output].set(p, output);
         }
     };
     let tasks = network.steps.iter().enumerate().map(task).collect();
     join_all(p, tasks).await;
-    cells[network.output].get(p).await
+    let mut results = Vec::new();
+    for output in &network.outputs {
+        results.push(cells[output.value].get(p).await);
+    }
+    results
 }
 
-async fn run_step(p: &Party, kind: &Kind, bits: Bits, parameters: &[Arith], mut inputs: Vec<Arith>) -> Arith {
+async fn run_step(p: &Party, kind: &Kind, bits: Bits, own: Own<'_>, mut inputs: Vec<Arith>) -> Arith {
+    if let Kind::Concat(axis) = kind {
+        let mut extents = inputs[0].shape().extents().to_vec();
+        extents[*axis] = inputs.iter().map(|x| x.shape().extents()[*axis]).sum();
+        return mpc::concat(p, &inputs, *axis, checked(Shape::new(extents)));
+    }
+    if let Kind::Sum { factors, constant } = kind {
+        return sum(p, &inputs, factors, *constant).await;
+    }
     let x = inputs.remove(0);
     match kind {
-        Kind::Product(step) => product(p, step, bits, parameters, &x, &inputs).await,
-        Kind::Relu => within(p, bits.relu, mpc::relu(p, &x)).await,
+        Kind::Concat(_) | Kind::Sum { .. } => x,
+        Kind::Product(step) => match own {
+            Own::Parameters(parameters) => product(p, step, bits, parameters, &x, &inputs).await,
+            _ => unreachable!("each product has parameters"),
+        },
+        Kind::Select { extents, .. } => match own {
+            Own::Table(table) => mpc::select(p, &x, table, checked(Shape::new([&x.shape().extents()[..1], extents].concat()))),
+            _ => unreachable!("each movement has a table"),
+        },
+        Kind::Activation(Activation::Relu) => within(p, bits.relu, mpc::relu(p, &x)).await,
+        Kind::Activation(activation) => within(p, bits.relu, mpc::clip(p, &x, bounds(p, *activation))).await,
         Kind::MaxPool(axes) => within(p, bits.pool, mpc::max_pool(p, &x, &pool(x.shape(), *axes))).await,
         Kind::SumPool(axes) => mpc::window_sum(p, &x, &pool(x.shape(), *axes)),
-        Kind::Scale(factor) => {
-            let wide = mpc::scale(p, &x, (f64::from(*factor) * f64::powi(2.0, p.fraction_bits() as i32)).round() as i64 as u64);
-            mpc::rescale(p, &mpc::split_of_share(p, &wide)).await
-        }
-        Kind::Add => mpc::add(p, &x, &inputs[0]),
         Kind::Reshape(extents) => {
             let extents = [&x.shape().extents()[..1], &extents[..]].concat();
             x.reshaped(&extents).unwrap_or(x)
@@ -63,11 +101,13 @@ async fn product(p: &Party, step: &Product, bits: Bits, parameters: &[Arith], x:
         Ok(geometry) => mpc::convolution(p, x, weights, &geometry),
         Err(_) => mpc::matmul(p, x, weights, dense(x.shape(), weights.shape())),
     };
-    let inner = z.shape().extents()[2..].iter().product();
+    let inner = if step.conv.is_some() { z.shape().extents()[2..].iter().product() } else { 1 };
     z = mpc::accumulate(p, z, bias, Some(Broadcast { inner, modulus: rows }), 1);
-    for residual in residuals {
-        z = mpc::accumulate(p, z, residual, None, 1 << p.fraction_bits());
+    let (factors, _, fractions) = checked(steps::factors(&step.residuals, 0.0, fixed(p), ""));
+    for (residual, factor) in residuals.iter().zip(factors) {
+        z = mpc::accumulate(p, z, residual, None, factor << if fractions { 0 } else { p.fraction_bits() });
     }
+    z = z.reshaped(checked(step.product_shape(x.shape())));
     let wide = match step.pool {
         None => mpc::split(p, z).await,
         Some(axes) => {
@@ -76,7 +116,34 @@ async fn product(p: &Party, step: &Product, bits: Bits, parameters: &[Arith], x:
             mpc::split_of_share(p, &within(p, bits.pool, mpc::max_pool(p, &share, &windows)).await)
         }
     };
-    if step.relu { within(p, bits.relu, mpc::activate(p, &wide)).await } else { mpc::rescale(p, &wide).await }
+    match step.activation {
+        None => mpc::rescale(p, &wide).await,
+        Some(Activation::Relu) => within(p, bits.relu, mpc::activate(p, &wide)).await,
+        Some(activation) => within(p, bits.relu, mpc::activate_clip(p, &wide, bounds(p, activation))).await,
+    }
+}
+
+/// `sum_i factors[i] x_i + constant`.
+async fn sum(p: &Party, inputs: &[Arith], factors: &[f32], constant: f32) -> Arith {
+    let (factors, constant, truncates) = checked(steps::factors(factors, constant, fixed(p), ""));
+    let scaled = |(x, factor): (&Arith, u64)| if factor == 1 { x.clone() } else { mpc::scale(p, x, factor) };
+    let sum = inputs.iter().zip(factors).map(scaled).reduce(|sum, x| mpc::add(p, &sum, &x));
+    let sum = sum.unwrap_or_else(|| unreachable!("a sum of no values"));
+    let sum = if constant == 0 { sum } else { mpc::add_public(p, &sum, constant) };
+    if truncates { mpc::rescale(p, &mpc::split_of_share(p, &sum)).await } else { sum }
+}
+
+fn bounds(p: &Party, activation: Activation) -> [Option<u64>; 2] {
+    checked(activation.bounds(fixed(p), ""))
+}
+
+fn fixed(p: &Party) -> Fixed {
+    checked(Fixed::new(p.fraction_bits()))
+}
+
+/// What was checked when the model was loaded.
+fn checked<T>(result: Result<T>) -> T {
+    result.unwrap_or_else(|e| unreachable!("the network was checked: {e}"))
 }
 
 /// Signs in `work` look at so many bits only.
@@ -84,12 +151,12 @@ async fn within<F: Future>(p: &Party, bits: u32, work: F) -> F::Output {
     tagged(p, Tag { range_bits: Some(bits), ..Tag::default() }, work).await
 }
 
-/// `(N, in) (out, in)^T`.
+/// `(.., in) (out, in)^T`.
 fn dense(x: &Shape, weights: &Shape) -> Layout {
-    let (rows, columns) = (x.extents()[0], weights.extents()[0]);
+    let (rows, columns) = (x.elements() / weights.extents()[1], weights.extents()[0]);
     Layout { batch: 1, m: rows, k: weights.extents()[1], n: columns, transpose_x: false, transpose_y: true }
 }
 
 fn pool(x: &Shape, axes: [Axis; 2]) -> Pool {
-    Pool::new(x, axes).unwrap_or_else(|e| unreachable!("the network's shapes were checked: {e}"))
+    checked(Pool::new(x, axes))
 }

@@ -2,8 +2,10 @@
 
 use crate::{
     Error, Result,
+    kernels::gather::NONE,
     shape::{Axis, Conv, Pool, Shape},
 };
+use std::sync::Arc;
 
 /// Number of a value: the input, or the output of one node.
 pub type ValueId = usize;
@@ -31,16 +33,22 @@ pub enum Op {
         /// Groups.
         groups: usize,
     },
-    /// `y = W x + b` with weights (out, in).
+    /// `y = W x + b` along the last extent, with weights (out, in).
     Linear {
         /// Weights.
         weights: Tensor,
         /// Bias.
         bias: Vec<f32>,
     },
-    /// Sum of two values of one shape.
-    Add,
-    /// `scale[c] x + shift[c]` for each channel: batch normalisation, and constants added to channels.
+    /// `sum_i factors[i] x_i + constant` of values of one shape. The numbers are public: they are the network's structure.
+    Sum {
+        /// One a value.
+        factors: Vec<f32>,
+        /// Added to every element.
+        constant: f32,
+    },
+    /// `scale[c] x + shift[c]` for each channel, or for each element of an input if there are as many numbers: batch
+    /// normalisation, and constants that the model multiplies with or adds.
     Affine {
         /// Factors.
         scale: Vec<f32>,
@@ -49,6 +57,13 @@ pub enum Op {
     },
     /// `max(x, 0)`.
     Relu,
+    /// `min(max(x, low), high)`; an infinite bound is none. The bounds are public.
+    Clip {
+        /// The least value.
+        low: f32,
+        /// The largest value.
+        high: f32,
+    },
     /// Maximum of each window.
     MaxPool {
         /// Windows.
@@ -64,10 +79,18 @@ pub enum Op {
         /// Windows.
         axes: [Axis; 2],
     },
-    /// Multiplication by one public number.
-    Scale {
-        /// The number.
-        factor: f32,
+    /// Values one after another along an axis.
+    Concat {
+        /// Which, the batch not counted.
+        axis: usize,
+    },
+    /// Element `i` of the output is element `table[i]` of the same input of the batch, or zero where the table says
+    /// [`NONE`](crate::kernels::gather::NONE): whatever moves, repeats, drops or pads elements in a public pattern.
+    Select {
+        /// Without the batch.
+        extents: Vec<usize>,
+        /// One index for each element of the output.
+        table: Arc<[u32]>,
     },
     /// The same elements in other extents.
     Reshape {
@@ -82,15 +105,27 @@ impl Op {
         match self {
             Self::Conv { .. } => "Conv",
             Self::Linear { .. } => "Linear",
-            Self::Add => "Add",
+            Self::Sum { .. } => "Sum",
             Self::Affine { .. } => "Affine",
             Self::Relu => "Relu",
+            Self::Clip { .. } => "Clip",
             Self::MaxPool { .. } => "MaxPool",
             Self::AveragePool { .. } => "AveragePool",
             Self::SumPool { .. } => "SumPool",
-            Self::Scale { .. } => "Scale",
+            Self::Concat { .. } => "Concat",
+            Self::Select { .. } => "Select",
             Self::Reshape { .. } => "Reshape",
         }
+    }
+
+    /// The sum of two values.
+    pub fn add() -> Self {
+        Self::Sum { factors: vec![1.0, 1.0], constant: 0.0 }
+    }
+
+    /// A value times a public number.
+    pub fn scaled(factor: f32) -> Self {
+        Self::Sum { factors: vec![factor], constant: 0.0 }
     }
 }
 
@@ -107,7 +142,16 @@ pub struct Node {
     pub output: ValueId,
 }
 
-/// A network with one input and one output, its nodes in an order in which they can run.
+/// One result of a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GraphOutput {
+    /// Name in the model.
+    pub name: String,
+    /// The value.
+    pub value: ValueId,
+}
+
+/// A network with one input, its nodes in an order in which they can run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Graph {
     /// Nodes.
@@ -116,11 +160,11 @@ pub struct Graph {
     pub input_extents: Vec<usize>,
     /// The input's number.
     pub input: ValueId,
-    /// The output's number.
-    pub output: ValueId,
+    /// The results, at least one; the first is what predictions are made from.
+    pub outputs: Vec<GraphOutput>,
     /// One more than the largest number in use.
     pub values: usize,
-    /// The model ends with a softmax, which whoever receives the scores computes in the clear.
+    /// The first output ends with a softmax, which whoever receives the scores computes in the clear.
     pub softmax: bool,
 }
 
@@ -140,14 +184,20 @@ impl Graph {
         Ok(shapes)
     }
 
-    /// Shape of one value for a batch.
-    pub fn output_shape(&self, batch: usize) -> Result<Shape> {
-        self.shapes(batch)?[self.output].clone().ok_or_else(|| Error::Model("no node makes the output".into()))
+    /// The value of the first output.
+    pub fn output(&self) -> ValueId {
+        self.outputs.first().map_or(self.input, |output| output.value)
     }
 
-    /// Number of nodes that read a value, the graph's output counted.
+    /// Shape of the first output for a batch.
+    pub fn output_shape(&self, batch: usize) -> Result<Shape> {
+        self.shapes(batch)?[self.output()].clone().ok_or_else(|| Error::Model("no node makes the output".into()))
+    }
+
+    /// Number of nodes that read a value, the graph's outputs counted.
     pub fn readers(&self, value: ValueId) -> usize {
-        self.nodes.iter().flat_map(|n| &n.inputs).filter(|&&v| v == value).count() + usize::from(self.output == value)
+        let results = self.outputs.iter().filter(|output| output.value == value).count();
+        self.nodes.iter().flat_map(|n| &n.inputs).filter(|&&v| v == value).count() + results
     }
 
     /// The node that makes a value.
@@ -155,7 +205,7 @@ impl Graph {
         self.nodes.iter().position(|n| n.output == value)
     }
 
-    /// The only node that reads a value, if there is one and the value is not the output.
+    /// The only node that reads a value, if there is one and the value is no output.
     pub fn only_reader(&self, value: ValueId) -> Option<usize> {
         (self.readers(value) == 1).then(|| self.nodes.iter().position(|n| n.inputs.contains(&value))).flatten()
     }
@@ -170,38 +220,75 @@ impl Graph {
 impl Node {
     /// Shape of the output from the shapes of the inputs, batch included.
     pub fn output_shape(&self, inputs: &[Shape]) -> Result<Shape> {
-        let arity = if matches!(self.op, Op::Add) { 2 } else { 1 };
-        if inputs.len() != arity {
-            return Err(Error::Input(format!("{} inputs instead of {arity}", inputs.len())));
+        let (Some(x), arity) = (inputs.first(), inputs.len()) else {
+            return Err(Error::Input("a node without an input".into()));
+        };
+        let wanted = match &self.op {
+            Op::Sum { factors, .. } => factors.len(),
+            Op::Concat { .. } => arity,
+            _ => 1,
+        };
+        if arity != wanted {
+            return Err(Error::Input(format!("{arity} inputs instead of {wanted}")));
         }
-        let x = &inputs[0];
-        let channels = x.extents().get(1).copied().unwrap_or(0);
+        let extents = x.extents();
+        let channels = extents.get(1).copied().unwrap_or(0);
         match &self.op {
             Op::Conv { weights, bias, axes, groups } => {
                 let conv = Conv::new(x, &weights.shape, *axes, *groups)?;
                 expect(bias.len(), conv.out_channels, "biases")?;
                 Ok(conv.out_shape())
             }
-            Op::Linear { weights, bias } => match (x.extents(), weights.shape.extents()) {
-                (&[n, k], &[out, depth]) if k == depth => {
+            Op::Linear { weights, bias } => match (extents.split_last(), weights.shape.extents()) {
+                (Some((k, rows)), &[out, depth]) if *k == depth && !rows.is_empty() => {
                     expect(bias.len(), out, "biases")?;
-                    Shape::new([n, out])
+                    Shape::new([rows, &[out]].concat())
                 }
                 _ => Err(Error::Input(format!("input {x} does not fit weights {}", weights.shape))),
             },
-            Op::Add if inputs[1] != *x => Err(Error::Input(format!("addends of shapes {x} and {}", inputs[1]))),
+            Op::Sum { .. } => match inputs.iter().find(|other| *other != x) {
+                Some(other) => Err(Error::Input(format!("addends of shapes {x} and {other}"))),
+                None => Ok(x.clone()),
+            },
             Op::Affine { scale, shift } => {
-                expect(scale.len(), channels, "scales")?;
-                expect(shift.len(), channels, "shifts")?;
+                let elements = extents[1..].iter().product();
+                expect(scale.len(), if shift.len() == elements { elements } else { channels }, "scales")?;
+                expect(shift.len(), scale.len(), "shifts")?;
                 Ok(x.clone())
             }
             Op::MaxPool { axes } | Op::AveragePool { axes } | Op::SumPool { axes } => Ok(Pool::new(x, *axes)?.out_shape()),
-            Op::Add | Op::Relu | Op::Scale { .. } => Ok(x.clone()),
-            Op::Reshape { extents } => x.reshaped([&x.extents()[..1], &extents[..]].concat()),
+            Op::Clip { low, high } if low.is_nan() || high.is_nan() || low > high => {
+                Err(Error::Input(format!("bounds from {low} to {high}")))
+            }
+            Op::Relu | Op::Clip { .. } => Ok(x.clone()),
+            Op::Concat { axis } => concatenated(inputs, axis + 1),
+            Op::Select { extents: to, table } => {
+                let row = extents[1..].iter().product::<usize>();
+                let shape = Shape::new([&extents[..1], to].concat())?;
+                expect(table.len(), to.iter().product(), "indices")?;
+                match table.iter().find(|&&at| at != NONE && at as usize >= row) {
+                    Some(at) => Err(Error::Input(format!("index {at} of an input of {row} elements"))),
+                    None => Ok(shape),
+                }
+            }
+            Op::Reshape { extents: to } => x.reshaped([&extents[..1], &to[..]].concat()),
         }
     }
 }
 
+/// Shape of tensors one after another along an axis.
+fn concatenated(inputs: &[Shape], axis: usize) -> Result<Shape> {
+    let mut extents = inputs[0].extents().to_vec();
+    for other in &inputs[1..] {
+        let fits = other.rank() == extents.len() && axis < extents.len();
+        if !fits || other.extents().iter().zip(&extents).enumerate().any(|(d, (a, b))| d != axis && a != b) {
+            return Err(Error::Input(format!("tensors of shapes {} and {other} do not fit along axis {axis}", inputs[0])));
+        }
+        extents[axis] += other.extents()[axis];
+    }
+    Shape::new(extents)
+}
+
 fn expect(found: usize, wanted: usize, what: &str) -> Result<()> {
-    if found == wanted { Ok(()) } else { Err(Error::Input(format!("{found} {what} for {wanted} channels"))) }
+    if found == wanted { Ok(()) } else { Err(Error::Input(format!("{found} {what} instead of {wanted}"))) }
 }

@@ -4,7 +4,7 @@
 
 use super::{
     Answer,
-    forward::forward,
+    forward::{Held, forward},
     graph::Graph,
     profile::Profile,
     ranges::{Bits, ranges},
@@ -14,6 +14,7 @@ use crate::{
     Error, Result, clock,
     device::{Buffer, Device},
     fixed::Fixed,
+    kernels::gather::Table,
     party::{Ahead, Link, Party, Sign, Tag, ahead, join_all, run, run_prepared, tagged},
     protocol as mpc,
     ring::Word,
@@ -64,8 +65,8 @@ pub struct Model {
     bits: Vec<Bits>,
     inputs: Option<RangeInclusive<f32>>,
     softmax: bool,
-    /// For each party, weights and bias of each product in turn.
-    parameters: [Vec<Arith>; 3],
+    /// For each party.
+    held: [Held; 3],
     bytes: u64,
 }
 
@@ -77,8 +78,11 @@ pub struct Prepared<'m> {
     count: usize,
     reveal: Reveal,
     promises: Vec<mpc::Promise>,
-    ahead: Ahead<Vec<Buffer>>,
+    ahead: Ahead<Outcomes>,
 }
+
+/// Each piece's outputs as one party reveals them.
+type Outcomes = Vec<Vec<Buffer>>;
 
 impl Prepared<'_> {
     /// Seconds that it took, and bytes that the lead has sent.
@@ -184,21 +188,25 @@ impl Session {
             Some(inputs) => ranges(&steps, self.fixed, inputs)?,
             None => vec![Bits::default(); steps.steps.len()],
         };
-        let mut parameters: [Vec<Arith>; 3] = Default::default();
+        let mut held: [Held; 3] = Default::default();
         let mut bytes = 0;
         for step in &mut steps.steps {
+            step.check(self.fixed)?;
+            if let Kind::Select { table, .. } = &step.kind {
+                self.parties.iter().zip(&mut held).for_each(|(p, held)| held.tables.push(Table::new(p.device(), table)));
+            }
             let Kind::Product(product) = &mut step.kind else { continue };
             for parameter in product.encoded(self.fixed, &step.name)? {
                 let shares = self.share(self.promise(&parameter.shape)?, &Zeroizing::new(parameter.words))?;
                 for (party, share) in self.parties.iter().zip(&shares) {
                     bytes += share.bytes();
-                    parameters[party.number()].push(mpc::input(party, share));
+                    held[party.number()].parameters.push(mpc::input(party, share));
                 }
             }
             // from here on the weights are shares alone
             (product.weights.values, product.bias) = Default::default();
         }
-        Ok(Model { steps, bits, inputs, softmax: graph.softmax, parameters, bytes })
+        Ok(Model { steps, bits, inputs, softmax: graph.softmax, held, bytes })
     }
 
     /// Does the lead's part of an inference of `count` inputs before they exist: all that it computes and deals. What it deals
@@ -297,13 +305,21 @@ impl Session {
             party.device().download(&[]).await?;
         }
         let computed = clock::now();
-        let mut summands = Vec::new();
-        for (party, parts) in self.parties.iter().zip(&revealed) {
-            let words = party.device().download(&parts.iter().collect::<Vec<&Buffer>>()).await?;
-            summands.push(Zeroizing::new(words.concat()));
+        let mut names = model.steps.outputs.iter();
+        for output in 0..revealed[0].first().map_or(0, Vec::len) {
+            let mut summands = Vec::new();
+            for (party, pieces) in self.parties.iter().zip(&revealed) {
+                let words = party.device().download(&pieces.iter().map(|piece| &piece[output]).collect::<Vec<&Buffer>>()).await?;
+                summands.push(Zeroizing::new(words.concat()));
+            }
+            answer.cost.bytes_to_owner += summands.iter().map(|words| words.len() as u64 * 8).sum::<u64>();
+            let words = mpc::combine([&summands[0], &summands[1], &summands[2]]);
+            let name = names.next().map_or("", |output| &output.name);
+            match output {
+                0 => answer.take(&words, count, reveal, self.fixed),
+                _ => answer.take_other(output - 1, name, &words, count, self.fixed),
+            }
         }
-        answer.cost.bytes_to_owner += summands.iter().map(|words| words.len() as u64 * 8).sum::<u64>();
-        answer.take(&mpc::combine([&summands[0], &summands[1], &summands[2]]), count, reveal, self.fixed);
         let revealed = clock::now();
         answer.cost.add(self.parties.each_ref().map(Party::meter));
         if let Some(profile) = &mut answer.profile {
@@ -329,7 +345,7 @@ impl Session {
     }
 
     /// The forward pass on each piece of a batch, under its lead.
-    async fn outcomes(&self, p: &Party, model: &Model, inputs: &[Arith], count: usize, reveal: Reveal) -> Vec<Buffer> {
+    async fn outcomes(&self, p: &Party, model: &Model, inputs: &[Arith], count: usize, reveal: Reveal) -> Outcomes {
         let piece = |((lead, _), x): ((usize, usize), &Arith)| {
             tagged(p, Tag { lead: Some(lead), ..Tag::default() }, outcome(p, model, x.clone(), reveal))
         };
@@ -358,16 +374,16 @@ impl Model {
     }
 }
 
-/// The forward pass and this party's summand of what is revealed.
-async fn outcome(p: &Party, model: &Model, x: Arith, reveal: Reveal) -> Buffer {
+/// The forward pass and this party's summands of what is revealed: each output, or the index of the first one's largest entry.
+async fn outcome(p: &Party, model: &Model, x: Arith, reveal: Reveal) -> Vec<Buffer> {
     let rows = x.shape().extents()[0];
-    let y = forward(p, &model.steps, &model.bits, &model.parameters[p.number()], x).await;
+    let results = forward(p, &model.steps, &model.bits, &model.held[p.number()], x).await;
     match reveal {
-        Reveal::Logits => mpc::reveal(p, &y),
+        Reveal::Logits => results.iter().map(|y| mpc::reveal(p, y)).collect(),
         Reveal::Argmax => {
-            let columns = y.shape().elements() / rows;
-            let y = y.reshaped(&[rows, columns]).unwrap_or(y);
-            mpc::reveal(p, &mpc::argmax(p, &y).await)
+            let y = &results[0];
+            let y = y.reshaped(&[rows, y.shape().elements() / rows]).unwrap_or_else(|_| y.clone());
+            vec![mpc::reveal(p, &mpc::argmax(p, &y).await)]
         }
     }
 }

@@ -3,29 +3,42 @@
 use super::graph::{Graph, Node, Op, Tensor};
 use crate::{
     Result,
+    kernels::gather::NONE,
     shape::{Axis, Shape},
 };
 use std::ops::Range;
 
-/// All of them: normalisation folded into weights, pools before ReLU, divisors of averages into the next weights, taps that
-/// only ever meet padding cut off.
+/// All of them: normalisation folded into weights, pools before ReLU, divisors of averages into the next weights, one movement
+/// of elements for several, taps that only ever meet padding cut off.
 pub fn normalise(mut graph: Graph) -> Result<Graph> {
-    while fold_affine(&mut graph) {}
+    let shapes = graph.shapes(1)?;
+    while fold_affine(&mut graph, &shapes) {}
     affine_as_convolution(&mut graph)?;
-    while pool_before_relu(&mut graph) {}
+    simplify(&mut graph);
+    while pool_before_activation(&mut graph) {}
+    while one_movement(&mut graph) {}
+    no_movement(&mut graph)?;
     while average_as_sum(&mut graph) {}
     cut_taps(&mut graph)?;
     Ok(graph)
 }
 
 /// `scale (W x + b) + shift` is one product; the product must have no other reader.
-fn fold_affine(graph: &mut Graph) -> bool {
+fn fold_affine(graph: &mut Graph, shapes: &[Option<Shape>]) -> bool {
     for i in 0..graph.nodes.len() {
         let Op::Affine { scale, shift } = &graph.nodes[i].op else { continue };
         let (scale, shift) = (scale.clone(), shift.clone());
         let from = graph.nodes[i].inputs[0];
         let Some(maker) = graph.maker(from).filter(|_| graph.readers(from) == 1) else { continue };
-        let (Op::Conv { weights, bias, .. } | Op::Linear { weights, bias }) = &mut graph.nodes[maker].op else { continue };
+        let flat = shapes.get(from).and_then(Option::as_ref).is_some_and(|shape| shape.rank() == 2);
+        let (weights, bias, scale, shift) = match &mut graph.nodes[maker].op {
+            Op::Conv { weights, bias, .. } if scale.len() == bias.len() => (weights, bias, &scale[..], &shift[..]),
+            Op::Linear { weights, bias } if flat || (repeats(&scale, bias.len()) && repeats(&shift, bias.len())) => {
+                let out = bias.len();
+                (weights, bias, &scale[..out], &shift[..out])
+            }
+            _ => continue,
+        };
         let row = weights.values.len() / bias.len();
         for (o, weights) in weights.values.chunks_mut(row).enumerate() {
             weights.iter_mut().for_each(|w| *w *= scale[o]);
@@ -38,7 +51,12 @@ fn fold_affine(graph: &mut Graph) -> bool {
     false
 }
 
-/// What could not be folded is a depthwise 1 x 1 convolution.
+/// Whether every `period` numbers are the same.
+fn repeats(numbers: &[f32], period: usize) -> bool {
+    numbers.len().is_multiple_of(period) && numbers.chunks(period).all(|chunk| chunk == &numbers[..period])
+}
+
+/// What could not be folded is a depthwise 1 x 1 convolution of as many channels as there are factors.
 fn affine_as_convolution(graph: &mut Graph) -> Result<()> {
     let shapes = graph.shapes(1)?;
     let mut nodes = Vec::new();
@@ -54,28 +72,69 @@ fn affine_as_convolution(graph: &mut Graph) -> Result<()> {
             axes: [Axis::new(1), Axis::new(1)],
             groups: channels,
         };
-        let x = shapes[node.inputs[0]].clone();
-        let flat = x.as_ref().is_some_and(|x| x.rank() != 4);
-        if flat {
+        let extents = shapes[node.inputs[0]].as_ref().map_or(&[][..], |x| &x.extents()[1..]).to_vec();
+        if extents.len() == 3 && extents[0] == channels {
+            node.op = conv;
+            nodes.push(node);
+        } else {
             let name = node.name.clone();
             let (image, done, output) = (graph.fresh(), graph.fresh(), node.output);
             let reshape = |name: String, inputs, output, extents| Node { name, op: Op::Reshape { extents }, inputs, output };
-            nodes.push(reshape(format!("{name} in"), node.inputs, image, vec![channels, 1, 1]));
+            let inner = extents.iter().product::<usize>() / channels;
+            nodes.push(reshape(format!("{name} in"), node.inputs, image, vec![channels, inner, 1]));
             nodes.push(Node { name: name.clone(), op: conv, inputs: vec![image], output: done });
-            nodes.push(reshape(format!("{name} out"), vec![done], output, vec![channels]));
-        } else {
-            node.op = conv;
-            nodes.push(node);
+            nodes.push(reshape(format!("{name} out"), vec![done], output, extents));
         }
     }
     graph.nodes = nodes;
     Ok(())
 }
 
-/// Maximum and ReLU commute, and after the pool a fraction of the ReLUs is left.
-fn pool_before_relu(graph: &mut Graph) -> bool {
+/// Bounds that are a ReLU's.
+fn simplify(graph: &mut Graph) {
+    for node in &mut graph.nodes {
+        if let Op::Clip { low: 0.0, high: f32::INFINITY } = node.op {
+            node.op = Op::Relu;
+        }
+    }
+}
+
+/// Elements moved twice, or reshaped and moved, are moved once.
+fn one_movement(graph: &mut Graph) -> bool {
     for i in 0..graph.nodes.len() {
-        if !matches!(graph.nodes[i].op, Op::Relu) {
+        let Op::Select { extents, table } = &graph.nodes[i].op else { continue };
+        let from = graph.nodes[i].inputs[0];
+        let Some(maker) = graph.maker(from).filter(|_| graph.readers(from) == 1) else { continue };
+        let table = match &graph.nodes[maker].op {
+            Op::Select { table: before, .. } => table.iter().map(|&at| if at == NONE { NONE } else { before[at as usize] }).collect(),
+            Op::Reshape { .. } => table.clone(),
+            _ => continue,
+        };
+        graph.nodes[i].op = Op::Select { extents: extents.clone(), table };
+        graph.nodes[i].inputs = graph.nodes[maker].inputs.clone();
+        graph.nodes.remove(maker);
+        return true;
+    }
+    false
+}
+
+/// A movement that leaves every element where it is only reshapes.
+fn no_movement(graph: &mut Graph) -> Result<()> {
+    let shapes = graph.shapes(1)?;
+    for node in &mut graph.nodes {
+        let Op::Select { extents, table } = &node.op else { continue };
+        let all = shapes[node.inputs[0]].as_ref().is_some_and(|x| x.elements() == table.len());
+        if all && table.iter().enumerate().all(|(i, &at)| i == at as usize) {
+            node.op = Op::Reshape { extents: extents.clone() };
+        }
+    }
+    Ok(())
+}
+
+/// Maximum and ReLU commute, and after the pool a fraction of the ReLUs is left. So it is with bounds.
+fn pool_before_activation(graph: &mut Graph) -> bool {
+    for i in 0..graph.nodes.len() {
+        if !matches!(graph.nodes[i].op, Op::Relu | Op::Clip { .. }) {
             continue;
         }
         let Some(reader) = graph.only_reader(graph.nodes[i].output) else { continue };
@@ -104,7 +163,7 @@ fn average_as_sum(graph: &mut Graph) -> bool {
                 weights.values.iter_mut().for_each(|w| *w *= factor);
                 return true;
             }
-            Op::Relu | Op::Reshape { .. } | Op::MaxPool { .. } | Op::SumPool { .. } | Op::AveragePool { .. } => {
+            Op::Relu | Op::Reshape { .. } | Op::Select { .. } | Op::MaxPool { .. } | Op::SumPool { .. } | Op::AveragePool { .. } => {
                 value = graph.nodes[reader].output
             }
             _ => break,
@@ -114,7 +173,7 @@ fn average_as_sum(graph: &mut Graph) -> bool {
     let sum = graph.fresh();
     graph.nodes[i].output = sum;
     let name = format!("{} scale", graph.nodes[i].name);
-    graph.nodes.insert(i + 1, Node { name, op: Op::Scale { factor }, inputs: vec![sum], output });
+    graph.nodes.insert(i + 1, Node { name, op: Op::scaled(factor), inputs: vec![sum], output });
     true
 }
 

@@ -4,8 +4,8 @@
 //! truncates to the floor (the protocol gives the floor or one more) and finds every value that leaves the range.
 
 use super::{
-    graph::{Graph, Op, Tensor},
-    steps::{Kind, Product, Steps},
+    graph::{Graph, GraphOutput, Op, Tensor},
+    steps::{self, Kind, Product, Steps},
 };
 use crate::{
     Error, Result,
@@ -14,95 +14,150 @@ use crate::{
     shape::{Conv, Pool, Shape},
 };
 
-/// The graph on a batch of inputs, in f32.
+/// The first output of the graph on a batch of inputs, in f32.
 pub fn run_f32(graph: &Graph, input: &[f32], batch: usize) -> Result<Tensor> {
+    Ok(run_all_f32(graph, input, batch)?.swap_remove(0))
+}
+
+/// All outputs of the graph on a batch of inputs, in f32.
+pub fn run_all_f32(graph: &Graph, input: &[f32], batch: usize) -> Result<Vec<Tensor>> {
     let shapes = graph.shapes(batch)?;
     let shape = |v: usize| shapes[v].clone().ok_or_else(|| Error::Model("a value without a maker".into()));
     expect_input(&shape(graph.input)?, input.len())?;
     let mut values: Vec<Option<Vec<f32>>> = vec![None; graph.values];
     values[graph.input] = Some(input.to_vec());
     for node in &graph.nodes {
-        let x = values[node.inputs[0]].as_deref().unwrap_or_default();
+        let all: Vec<&[f32]> = node.inputs.iter().map(|&v| values[v].as_deref().unwrap_or_default()).collect();
+        let x = all[0];
         let (from, to) = (shape(node.inputs[0])?, shape(node.output)?);
         let out = match &node.op {
             Op::Conv { weights, bias, axes, groups } => {
                 convolve(&Conv::new(&from, &weights.shape, *axes, *groups)?, x, &weights.values, bias)
             }
             Op::Linear { weights, bias } => multiply(x, &weights.values, bias),
-            Op::Add => x.iter().zip(values[node.inputs[1]].as_deref().unwrap_or_default()).map(|(a, b)| a + b).collect(),
+            Op::Sum { factors, constant } => {
+                (0..x.len()).map(|e| all.iter().zip(factors).fold(*constant, |sum, (x, factor)| sum + factor * x[e])).collect()
+            }
             Op::Affine { scale, shift } => {
-                let inner: usize = to.extents()[2..].iter().product();
+                let inner = x.len() / batch / scale.len();
                 x.iter().enumerate().map(|(e, v)| v * scale[e / inner % scale.len()] + shift[e / inner % scale.len()]).collect()
             }
             Op::Relu => x.iter().map(|v| v.max(0.0)).collect(),
+            Op::Clip { low, high } => x.iter().map(|v| v.max(*low).min(*high)).collect(),
             Op::MaxPool { axes } => pool(&Pool::new(&from, *axes)?, x, f32::NEG_INFINITY, f32::max),
             Op::SumPool { axes } => pool(&Pool::new(&from, *axes)?, x, 0.0, |a, b| a + b),
             Op::AveragePool { axes } => {
                 let taps = (axes[0].kernel * axes[1].kernel) as f32;
                 pool(&Pool::new(&from, *axes)?, x, 0.0, |a, b| a + b).iter().map(|v| v / taps).collect()
             }
-            Op::Scale { factor } => x.iter().map(|v| v * factor).collect(),
+            Op::Concat { axis } => concatenate(&all, to.extents()[..=*axis].iter().product()),
+            Op::Select { table, .. } => select(x, table, batch),
             Op::Reshape { .. } => x.to_vec(),
         };
         values[node.output] = Some(out);
     }
-    let values = values[graph.output].take().ok_or_else(|| Error::Model("no node makes the output".into()))?;
-    Ok(Tensor { shape: shape(graph.output)?, values })
+    let result = |output: &GraphOutput| {
+        let values = values[output.value].clone().ok_or_else(|| Error::Model(format!("no node makes the output '{}'", output.name)))?;
+        Ok(Tensor { shape: shape(output.value)?, values })
+    };
+    graph.outputs.iter().map(result).collect()
 }
 
-/// The steps on encoded inputs, in fixed point. Errors name the step whose values leave the range.
+/// The first output of the steps on encoded inputs, in fixed point. Errors name the step whose values leave the range.
 pub fn run_fixed(steps: &Steps, fixed: Fixed, input: &[Word], batch: usize) -> Result<Vec<Word>> {
+    let f = fixed.fraction_bits();
+    let outputs = walk_fixed(steps, fixed, input, batch, |number, bits| match bits {
+        0..=ROOM => Ok(()),
+        bits => Err(Error::Range(format!(
+            "step '{}': a value needs {bits} bits before truncation, {ROOM} are there at {f} fraction bits; use fewer",
+            steps.steps[number].name
+        ))),
+    })?;
+    outputs.into_iter().next().ok_or_else(|| Error::Model("the network has no output".into()))
+}
+
+/// Bits of the absolute value that a truncation can take: below 2^62.
+pub const ROOM: u32 = 62;
+
+/// All outputs of the steps. `watch` hears the number of each step and the bits that its largest absolute value needs, before
+/// truncation if it has one; what needs more than [`ROOM`] goes on as the largest value there is.
+pub fn walk_fixed(
+    steps: &Steps,
+    fixed: Fixed,
+    input: &[Word],
+    batch: usize,
+    mut watch: impl FnMut(usize, u32) -> Result<()>,
+) -> Result<Vec<Vec<Word>>> {
     let shapes = steps.shapes(batch)?;
     let shape = |v: usize| shapes[v].clone().ok_or_else(|| Error::Model("a value without a maker".into()));
     expect_input(&shape(steps.input)?, input.len())?;
-    let parameters = steps.parameters(fixed)?;
-    let mut parameters = parameters.iter();
     let mut values: Vec<Option<Vec<i64>>> = vec![None; steps.values];
     values[steps.input] = Some(input.iter().map(|&w| w as i64).collect());
     let f = fixed.fraction_bits();
-    for step in &steps.steps {
-        let x = values[step.inputs[0]].clone().unwrap_or_default();
-        let from = shape(step.inputs[0])?;
-        let in_range = |wide: Vec<i128>| -> Result<Vec<i64>> {
-            match wide.iter().find(|v| v.unsigned_abs() >= 1 << 62) {
-                None => Ok(wide.iter().map(|&v| v as i64).collect()),
-                Some(v) => Err(Error::Range(format!(
-                    "step '{}': a value needs {} bits before truncation, 62 are there at {f} fraction bits; use fewer",
-                    step.name,
-                    128 - v.unsigned_abs().leading_zeros()
-                ))),
-            }
+    for (number, step) in steps.steps.iter().enumerate() {
+        let all: Vec<&[i64]> = step.inputs.iter().map(|&v| values[v].as_deref().unwrap_or_default()).collect();
+        let (x, from) = (all[0], shape(step.inputs[0])?);
+        let mut narrow = |wide: Vec<i128>| -> Result<Vec<i64>> {
+            let most = wide.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0);
+            watch(number, 128 - most.leading_zeros())?;
+            Ok(wide.iter().map(|&v| v.clamp(1 - (1 << ROOM), (1 << ROOM) - 1) as i64).collect())
         };
         let out = match &step.kind {
             Kind::Product(product) => {
-                let (Some(weights), Some(bias)) = (parameters.next(), parameters.next()) else {
-                    return Err(Error::Model(format!("step '{}' has no parameters", step.name)));
-                };
-                let mut sums = sums(product, &from, &x, &weights.words, &bias.words)?;
-                for &residual in &step.inputs[1..] {
-                    let r = values[residual].as_deref().unwrap_or_default();
-                    sums.iter_mut().zip(r).for_each(|(sum, &r)| *sum += i128::from(r) << f);
+                let [weights, bias] = product.encoded(fixed, &step.name)?;
+                let mut sums = sums(product, &from, x, &weights.words, &bias.words)?;
+                let (residuals, _, fractions) = steps::factors(&product.residuals, 0.0, fixed, &step.name)?;
+                for (r, factor) in all[1..].iter().zip(residuals) {
+                    let factor = i128::from(factor as i64) << if fractions { 0 } else { f };
+                    sums.iter_mut().zip(*r).for_each(|(sum, &r)| *sum += i128::from(r) * factor);
                 }
-                let mut out = in_range(sums)?;
+                let mut out = narrow(sums)?;
                 if let Some(axes) = product.pool {
                     out = pool(&Pool::new(&product.product_shape(&from)?, axes)?, &out, i64::MIN, i64::max);
                 }
-                out.iter_mut().for_each(|v| *v = if product.relu { (*v >> f).max(0) } else { *v >> f });
-                out
+                out.iter_mut().for_each(|v| *v >>= f);
+                match product.activation {
+                    Some(activation) => bounded(&out, activation.bounds(fixed, &step.name)?),
+                    None => out,
+                }
             }
-            Kind::Relu => x.iter().map(|&v| v.max(0)).collect(),
-            Kind::MaxPool(axes) => pool(&Pool::new(&from, *axes)?, &x, i64::MIN, i64::max),
-            Kind::SumPool(axes) => pool(&Pool::new(&from, *axes)?, &x, 0, i64::wrapping_add),
-            Kind::Scale(factor) => {
-                let factor = i128::from(fixed.encode("scale", &[*factor])?[0] as i64);
-                in_range(x.iter().map(|&v| i128::from(v) * factor).collect())?.iter().map(|v| v >> f).collect()
+            Kind::Activation(activation) => bounded(x, activation.bounds(fixed, &step.name)?),
+            Kind::MaxPool(axes) => pool(&Pool::new(&from, *axes)?, x, i64::MIN, i64::max),
+            Kind::SumPool(axes) => {
+                let wide: Vec<i128> = x.iter().map(|&v| i128::from(v)).collect();
+                narrow(pool(&Pool::new(&from, *axes)?, &wide, 0, |a, b| a + b))?
             }
-            Kind::Add => x.iter().zip(values[step.inputs[1]].as_deref().unwrap_or_default()).map(|(a, b)| a.wrapping_add(*b)).collect(),
-            Kind::Reshape(_) => x,
+            Kind::Sum { factors, constant } => {
+                let (factors, constant, truncates) = steps::factors(factors, *constant, fixed, &step.name)?;
+                let term = |(x, &factor): (&&[i64], &Word), e: usize| i128::from(x[e]) * i128::from(factor as i64);
+                let constant = i128::from(constant as i64);
+                let wide = (0..x.len()).map(|e| all.iter().zip(&factors).fold(constant, |sum, pair| sum + term(pair, e))).collect();
+                let shift = if truncates { f } else { 0 };
+                narrow(wide)?.iter().map(|v| v >> shift).collect()
+            }
+            Kind::Concat(axis) => concatenate(&all, from.extents()[..*axis].iter().product()),
+            Kind::Select { table, .. } => select(x, table, batch),
+            Kind::Reshape(_) => x.to_vec(),
         };
         values[step.output] = Some(out);
     }
-    Ok(values[steps.output].take().unwrap_or_default().iter().map(|&v| v as u64).collect())
+    let result = |output: &GraphOutput| values[output.value].iter().flatten().map(|&v| v as u64).collect();
+    Ok(steps.outputs.iter().map(result).collect())
+}
+
+fn bounded(x: &[i64], [low, high]: [Option<Word>; 2]) -> Vec<i64> {
+    let (low, high) = (low.map_or(i64::MIN, |low| low as i64), high.map_or(i64::MAX, |high| high as i64));
+    x.iter().map(|&v| v.max(low).min(high)).collect()
+}
+
+fn concatenate<T: Copy>(parts: &[&[T]], rows: usize) -> Vec<T> {
+    let row = |r: usize| parts.iter().flat_map(move |part| part.chunks(part.len() / rows).nth(r).unwrap_or_default()).copied();
+    (0..rows).flat_map(row).collect()
+}
+
+fn select<T: Copy + Default>(x: &[T], table: &[u32], batch: usize) -> Vec<T> {
+    let row = |row: &[T]| table.iter().map(|&at| row.get(at as usize).copied().unwrap_or_default()).collect::<Vec<T>>();
+    x.chunks(x.len() / batch).flat_map(row).collect()
 }
 
 fn expect_input(shape: &Shape, found: usize) -> Result<()> {

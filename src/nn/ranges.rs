@@ -4,8 +4,8 @@
 //! truncation as floor or floor plus one. A comparison of values that fit `r` bits needs the low `r` bits of a share only.
 //! Whoever owns the model computes this; the bits of each step become public, and with them the size of its weights.
 
-use super::steps::{Kind, Parameter, Product, Steps};
-use crate::{Error, Result, fixed::Fixed, shape::Shape};
+use super::steps::{self, Kind, Parameter, Product, Steps};
+use crate::{Error, Result, fixed::Fixed, kernels::gather::NONE, shape::Shape};
 use std::ops::RangeInclusive;
 
 /// Bits that hold both signs of what a step compares: of the differences in its maximum, and of what its ReLU takes.
@@ -63,6 +63,14 @@ impl Interval {
         Self { low: self.low >> bits, high: (self.high >> bits) + 1 }
     }
 
+    fn bounded(self, [low, high]: [Option<u64>; 2]) -> Self {
+        let low = low.map_or(i128::MIN, |low| i128::from(low as i64));
+        let high = high.map_or(i128::MAX, |high| i128::from(high as i64));
+        // above an upper bound a value is the difference of two that were truncated apart
+        let apart = i128::from(high < i128::MAX);
+        Self { low: self.low.max(low).min(high) - apart, high: self.high.max(low).min(high) + apart }
+    }
+
     fn with_zero(self) -> Self {
         self.hull(Self { low: 0, high: 0 })
     }
@@ -95,16 +103,30 @@ pub fn ranges(steps: &Steps, fixed: Fixed, inputs: &RangeInclusive<f32>) -> Resu
         let output: Vec<Interval> = match &step.kind {
             Kind::Product(product) => {
                 let from = shapes[step.inputs[0]].as_ref();
-                let wide = sums(product, from, &x, parameters.next().unwrap_or_default());
-                let residuals = step.inputs[1..].iter();
-                let wide = residuals.fold(wide, |wide, &r| pairs(&wide, &values[r], |a, b| a.plus(b.times(1 << f))));
-                bits = Bits { pool: of_differences(&wide), relu: of_all(&wide) };
-                let truncated = wide.iter().map(|v| v.truncated(f));
-                truncated.map(|v| if product.relu { v.map(|end| end.max(0)) } else { v }).collect()
+                let parameters = parameters.next().unwrap_or_default();
+                let rows = from.is_some_and(|from| product.conv.is_none() && from.rank() > 2);
+                let wide = if rows {
+                    // the features of all rows are alike
+                    let depth = product.weights.shape.extents().get(1).copied().unwrap_or(1);
+                    let features = sums(product, None, &vec![hull(x.iter()); depth], parameters);
+                    vec![hull(features.iter()); x.len()]
+                } else {
+                    sums(product, from, &x, parameters)
+                };
+                let (factors, _, fractions) = steps::factors(&product.residuals, 0.0, fixed, &step.name)?;
+                let shift = if fractions { 0 } else { f };
+                let residuals = step.inputs[1..].iter().zip(factors);
+                let wide = residuals
+                    .fold(wide, |wide, (&r, factor)| pairs(&wide, &values[r], |a, b| a.plus(b.times(i128::from(factor as i64) << shift))));
+                let bounds = product.activation.map(|activation| activation.bounds(fixed, &step.name)).transpose()?;
+                let bounds = bounds.unwrap_or_default();
+                bits = Bits { pool: of_differences(&wide), relu: of_bounded(&wide, bounds, f) };
+                wide.iter().map(|v| v.truncated(f).bounded(bounds)).collect()
             }
-            Kind::Relu => {
-                bits.relu = of_all(&x);
-                x.iter().map(|v| v.map(|end| end.max(0))).collect()
+            Kind::Activation(activation) => {
+                let bounds = activation.bounds(fixed, &step.name)?;
+                bits.relu = of_bounded(&x, bounds, 0);
+                x.iter().map(|v| v.bounded(bounds)).collect()
             }
             Kind::MaxPool(_) => {
                 bits.pool = of_differences(&x);
@@ -114,11 +136,23 @@ pub fn ranges(steps: &Steps, fixed: Fixed, inputs: &RangeInclusive<f32>) -> Resu
                 let taps = (axes[0].kernel * axes[1].kernel) as i128;
                 x.iter().map(|v| v.with_zero().times(taps)).collect()
             }
-            Kind::Scale(factor) => {
-                let factor = i128::from(fixed.encode("scale", &[*factor])?[0] as i64);
-                x.iter().map(|v| v.times(factor).truncated(f)).collect()
+            Kind::Sum { factors, constant } => {
+                let (factors, constant, truncates) = steps::factors(factors, *constant, fixed, &step.name)?;
+                let constant = i128::from(constant as i64);
+                let start = vec![Interval { low: constant, high: constant }; x.len()];
+                let terms = step.inputs.iter().zip(factors);
+                let sums =
+                    terms.fold(start, |sums, (&v, factor)| pairs(&sums, &values[v], |a, b| a.plus(b.times(i128::from(factor as i64)))));
+                sums.into_iter().map(|v| if truncates { v.truncated(f) } else { v }).collect()
             }
-            Kind::Add => pairs(&x, &values[step.inputs[1]], Interval::plus),
+            Kind::Concat(1) => step.inputs.iter().flat_map(|&v| values[v].clone()).collect(),
+            // the other axes and movements between channels mix what belongs to channels
+            Kind::Concat(_) => hulls(step.inputs.iter().flat_map(|&v| &values[v]), shapes[step.output].as_ref()),
+            Kind::Select { table, .. } => {
+                let holes = table.contains(&NONE);
+                let all: Vec<Interval> = x.iter().map(|v| if holes { v.with_zero() } else { *v }).collect();
+                hulls(all.iter(), shapes[step.output].as_ref())
+            }
             Kind::Reshape(_) => regrouped(&x, shapes[step.inputs[0]].as_ref(), shapes[step.output].as_ref()),
         };
         values[step.output] = output.into_iter().map(Interval::capped).collect();
@@ -131,12 +165,23 @@ fn pairs(a: &[Interval], b: &[Interval], f: impl Fn(Interval, Interval) -> Inter
     a.iter().zip(b).map(|(a, b)| f(*a, *b)).collect()
 }
 
-fn of_all(x: &[Interval]) -> u32 {
-    x.iter().map(|v| v.bits()).max().unwrap_or(64)
+/// Of what the ReLUs of bounds look at: `x` less each bound, which is shifted to the fraction bits of x.
+fn of_bounded(x: &[Interval], bounds: [Option<u64>; 2], shift: u32) -> u32 {
+    let looked = |bound: u64| x.iter().map(move |v| v.map(|end| end - (i128::from(bound as i64) << shift)).bits());
+    bounds.into_iter().flatten().flat_map(looked).max().unwrap_or(64)
 }
 
 fn of_differences(x: &[Interval]) -> u32 {
     x.iter().map(|v| Interval { low: v.low - v.high, high: v.high - v.low }.bits()).max().unwrap_or(64)
+}
+
+/// The same interval, which holds all, for each channel.
+fn hulls<'a>(all: impl Iterator<Item = &'a Interval>, to: Option<&Shape>) -> Vec<Interval> {
+    vec![hull(all); to.map_or(0, |shape| shape.extents()[1])]
+}
+
+fn hull<'a>(all: impl Iterator<Item = &'a Interval>) -> Interval {
+    all.copied().reduce(Interval::hull).unwrap_or(Interval { low: -CAP, high: CAP })
 }
 
 /// Each row of the weights on the intervals of the channels that it reads; a tap may lie in the padding.
@@ -149,7 +194,7 @@ fn sums(product: &Product, from: Option<&Shape>, x: &[Interval], parameters: &[P
     };
     let depth = weights.words.len() / rows;
     // of a matrix that reads a flattened image a channel is one feature
-    let per_group = from.map_or(1, |shape| shape.extents()[1]) / groups;
+    let per_group = from.map_or(x.len(), |shape| shape.extents()[1]) / groups;
     let taps = (depth / per_group.max(1)).max(1);
     let row = |(o, (weights, &bias)): (usize, (&[u64], &u64))| {
         let first = o / (rows / groups) * per_group;

@@ -1,7 +1,7 @@
 //! A normalised graph as the steps that run: what the shares, the fixed-point oracle and the plan all walk.
 
 use super::{
-    graph::{Graph, Op, Tensor, ValueId},
+    graph::{Graph, GraphOutput, Op, Tensor, ValueId},
     passes::normalise,
 };
 use crate::{
@@ -10,27 +10,54 @@ use crate::{
     ring::Word,
     shape::{Axis, Conv, Pool, Shape},
 };
+use std::sync::Arc;
 
 /// What a step does.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     /// A product and all that belongs to it before the one truncation.
     Product(Product),
-    /// `max(x, 0)`.
-    Relu,
+    /// A ReLU, or bounds.
+    Activation(Activation),
     /// Maximum of each window.
     MaxPool([Axis; 2]),
     /// Sum of each window.
     SumPool([Axis; 2]),
-    /// Multiplication by a public number, then truncation.
-    Scale(f32),
-    /// Sum of two values.
-    Add,
+    /// `sum_i factors[i] x_i + constant`; with a truncation unless all factors are whole.
+    Sum {
+        /// One a value.
+        factors: Vec<f32>,
+        /// Added to every element.
+        constant: f32,
+    },
+    /// One after another along an axis, the batch counted.
+    Concat(usize),
+    /// Elements moved by a table (see [`Op::Select`]).
+    Select {
+        /// Without the batch.
+        extents: Vec<usize>,
+        /// One index for each element of the output.
+        table: Arc<[u32]>,
+    },
     /// Other extents (without the batch).
     Reshape(Vec<usize>),
 }
 
-/// `truncate(maxpool(W x + b + sum of residuals))`, then ReLU if asked; the bias is held at twice the fraction bits, and
+/// What follows a value, monotone and element by element.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Activation {
+    /// `max(x, 0)`.
+    Relu,
+    /// `min(max(x, low), high)`; an infinite bound is none.
+    Clip {
+        /// The least value.
+        low: f32,
+        /// The largest value.
+        high: f32,
+    },
+}
+
+/// `truncate(maxpool(W x + b + sum of factors times residuals))`, then the activation; the bias is held at twice the fraction bits, and
 /// residuals are shifted left by them, so that there is one truncation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Product {
@@ -40,12 +67,12 @@ pub struct Product {
     pub bias: Vec<f32>,
     /// Windows and groups of a convolution; `None` for a matrix.
     pub conv: Option<([Axis; 2], usize)>,
-    /// Values added to the untruncated product. They come after the product's own input in `Step::inputs`.
-    pub residuals: usize,
+    /// Factors of values added to the untruncated product. They come after the product's own input in `Step::inputs`.
+    pub residuals: Vec<f32>,
     /// A max-pool of the untruncated product.
     pub pool: Option<[Axis; 2]>,
-    /// ReLU after the truncation, in one with it.
-    pub relu: bool,
+    /// After the truncation, in one with it.
+    pub activation: Option<Activation>,
 }
 
 /// One step.
@@ -70,8 +97,8 @@ pub struct Steps {
     pub input_extents: Vec<usize>,
     /// The input's number.
     pub input: ValueId,
-    /// The output's number.
-    pub output: ValueId,
+    /// The results; the first is what predictions are made from.
+    pub outputs: Vec<GraphOutput>,
     /// Numbers in use.
     pub values: usize,
 }
@@ -93,21 +120,23 @@ impl Steps {
         let mut steps = Vec::new();
         while !graph.nodes.is_empty() {
             let node = graph.nodes.remove(0);
-            let mut step = Step { name: node.name, kind: Kind::Relu, inputs: node.inputs, output: node.output };
+            let mut step = Step { name: node.name, kind: Kind::Activation(Activation::Relu), inputs: node.inputs, output: node.output };
             step.kind = match node.op {
                 Op::Conv { weights, bias, axes, groups } => product(&mut graph, &steps, &mut step, weights, bias, Some((axes, groups))),
                 Op::Linear { weights, bias } => product(&mut graph, &steps, &mut step, weights, bias, None),
-                Op::Add => Kind::Add,
-                Op::Relu => Kind::Relu,
+                Op::Sum { factors, constant } => Kind::Sum { factors, constant },
+                Op::Relu => Kind::Activation(Activation::Relu),
+                Op::Clip { low, high } => Kind::Activation(Activation::Clip { low, high }),
                 Op::MaxPool { axes } => Kind::MaxPool(axes),
                 Op::SumPool { axes } => Kind::SumPool(axes),
-                Op::Scale { factor } => Kind::Scale(factor),
+                Op::Concat { axis } => Kind::Concat(axis + 1),
+                Op::Select { extents, table } => Kind::Select { extents, table },
                 Op::Reshape { extents } => Kind::Reshape(extents),
                 Op::Affine { .. } | Op::AveragePool { .. } => return Err(Error::Model(format!("node '{}' was not normalised", step.name))),
             };
             steps.push(step);
         }
-        Ok(Self { steps, input_extents: graph.input_extents, input: graph.input, output: graph.output, values: graph.values })
+        Ok(Self { steps, input_extents: graph.input_extents, input: graph.input, outputs: graph.outputs, values: graph.values })
     }
 
     /// Shape of every value for a batch.
@@ -123,16 +152,24 @@ impl Steps {
                 }
                 Kind::MaxPool(axes) | Kind::SumPool(axes) => Pool::new(&x, *axes)?.out_shape(),
                 Kind::Reshape(extents) => x.reshaped([&x.extents()[..1], &extents[..]].concat())?,
-                Kind::Relu | Kind::Scale(_) | Kind::Add => x,
+                Kind::Select { extents, .. } => Shape::new([&x.extents()[..1], &extents[..]].concat())?,
+                Kind::Concat(axis) => {
+                    let along = |v: &ValueId| shapes[*v].as_ref().map_or(0, |shape| shape.extents()[*axis]);
+                    let mut extents = x.extents().to_vec();
+                    extents[*axis] = step.inputs.iter().map(along).sum();
+                    Shape::new(extents)?
+                }
+                Kind::Activation(_) | Kind::Sum { .. } => x,
             };
             shapes[step.output] = Some(shape);
         }
         Ok(shapes)
     }
 
-    /// Number of steps that read a value, the result counted.
+    /// Number of steps that read a value, the results counted.
     pub fn readers(&self, value: ValueId) -> usize {
-        self.steps.iter().flat_map(|s| &s.inputs).filter(|&&v| v == value).count() + usize::from(self.output == value)
+        let results = self.outputs.iter().filter(|output| output.value == value).count();
+        self.steps.iter().flat_map(|s| &s.inputs).filter(|&&v| v == value).count() + results
     }
 
     /// The secret parameters in order: weights at `f` bits and bias at `2f` for each product.
@@ -147,6 +184,25 @@ impl Steps {
     }
 }
 
+impl Step {
+    /// Whether its public numbers fit.
+    pub(super) fn check(&self, fixed: Fixed) -> Result<()> {
+        let activation = match &self.kind {
+            Kind::Product(product) => {
+                factors(&product.residuals, 0.0, fixed, &self.name)?;
+                product.activation
+            }
+            Kind::Activation(activation) => Some(*activation),
+            Kind::Sum { factors: all, constant } => {
+                factors(all, *constant, fixed, &self.name)?;
+                None
+            }
+            _ => None,
+        };
+        activation.map_or(Ok(()), |activation| activation.bounds(fixed, &self.name).map(drop))
+    }
+}
+
 impl Kind {
     /// What it does, for people: `conv 5x5 + maxpool + relu`.
     pub fn describe(&self) -> String {
@@ -156,19 +212,56 @@ impl Kind {
                     Some((axes, _)) => format!("conv {}x{}", axes[0].kernel, axes[1].kernel),
                     None => "linear".into(),
                 };
-                let extras = [(product.residuals > 0, " + add"), (product.pool.is_some(), " + maxpool"), (product.relu, " + relu")];
+                let extras = [(!product.residuals.is_empty(), " + add"), (product.pool.is_some(), " + maxpool")];
                 extras.iter().filter(|(there, _)| *there).for_each(|(_, what)| text += what);
+                product.activation.iter().for_each(|activation| text = format!("{text} + {}", activation.describe()));
                 text
             }
-            Self::Relu => "relu".into(),
+            Self::Activation(activation) => activation.describe(),
             Self::MaxPool(_) => "maxpool".into(),
             Self::SumPool(_) => "sumpool".into(),
-            Self::Scale(_) => "scale".into(),
-            Self::Add => "add".into(),
+            Self::Sum { factors, .. } if factors.len() == 1 => "scale".into(),
+            Self::Sum { .. } => "add".into(),
+            Self::Concat(_) => "concat".into(),
+            Self::Select { .. } => "select".into(),
             Self::Reshape(_) => "reshape".into(),
         }
     }
 }
+
+impl Activation {
+    /// For people: `relu`, `clip 0 to 6`.
+    pub fn describe(self) -> String {
+        match self {
+            Self::Relu => "relu".into(),
+            Self::Clip { low, high } => format!("clip {low} to {high}"),
+        }
+    }
+
+    /// Its bounds as ring elements, those that are there.
+    pub fn bounds(self, fixed: Fixed, name: &str) -> Result<[Option<Word>; 2]> {
+        let (low, high) = match self {
+            Self::Relu => (0.0, f32::INFINITY),
+            Self::Clip { low, high } => (low, high),
+        };
+        let what = format!("bounds of '{name}'");
+        let bound = |bound: f32| bound.is_finite().then(|| fixed.encode(&what, &[bound]).map(|words| words[0])).transpose();
+        Ok([bound(low)?, bound(high)?])
+    }
+}
+
+/// Public factors as ring elements, and whether they have fraction bits: without if all are whole.
+pub(super) fn factors(factors: &[f32], constant: f32, fixed: Fixed, name: &str) -> Result<(Vec<Word>, Word, bool)> {
+    let what = format!("factors of '{name}'");
+    let addend = fixed.encode(&what, &[constant])?[0];
+    if factors.iter().all(|factor| factor.fract() == 0.0 && factor.abs() <= WHOLE) {
+        return Ok((factors.iter().map(|&factor| factor as i64 as u64).collect(), addend, false));
+    }
+    Ok((fixed.encode(&what, factors)?, addend << fixed.fraction_bits(), true))
+}
+
+/// The largest factor that is multiplied with as it is.
+const WHOLE: f32 = 65_536.0;
 
 impl Product {
     /// Weights at `f` bits and bias at `2f` as ring elements.
@@ -181,11 +274,23 @@ impl Product {
         ])
     }
 
+    /// `factor (W x + b + residuals) + constant`.
+    fn scale(&mut self, factor: f32, constant: f32) {
+        if factor != 1.0 {
+            [&mut self.weights.values, &mut self.residuals].into_iter().flatten().for_each(|w| *w *= factor);
+        }
+        self.bias.iter_mut().for_each(|b| *b = *b * factor + constant);
+    }
+
     /// Shape before the pool.
     pub fn product_shape(&self, x: &Shape) -> Result<Shape> {
         match self.conv {
             Some(_) => Ok(self.geometry(x)?.out_shape()),
-            None => Shape::new([x.extents()[0], self.weights.shape.extents()[0]]),
+            None => {
+                let mut extents = x.extents().to_vec();
+                extents.pop();
+                Shape::new([&extents, &self.weights.shape.extents()[..1]].concat())
+            }
         }
     }
 
@@ -196,27 +301,30 @@ impl Product {
     }
 }
 
-/// Takes in what follows a product and commutes with its truncation: a residual sum, a max-pool, a ReLU.
+/// Takes in what follows a product and commutes with its truncation: a sum with residuals, a max-pool, an activation.
 fn product(graph: &mut Graph, done: &[Step], step: &mut Step, weights: Tensor, bias: Vec<f32>, conv: Option<([Axis; 2], usize)>) -> Kind {
-    let mut product = Product { weights, bias, conv, residuals: 0, pool: None, relu: false };
+    let mut product = Product { weights, bias, conv, residuals: Vec::new(), pool: None, activation: None };
     while let Some(reader) = graph.only_reader(step.output) {
         match graph.nodes[reader].op.clone() {
-            Op::Add if product.pool.is_none() => {
-                let Some(&other) = graph.nodes[reader].inputs.iter().find(|&&v| v != step.output) else { break };
-                let known = other == graph.input || done.iter().any(|s| s.output == other);
-                if !known {
+            Op::Sum { factors, constant } if product.pool.is_none() => {
+                let inputs = graph.nodes[reader].inputs.clone();
+                let known = |v: &ValueId| *v == step.output || *v == graph.input || done.iter().any(|s| s.output == *v);
+                if !inputs.iter().all(known) {
                     break;
                 }
-                step.inputs.push(other);
-                product.residuals += 1;
+                let (own, others): (Vec<_>, Vec<_>) = inputs.into_iter().zip(factors).partition(|(input, _)| *input == step.output);
+                own.iter().for_each(|(_, factor)| product.scale(*factor, constant));
+                step.inputs.extend(others.iter().map(|(input, _)| *input));
+                product.residuals.extend(others.iter().map(|(_, factor)| *factor));
             }
             Op::MaxPool { axes } if product.pool.is_none() => product.pool = Some(axes),
-            Op::Relu => product.relu = true,
+            Op::Relu => product.activation = Some(Activation::Relu),
+            Op::Clip { low, high } => product.activation = Some(Activation::Clip { low, high }),
             _ => break,
         }
         step.output = graph.nodes[reader].output;
         graph.nodes.remove(reader);
-        if product.relu {
+        if product.activation.is_some() {
             break;
         }
     }

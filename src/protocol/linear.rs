@@ -5,7 +5,7 @@ use crate::{
     kernels::linear::{self, Broadcast},
     party::{Party, Role},
     ring::Word,
-    share::{Arith, Binary, Local},
+    share::{Arith, Binary, Local, Split},
 };
 
 /// `[x + y]`, equal shapes.
@@ -39,6 +39,12 @@ pub fn add_public(p: &Party, x: &Arith, addend: Word) -> Arith {
         Role::Second => (x.own.clone(), shifted(&x.next)),
     };
     Arith { shape: x.shape.clone(), own, next }
+}
+
+/// A split value plus a public ring element, which the lead takes.
+pub fn add_public_split(p: &Party, x: &Split, addend: Word) -> Split {
+    let part = if p.number() == x.lead { linear::scale(p.device(), &x.part, 1, addend) } else { x.part.clone() };
+    Split { shape: x.shape.clone(), lead: x.lead, part }
 }
 
 /// `z + factor y`, the share's own component added to the local product; `y` broadcast if asked.

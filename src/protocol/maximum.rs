@@ -3,6 +3,7 @@
 use super::{
     injection::{inject, inject_split},
     linear::{add, sub},
+    movement::each,
     relu::relu,
     reshare::split_of_share,
     sign::nonnegative,
@@ -23,7 +24,8 @@ pub async fn max(p: &Party, a: &Arith, b: &Arith) -> Arith {
 /// ReLU and truncation, with which it commutes. A padded tap takes no part: it repeats a real one.
 pub async fn max_pool(p: &Party, x: &Arith, pool: &Pool) -> Arith {
     let taps = (0..pool.axes[0].kernel).flat_map(|row| (0..pool.axes[1].kernel).map(move |column| [row, column]));
-    let mut candidates: Vec<Arith> = taps.map(|tap| each(x, pool.out_shape(), |part| view::tap(p.device(), part, pool, tap))).collect();
+    let mut candidates: Vec<Arith> =
+        taps.map(|tap| each(p, x, pool.out_shape(), |device, part| view::tap(device, part, pool, tap))).collect();
     while candidates.len() > 1 {
         let odd = (candidates.len() % 2 == 1).then(|| candidates.pop()).flatten();
         let pairs = candidates.chunks_exact(2).map(|pair| max(p, &pair[0], &pair[1])).collect();
@@ -31,11 +33,6 @@ pub async fn max_pool(p: &Party, x: &Arith, pool: &Pool) -> Arith {
         candidates.extend(odd);
     }
     candidates.remove(0)
-}
-
-/// The sum of each window, for free; an average is this with the divisor folded into what follows.
-pub fn window_sum(p: &Party, x: &Arith, pool: &Pool) -> Arith {
-    each(x, pool.out_shape(), |part| view::window_sum(p.device(), part, pool))
 }
 
 /// Index of the largest entry of each row of `(N, C)`, the first of equal ones, as integers `(N, 1)`: `ceil(log2 C)` levels
@@ -55,7 +52,7 @@ pub async fn argmax(p: &Party, x: &Arith) -> Arith {
         let pairs = Axis { stride: 2, pad_end: width % 2, ..Axis::new(2) };
         let pool = Pool { planes: rows, leading: [rows, 1], input: [1, width], output: [1, half], axes: [Axis::new(1), pairs] };
         let shape = Shape::new([rows, half]).unwrap_or_else(|_| value.shape.clone());
-        let columns = |x: &Arith, tap: usize| each(x, shape.clone(), |part| view::tap(p.device(), part, &pool, [0, tap]));
+        let columns = |x: &Arith, tap: usize| each(p, x, shape.clone(), |device, part| view::tap(device, part, &pool, [0, tap]));
         let (left, right) = (columns(&value, 0), columns(&value, 1));
         let (left_index, right_index) = (columns(&index, 0), columns(&index, 1));
         let difference = sub(p, &left, &right);
@@ -68,8 +65,4 @@ pub async fn argmax(p: &Party, x: &Arith) -> Arith {
         width = half;
     }
     index
-}
-
-fn each(x: &Arith, shape: Shape, f: impl Fn(&crate::device::Buffer) -> crate::device::Buffer) -> Arith {
-    Arith { shape, own: f(&x.own), next: f(&x.next) }
 }

@@ -7,6 +7,7 @@ mod injection;
 mod io;
 mod linear;
 mod maximum;
+mod movement;
 mod product;
 mod relu;
 mod reshare;
@@ -22,10 +23,11 @@ pub use io::{
 };
 #[cfg(feature = "seeded")]
 pub use io::{promise_seeded, share_seeded};
-pub use linear::{accumulate, add, add_public, scale, sub, xor};
-pub use maximum::{argmax, max, max_pool, window_sum};
+pub use linear::{accumulate, add, add_public, add_public_split, scale, sub, xor};
+pub use maximum::{argmax, max, max_pool};
+pub use movement::{concat, select, window_sum};
 pub use product::{and, convolution, matmul, mul, product};
-pub use relu::{activate, relu, rescale};
+pub use relu::{activate, activate_clip, clip, relu, rescale};
 pub use reshare::{reshare, split, split_of_share};
 pub use sign::{all_bits, bit, nonnegative, not, sign};
 pub use truncation::truncate;

@@ -2,6 +2,7 @@
 
 use super::{
     injection::inject_split,
+    linear::{add_public, add_public_split, sub},
     reshare::{deal, split_of_share, swap},
     sign::nonnegative,
     truncation::truncate,
@@ -12,7 +13,8 @@ use crate::{
         draw::draw,
         linear,
     },
-    party::{Label, Party, Role},
+    party::{Label, Party, Role, join},
+    ring::Word,
     share::{Arith, Split},
 };
 
@@ -21,6 +23,34 @@ pub async fn relu(p: &Party, x: &Arith) -> Arith {
     let split = split_of_share(p, x);
     let bit = nonnegative(p, &split).await;
     inject_split(p, x, &split, &bit).await
+}
+
+/// `[min(max(x, low), high)] = low + relu(x - low) - relu(x - high)`, either bound may be missing: one ReLU a bound, side by
+/// side, so the rounds of one.
+pub async fn clip(p: &Party, x: &Arith, [low, high]: [Option<Word>; 2]) -> Arith {
+    let above = async |bound: Word| relu(p, &add_public(p, x, bound.wrapping_neg())).await;
+    let base = async {
+        match low {
+            None => x.clone(),
+            Some(low) => add_public(p, &above(low).await, low),
+        }
+    };
+    let (base, over) = join(p, base, async { if let Some(high) = high { Some(above(high).await) } else { None } }).await;
+    over.map_or_else(|| base.clone(), |over| sub(p, &base, &over))
+}
+
+/// The same of the truncated value, from a product's split: bounds have `f` fraction bits, the value `2f`.
+pub async fn activate_clip(p: &Party, x: &Split, [low, high]: [Option<Word>; 2]) -> Arith {
+    let f = p.fraction_bits();
+    let above = async |bound: Word| activate(p, &add_public_split(p, x, (bound << f).wrapping_neg())).await;
+    let base = async {
+        match low {
+            None => rescale(p, x).await,
+            Some(low) => add_public(p, &above(low).await, low),
+        }
+    };
+    let (base, over) = join(p, base, async { if let Some(high) = high { Some(above(high).await) } else { None } }).await;
+    over.map_or_else(|| base.clone(), |over| sub(p, &base, &over))
 }
 
 /// A split value truncated, `|x| < 2^62`: what follows a product without an activation.

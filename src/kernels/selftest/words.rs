@@ -4,6 +4,7 @@ use super::{Case, SIZES, pad, stream, upload};
 use crate::{
     kernels::{
         cross, draw,
+        gather::{self, NONE, Table},
         linear::{self, Broadcast},
         rate, view,
     },
@@ -37,8 +38,22 @@ pub(super) fn cases() -> Vec<Case> {
         }));
     }
     views(&mut cases);
+    movements(&mut cases);
     pools(&mut cases);
     cases
+}
+
+fn movements(cases: &mut Vec<Case>) {
+    for (row, len, rows) in [(1, 1, 1), (7, 3, 5), (30, 200, 3), (4097, 1023, 2)] {
+        cases.push(Case::new(format!("gather {len} of {row}, {rows} rows"), move |d| {
+            let index = |i: usize| if i % 5 == 3 { NONE } else { (i * 7919 % row) as u32 };
+            let table = Table::new(d, &(0..len).map(index).collect::<Vec<_>>());
+            vec![gather::gather(d, &upload(d, row * rows, 9), row, &table)]
+        }));
+        cases.push(Case::new(format!("concat {row} and {len}, {rows} rows"), move |d| {
+            vec![gather::concat(d, &upload(d, row * rows, 10), &upload(d, len * rows, 11), rows)]
+        }));
+    }
 }
 
 fn views(cases: &mut Vec<Case>) {

@@ -6,7 +6,7 @@ mod operators;
 pub mod schema;
 mod tensor;
 
-use super::graph::{Graph, Node, Tensor, ValueId};
+use super::graph::{Graph, GraphOutput, Node, Tensor, ValueId};
 use crate::{Error, Result, shape::Shape};
 use attributes::Attributes;
 use prost::Message;
@@ -72,7 +72,7 @@ impl Importer {
         let input_extents = input_extents(input)?;
         let shape = Shape::new([&[1], &input_extents[..]].concat())?;
         names.insert(input.name.clone(), Meaning::Value(0));
-        let graph = Graph { nodes: Vec::new(), input_extents, input: 0, output: 0, values: 1, softmax: false };
+        let graph = Graph { nodes: Vec::new(), input_extents, input: 0, outputs: Vec::new(), values: 1, softmax: false };
         Ok(Self { graph, names, shapes: HashMap::from([(0, shape)]) })
     }
 
@@ -91,8 +91,8 @@ impl Importer {
                 other => other,
             })?;
         }
-        self.graph.output = match self.names.get(output) {
-            Some(Meaning::Value(value)) => *value,
+        self.graph.outputs = match self.names.get(output) {
+            Some(Meaning::Value(value)) => vec![GraphOutput { name: output.clone(), value: *value }],
             _ => return Err(Error::Model(format!("no node makes the output '{output}'"))),
         };
         self.graph.shapes(1)?;

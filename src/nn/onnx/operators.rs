@@ -87,7 +87,7 @@ impl Importer {
     /// Two activations, or an activation and a constant for each channel.
     fn add(&self, node: &NodeProto) -> Result<Made> {
         match (self.meaning(node, 0)?, self.meaning(node, 1)?) {
-            (Meaning::Value(a), Meaning::Value(b)) => Ok((Op::Add, vec![a, b])),
+            (Meaning::Value(a), Meaning::Value(b)) => Ok((Op::add(), vec![a, b])),
             (Meaning::Value(x), Meaning::Floats(constant)) | (Meaning::Floats(constant), Meaning::Value(x)) => {
                 let shift = per_channel(self.shape(x)?, &constant)?;
                 Ok((Op::Affine { scale: vec![1.0; shift.len()], shift }, vec![x]))
