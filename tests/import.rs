@@ -132,7 +132,7 @@ fn errors_say_what_and_where() {
         let error = import(&model(&[2, 4, 4], nodes, initializers)).unwrap_err();
         words.iter().for_each(|word| assert!(error.contains(word), "'{error}' does not say '{word}'"));
     };
-    says(vec![node("LSTM", &["x"], "y", vec![])], vec![], &["LSTM", "the LSTM", "supported: Add"]);
+    says(vec![node("LSTM", &["x"], "y", vec![])], vec![], &["LSTM", "the LSTM", "supported: Abs, Add"]);
     says(vec![node("Relu", &["x"], "y", vec![int("fancy", 1)])], vec![], &["the Relu", "fancy"]);
     says(vec![node("Relu", &["z"], "y", vec![])], vec![], &["'z'"]);
     says(vec![node("Relu", &["x"], "q", vec![])], vec![], &["output 'y'"]);
@@ -143,11 +143,20 @@ fn errors_say_what_and_where() {
     says(vec![node("Conv", &["x", "w"], "y", vec![])], vec![floats("w", &[0, 2, 1, 1], &[])], &["'w'", "zero"]);
     says(vec![node("MaxPool", &["x"], "y", vec![ints("kernel_shape", &[0, 1])])], vec![], &["the MaxPool", "at least 1"]);
     says(vec![node("MaxPool", &["x"], "y", vec![ints("kernel_shape", &[i64::MAX, 1])])], vec![], &["kernel_shape"]);
-    says(
-        vec![node("MaxPool", &["x"], "y", vec![ints("kernel_shape", &[3, 3]), ints("strides", &[2, 2]), int("ceil_mode", 1)])],
-        vec![],
-        &["ceil_mode"],
-    );
+    for function in ["Sigmoid", "LRN", "Softplus"] {
+        says(vec![node(function, &["x"], "y", vec![])], vec![], &[function, "no protocol computes yet"]);
+    }
+    // inputs of a batch stay apart
+    says(vec![node("Transpose", &["x"], "y", vec![ints("perm", &[1, 0, 2, 3])])], vec![], &["between the inputs of a batch"]);
+    says(vec![node("Concat", &["x", "x"], "y", vec![int("axis", 0)])], vec![], &["batch"]);
+    says(vec![node("Gather", &["x", "i"], "y", vec![])], vec![integers("i", &[0])], &["batch"]);
+    says(vec![node("ReduceMean", &["x"], "y", vec![ints("axes", &[0])])], vec![], &["batch"]);
+    says(vec![node("Slice", &["x", "a", "b"], "y", vec![])], vec![integers("a", &[0]), integers("b", &[1])], &["batch"]);
+    says(vec![node("Mul", &["x", "x"], "y", vec![])], vec![], &["product of two activations"]);
+    says(vec![node("Div", &["x", "c"], "y", vec![])], vec![floats("c", &[1], &[0.0])], &["division by zero"]);
+    says(vec![node("Gather", &["x", "i"], "y", vec![int("axis", 1)])], vec![integers("i", &[2])], &["outside"]);
+    says(vec![node("Expand", &["x", "to"], "y", vec![])], vec![integers("to", &[1, 2, 1 << 40, 4])], &["the Expand"]);
+    says(vec![node("Expand", &["x", "to"], "y", vec![])], vec![integers("to", &[1, 1 << 20, 2, 1 << 20, 4])], &["the Expand"]);
     let mut old = model(&[2], vec![node("Relu", &["x"], "y", vec![])], vec![]);
     old.opset_import[0].version = 3;
     assert!(import(&old).unwrap_err().contains("operator set 3"));
@@ -155,6 +164,87 @@ fn errors_say_what_and_where() {
     let free = model(&[-1], vec![node("Relu", &["x"], "y", vec![])], vec![]);
     assert!(import(&free).unwrap_err().contains("free"));
     assert!(onnx::open(std::path::Path::new("/nowhere/at/all.onnx")).unwrap_err().to_string().contains("/nowhere/at/all.onnx"));
+}
+
+/// Halves, shifts and joins what two further nodes make.
+#[test]
+fn arithmetic_between_activations_and_constants() {
+    let nodes = vec![
+        node("Relu", &["x"], "r", vec![]),
+        node("Sub", &["x", "r"], "below", vec![]),
+        node("Mul", &["below", "half"], "halved", vec![]),
+        node("Sub", &["one", "halved"], "turned", vec![]),
+        node("Max", &["turned", "x", "zero"], "larger", vec![]),
+        node("Concat", &["larger", "below"], "y", vec![int("axis", 1)]),
+    ];
+    let numbers = vec![floats("half", &[1, 2, 1], &[0.5, 0.25]), floats("one", &[], &[1.0]), floats("zero", &[], &[0.0])];
+    let y = run(&model(&[2, 2], nodes, numbers), &[1.0, -2.0, 8.0, -8.0]);
+    assert_eq!(y, [1.0, 2.0, 8.0, 3.0, 0.0, -2.0, 0.0, -8.0]);
+}
+
+#[test]
+fn a_batch_that_shapes_are_computed_from() {
+    // the way that exporters flatten: the batch from Shape, the rest from -1
+    let flatten = |to_second: &str| {
+        vec![
+            node("Shape", &["x"], "s", vec![]),
+            node("Gather", &["s", "zero"], "n", vec![int("axis", 0)]),
+            node("Squeeze", &["n"], "one", vec![]),
+            node("Unsqueeze", &["one", "zero"], "first", vec![]),
+            node("Mul", &["first", to_second], "second", vec![]),
+            node("Concat", &["first", "second"], "to", vec![int("axis", 0)]),
+            node("Reshape", &["x", "to"], "y", vec![]),
+        ]
+    };
+    let numbers = || vec![integers("zero", &[0]), integers("six", &[6])];
+    let mut free = flatten("six");
+    free[4] = node("Identity", &["rest"], "second", vec![]);
+    let graph = import(&model(&[2, 3], free, [numbers(), vec![integers("rest", &[-1])]].concat())).unwrap();
+    assert_eq!(graph.output_shape(5).unwrap(), Shape::new([5, 6]).unwrap());
+    // an extent that grows with the batch is no network for all batches
+    let error = import(&model(&[2, 3], flatten("six"), numbers())).unwrap_err();
+    assert!(error.contains("size of a batch"), "{error}");
+}
+
+#[test]
+fn outputs_keep_their_names_and_order() {
+    let mut m = model(&[2], vec![node("Relu", &["x"], "h", vec![]), node("Neg", &["h"], "y", vec![])], vec![]);
+    m.graph.as_mut().unwrap().output.push(info("h", &[]));
+    let graph = import(&m).unwrap();
+    assert_eq!(graph.outputs.iter().map(|o| o.name.as_str()).collect::<Vec<_>>(), ["y", "h"]);
+    let all = plain::run_all_f32(&graph, &[1.0, -2.0], 1).unwrap();
+    assert_eq!((&all[0].values[..], &all[1].values[..]), (&[-1.0, 0.0][..], &[1.0, 0.0][..]));
+}
+
+#[test]
+fn data_beside_the_model() {
+    let folder = std::env::temp_dir().join(format!("trishade-import-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let bytes: Vec<u8> = [0.0f32, 2.0, 3.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    std::fs::write(folder.join("weights.bin"), bytes).unwrap();
+    let opened = |location: &str, offset: &str, length: &str| {
+        let entry = |key: &str, value: &str| EntryProto { key: key.into(), value: value.into() };
+        let external_data = vec![entry("location", location), entry("offset", offset), entry("length", length)];
+        let tensor = TensorProto { dims: vec![2], data_type: 1, name: "w".into(), data_location: 1, external_data, ..Default::default() };
+        let bytes = model(&[2], vec![node("Mul", &["x", "w"], "y", vec![])], vec![tensor]).encode_to_vec();
+        std::fs::write(folder.join("m.onnx"), &bytes).unwrap();
+        assert!(onnx::import(&bytes).unwrap_err().to_string().contains("by its path"));
+        onnx::open(&folder.join("m.onnx")).map_err(|e| e.to_string())
+    };
+    let graph = opened("weights.bin", "4", "8").unwrap();
+    assert_eq!(plain::run_f32(&graph, &[1.0, 1.0], 1).unwrap().values, [2.0, 3.0]);
+    for (location, offset, length, word) in [
+        ("../weights.bin", "4", "8", "inside"),
+        ("/etc/passwd", "0", "8", "inside"),
+        ("weights.bin", "8", "8", "from 8"),
+        ("weights.bin", "0", "12", "takes 8 bytes"),
+        ("weights.bin", "-1", "8", "no number"),
+        ("nowhere.bin", "0", "8", "nowhere.bin"),
+    ] {
+        let error = opened(location, offset, length).unwrap_err();
+        assert!(error.contains("'w'") && error.contains(word), "{error}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 fn small() -> Vec<u8> {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     /// A product and all that belongs to it before the one truncation.
-    Product(Product),
+    Product(Box<Product>),
     /// A ReLU, or bounds.
     Activation(Activation),
     /// Maximum of each window.
@@ -328,7 +328,7 @@ fn product(graph: &mut Graph, done: &[Step], step: &mut Step, weights: Tensor, b
             break;
         }
     }
-    Kind::Product(product)
+    Kind::Product(Box::new(product))
 }
 
 /// The bias joins the untruncated product, at `2f` fraction bits.

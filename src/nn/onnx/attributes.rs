@@ -1,14 +1,12 @@
 //! Attributes of a node: each is taken once, and what is left over is an error, not ignored.
 
 use super::{
-    Meaning, Tensor,
+    Constant,
+    array::Array,
     schema::{AttributeProto, NodeProto},
     tensor,
 };
-use crate::{
-    Error, Result,
-    shape::{Axis, Shape},
-};
+use crate::{Error, Result, shape::Axis};
 use std::collections::HashMap;
 
 pub struct Attributes<'a> {
@@ -59,25 +57,39 @@ impl<'a> Attributes<'a> {
     }
 
     /// The value of a Constant.
-    pub fn constant(&mut self) -> Result<Meaning> {
+    pub fn constant(&mut self) -> Result<Constant> {
         if let Some(a) = self.left.remove("value") {
-            return tensor::read(a.t.as_ref().ok_or_else(|| Error::Model("the constant has no tensor".into()))?);
+            return tensor::read(a.t.as_ref().ok_or_else(|| Error::Model("the constant has no tensor".into()))?, None);
         }
-        let floats =
-            self.left.remove("value_floats").map(|a| a.floats.clone()).or_else(|| self.left.remove("value_float").map(|a| vec![a.f]));
-        if let Some(values) = floats {
-            return Ok(Meaning::Floats(Tensor { shape: Shape::new([values.len()])?, values }));
+        if let Some(a) = self.left.remove("value_floats") {
+            return Ok(Constant::Floats(Array::list(a.floats.clone())));
         }
-        let ints = self.ints("value_ints").or_else(|| self.left.remove("value_int").map(|a| vec![a.i]));
-        ints.map(Meaning::Integers).ok_or_else(|| Error::Model("the constant has no value of a supported kind".into()))
+        if let Some(a) = self.left.remove("value_float") {
+            return Ok(Constant::Floats(Array::one(a.f)));
+        }
+        if let Some(ints) = self.ints("value_ints") {
+            return Ok(Constant::Integers(Array::list(ints)));
+        }
+        let one = self.left.remove("value_int").map(|a| Constant::Integers(Array::one(a.i)));
+        one.ok_or_else(|| Error::Model("the constant has no value of a supported kind".into()))
     }
 
-    /// Windows over rows and columns: kernel, strides, pads, dilations, auto_pad, ceil_mode, for an input of this shape.
-    pub fn windows(&mut self, kernel: Option<[usize; 2]>, input: &Shape) -> Result<[Axis; 2]> {
-        let &[_, _, height, width] = input.extents() else {
-            return Err(Error::Model(format!("an input of shape {input} where (N, C, H, W) is expected")));
-        };
-        let given = self.pair("kernel_shape")?;
+    /// The tensor of an attribute, if it is there.
+    pub fn tensor(&mut self, name: &str) -> Result<Option<Constant>> {
+        self.left.remove(name).and_then(|a| a.t.as_ref()).map(|t| tensor::read(t, None)).transpose()
+    }
+
+    pub fn floats(&mut self, name: &str) -> Option<Vec<f32>> {
+        self.left.remove(name).map(|a| a.floats.clone())
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.left.contains_key(name)
+    }
+
+    /// Windows over so many spatial axes: kernel, strides, pads, dilations, auto_pad, for an input of these extents.
+    pub fn windows<const N: usize>(&mut self, kernel: Option<[usize; N]>, input: [usize; N]) -> Result<[Axis; N]> {
+        let given = self.numbers::<N>("kernel_shape")?;
         let kernel = match (kernel, given) {
             (Some(kernel), Some(given)) if kernel != given => {
                 return Err(Error::Model(format!("kernel_shape {given:?} does not fit weights with {kernel:?}")));
@@ -85,42 +97,43 @@ impl<'a> Attributes<'a> {
             (Some(kernel), _) | (None, Some(kernel)) => kernel,
             (None, None) => return Err(Error::Model("kernel_shape is missing".into())),
         };
-        let strides = self.pair("strides")?.unwrap_or([1, 1]);
-        let dilations = self.pair("dilations")?.unwrap_or([1, 1]);
-        let pads = self.numbers::<4>("pads")?;
+        let strides = self.numbers::<N>("strides")?.unwrap_or([1; N]);
+        let dilations = self.numbers::<N>("dilations")?.unwrap_or([1; N]);
+        let pads = self.pads::<N>()?;
         let auto = self.text("auto_pad").unwrap_or_default();
-        let mut axes: [Axis; 2] = std::array::from_fn(|d| {
-            let (pad_begin, pad_end) = pads.map_or((0, 0), |p| (p[d], p[d + 2]));
+        let mut axes: [Axis; N] = std::array::from_fn(|d| {
+            let [pad_begin, pad_end] = pads.map_or([0, 0], |p| p[d]);
             Axis { kernel: kernel[d], stride: strides[d], pad_begin, pad_end, dilation: dilations[d] }
         });
         if axes.iter().any(|a| a.kernel == 0 || a.stride == 0 || a.dilation == 0) {
             return Err(Error::Model("kernel, strides and dilations must be at least 1".into()));
         }
-        for (axis, extent) in axes.iter_mut().zip([height, width]) {
+        for (axis, extent) in axes.iter_mut().zip(input) {
             pad_automatically(axis, extent, &auto, pads.is_some())?;
-        }
-        if self.int("ceil_mode", 0) != 0 {
-            for (axis, extent) in axes.iter_mut().zip([height, width]) {
-                let reach = (axis.kernel - 1) * axis.dilation + 1;
-                let padded = extent + axis.pad_begin + axis.pad_end;
-                if padded >= reach && (padded - reach) % axis.stride != 0 {
-                    return Err(Error::Model("ceil_mode = 1 is supported only where it changes nothing".into()));
-                }
-            }
         }
         Ok(axes)
     }
 
-    fn pair(&mut self, name: &str) -> Result<Option<[usize; 2]>> {
-        self.numbers(name)
+    /// Before and after each spatial axis.
+    pub fn pads<const N: usize>(&mut self) -> Result<Option<[[usize; 2]; N]>> {
+        let Some(ints) = self.ints("pads") else { return Ok(None) };
+        let values: Option<Vec<usize>> = ints.iter().map(|&v| small(v)).collect();
+        let values = values.filter(|values| values.len() == 2 * N);
+        let values = values.ok_or_else(|| Error::Model(format!("pads = {ints:?} is not supported; {} numbers from 0 are", 2 * N)))?;
+        Ok(Some(std::array::from_fn(|d| [values[d], values[d + N]])))
     }
 
-    fn numbers<const N: usize>(&mut self, name: &str) -> Result<Option<[usize; N]>> {
+    pub fn numbers<const N: usize>(&mut self, name: &str) -> Result<Option<[usize; N]>> {
         let Some(ints) = self.ints(name) else { return Ok(None) };
-        let values: Option<Vec<usize>> = ints.iter().map(|&v| usize::try_from(v).ok().filter(|&v| v < 1 << 24)).collect();
+        let values: Option<Vec<usize>> = ints.iter().map(|&v| small(v)).collect();
         let fits = values.and_then(|v| <[usize; N]>::try_from(v).ok());
         fits.map(Some).ok_or_else(|| Error::Model(format!("{name} = {ints:?} is not supported; {N} numbers from 0 are")))
     }
+}
+
+/// Nothing of a window is larger.
+fn small(v: i64) -> Option<usize> {
+    usize::try_from(v).ok().filter(|&v| v < 1 << 24)
 }
 
 fn pad_automatically(axis: &mut Axis, extent: usize, auto: &str, explicit: bool) -> Result<()> {

@@ -1,43 +1,96 @@
 //! ONNX import: a model's bytes to a [`Graph`]. Nothing is trusted: every length, shape and number is checked, and what is
 //! not supported is an error that names the operator, the node and what is supported.
+//!
+//! A model is read with one input in its batch. Constants are computed at once ([`fold`]); what only moves an activation's
+//! elements moves an array of their places ([`array`]) and becomes one [`Op::Select`].
 
+mod array;
 mod attributes;
+mod elementwise;
+mod fold;
+mod movement;
 mod operators;
+mod resize;
 pub mod schema;
+mod spatial;
 mod tensor;
 
-use super::graph::{Graph, GraphOutput, Node, Tensor, ValueId};
+use super::graph::{Graph, GraphOutput, Node, Op, Tensor, ValueId};
 use crate::{Error, Result, shape::Shape};
+use array::Array;
 use attributes::Attributes;
 use prost::Message;
 use schema::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
-/// What [`import`] understands.
-pub const SUPPORTED: &str = "Add, AveragePool, BatchNormalization, Constant, Conv, Dropout, Flatten, Gemm, GlobalAveragePool, \
-                             Identity, MatMul, MaxPool, Relu, Reshape, Softmax (at the end)";
+/// What [`import`] understands. Arithmetic and movement are also computed on constants.
+pub const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, ConstantOfShape, Conv, \
+ConvTranspose, DepthToSpace, Div (by constants), Dropout, Expand, Flatten, Gather, Gemm, GlobalAveragePool, GlobalMaxPool, \
+HardSigmoid, Identity, LeakyRelu, MatMul, Max, MaxPool, Mean, Min, Mul (by constants), Neg, PRelu, Pad, ReduceMax, ReduceMean, \
+ReduceSum, Relu, Reshape, Resize, Shape, Slice, Softmax (at the end), SpaceToDepth, Split, Squeeze, Sub, Sum, Transpose, \
+Unsqueeze, Upsample";
 
-/// Reads a model from a file.
-pub fn open(path: &std::path::Path) -> Result<Graph> {
+/// How a model's input is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// The first extent is the batch. Without it a model has no batch: it takes one input at a time.
+    pub batched: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { batched: true }
+    }
+}
+
+/// Reads a model from a file, and from data files beside it.
+pub fn open(path: &Path) -> Result<Graph> {
     let bytes = std::fs::read(path).map_err(|e| Error::File(format!("cannot read the model {}: {e}", path.display())))?;
-    import(&bytes).map_err(|e| match e {
+    import_from(&bytes, path.parent(), Options::default()).map_err(|e| match e {
         Error::Model(what) => Error::Model(format!("{}: {what}", path.display())),
         Error::Range(what) => Error::Range(format!("{}: {what}", path.display())),
         other => other,
     })
 }
 
-/// Reads a model: opsets 7 to 22, one input with a free or any batch, one output.
+/// Reads a model: opsets 7 to 22, one input with a free or any batch.
 pub fn import(bytes: &[u8]) -> Result<Graph> {
+    import_with(bytes, Options::default())
+}
+
+/// The same with other options.
+pub fn import_with(bytes: &[u8], options: Options) -> Result<Graph> {
+    import_from(bytes, None, options)
+}
+
+fn import_from(bytes: &[u8], folder: Option<&Path>, options: Options) -> Result<Graph> {
+    let proto = decode(bytes)?;
+    let (graph, batch_read) = read(&proto, folder, options, 1)?;
+    // what was computed from the size of a batch must not depend on it
+    if batch_read && read(&proto, folder, options, 3).map_or(true, |(other, _)| other != graph) {
+        return Err(Error::Model("the model computes something else for every size of a batch, besides shapes; export it for one".into()));
+    }
+    Ok(graph)
+}
+
+/// The graph of a model and its operator set, if that is supported.
+fn decode(bytes: &[u8]) -> Result<(GraphProto, i64)> {
     let model = ModelProto::decode(bytes).map_err(|e| Error::Model(format!("not an ONNX model, or a damaged one: {e}")))?;
     let opset = model.opset_import.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx").map(|o| o.version);
-    match opset {
-        Some(7..=22) => {}
+    let opset = match opset {
+        Some(version @ 7..=22) => version,
         Some(version) => return Err(Error::Model(format!("operator set {version} is not supported; 7 to 22 are"))),
         None => return Err(Error::Model("not an ONNX model: it names no operator set".into())),
-    }
-    let graph = model.graph.ok_or_else(|| Error::Model("the model has no graph".into()))?;
-    Importer::new(&graph)?.run(&graph)
+    };
+    Ok((model.graph.ok_or_else(|| Error::Model("the model has no graph".into()))?, opset))
+}
+
+/// The graph for a batch of this size, and whether the size was looked at.
+fn read((proto, opset): &(GraphProto, i64), folder: Option<&Path>, options: Options, batch: usize) -> Result<(Graph, bool)> {
+    let importer = Importer::new((proto, *opset), folder, options, batch)?;
+    let mut batch_read = false;
+    let graph = importer.run(proto, &mut batch_read)?;
+    Ok((graph, batch_read))
 }
 
 /// The state of an import.
@@ -45,106 +98,136 @@ struct Importer {
     graph: Graph,
     /// What each name means so far.
     names: HashMap<String, Meaning>,
-    /// Shape of each value for a batch of one.
+    /// Shape of each value, the batch in front; a model without a batch has a batch of one that it does not know of.
     shapes: HashMap<ValueId, Shape>,
+    batched: bool,
+    /// Inputs in a batch.
+    batch: usize,
+    batch_read: bool,
+    opset: i64,
+    /// Name of the node that is read, and how many operations it has become.
+    node: (String, usize),
 }
 
-#[derive(Clone)]
+#[derive(Debug, Clone, PartialEq)]
 enum Meaning {
     Value(ValueId),
-    Floats(Tensor),
-    Integers(Vec<i64>),
+    Constant(Constant),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Constant {
+    Floats(Array<f32>),
+    Integers(Array<i64>),
 }
 
 impl Importer {
-    fn new(proto: &GraphProto) -> Result<Self> {
+    fn new((proto, opset): (&GraphProto, i64), folder: Option<&Path>, options: Options, batch: usize) -> Result<Self> {
         let mut names = HashMap::new();
         for tensor in &proto.initializer {
-            names.insert(tensor.name.clone(), tensor::read(tensor)?);
+            names.insert(tensor.name.clone(), Meaning::Constant(tensor::read(tensor, folder)?));
         }
         let inputs: Vec<&ValueInfoProto> = proto.input.iter().filter(|i| !names.contains_key(&i.name)).collect();
         let [input] = inputs[..] else {
             return Err(Error::Model(format!("the model has {} inputs, one is supported", inputs.len())));
         };
-        if proto.output.len() != 1 {
-            return Err(Error::Model(format!("the model has {} outputs, one is supported", proto.output.len())));
-        }
-        let input_extents = input_extents(input)?;
-        let shape = Shape::new([&[1], &input_extents[..]].concat())?;
+        let input_extents = input_extents(input, options.batched)?;
+        let shape = Shape::new([&[batch], &input_extents[..]].concat())?;
         names.insert(input.name.clone(), Meaning::Value(0));
         let graph = Graph { nodes: Vec::new(), input_extents, input: 0, outputs: Vec::new(), values: 1, softmax: false };
-        Ok(Self { graph, names, shapes: HashMap::from([(0, shape)]) })
+        let shapes = HashMap::from([(0, shape)]);
+        Ok(Self { graph, names, shapes, batched: options.batched, batch, batch_read: false, opset, node: Default::default() })
     }
 
-    fn run(mut self, proto: &GraphProto) -> Result<Graph> {
-        let output = &proto.output[0].name;
+    fn run(mut self, proto: &GraphProto, batch_read: &mut bool) -> Result<Graph> {
+        let first = proto.output.first().ok_or_else(|| Error::Model("the model has no output".into()))?.name.as_str();
         for (i, node) in proto.node.iter().enumerate() {
-            if self.graph.softmax {
+            let seen = if self.graph.softmax { Some(first) } else { None };
+            if seen.is_some_and(|softmax| node.input.iter().any(|name| name == softmax)) {
                 return Err(Error::Model(format!(
                     "{}: an operator after Softmax; Softmax is supported only at the end",
                     describe(node, i)
                 )));
             }
-            self.node(node, i, output).map_err(|e| match e {
+            self.node = (if node.name.is_empty() { format!("{}_{i}", node.op_type) } else { node.name.clone() }, 0);
+            self.read_node(node, first).map_err(|e| match e {
                 Error::Model(what) | Error::Input(what) => Error::Model(format!("{}: {what}", describe(node, i))),
                 Error::Range(what) => Error::Range(format!("{}: {what}", describe(node, i))),
                 other => other,
             })?;
         }
-        self.graph.outputs = match self.names.get(output) {
-            Some(Meaning::Value(value)) => vec![GraphOutput { name: output.clone(), value: *value }],
-            _ => return Err(Error::Model(format!("no node makes the output '{output}'"))),
-        };
+        for output in &proto.output {
+            let name = &output.name;
+            match self.names.get(name) {
+                Some(Meaning::Value(value)) => self.graph.outputs.push(GraphOutput { name: name.clone(), value: *value }),
+                Some(Meaning::Constant(_)) => return Err(Error::Model(format!("the output '{name}' is a constant"))),
+                None => return Err(Error::Model(format!("no node makes the output '{name}'"))),
+            }
+        }
         self.graph.shapes(1)?;
+        *batch_read = self.batch_read;
         Ok(self.graph)
     }
 
-    fn node(&mut self, proto: &NodeProto, index: usize, output: &str) -> Result<()> {
+    fn read_node(&mut self, proto: &NodeProto, first_output: &str) -> Result<()> {
         if !(proto.domain.is_empty() || proto.domain == "ai.onnx") {
             return Err(Error::Model(format!("operators of the domain '{}' are not supported; supported: {SUPPORTED}", proto.domain)));
         }
-        let [made, ..] = &proto.output[..] else {
+        let [made, more @ ..] = &proto.output[..] else {
             return Err(Error::Model("the node has no output".into()));
         };
         let mut attributes = Attributes::new(proto);
-        match proto.op_type.as_str() {
-            "Constant" => {
-                let constant = attributes.constant()?;
-                self.names.insert(made.clone(), constant);
-                return attributes.done();
-            }
-            "Identity" | "Dropout" => {
-                let same = self.meaning(proto, 0)?;
-                self.names.insert(made.clone(), same);
-                attributes.ignore(&["ratio", "seed"]);
-                return attributes.done();
-            }
+        let results = match proto.op_type.as_str() {
             "Softmax" => {
-                if made != output {
+                if made != first_output {
                     return Err(Error::Model("Softmax is supported only at the end, where it is done in the clear".into()));
                 }
-                attributes.ignore(&["axis"]);
-                let value = self.value(proto, 0)?;
+                let x = self.value(proto, 0)?;
+                let extents = self.extents(x)?;
+                let axis = movement::place_of(attributes.int("axis", if self.opset < 13 { 1 } else { -1 }), extents.len())?;
+                // before operator set 13 all axes from this one on are one
+                let together: usize = if self.opset < 13 { extents[axis..].iter().product() } else { extents[axis] };
+                if together != extents.iter().product::<usize>() {
+                    return Err(Error::Model(format!(
+                        "Softmax is supported over all scores of an input; here over {together} of {extents:?}"
+                    )));
+                }
                 self.graph.softmax = true;
-                self.names.insert(made.clone(), Meaning::Value(value));
-                return attributes.done();
+                vec![Meaning::Value(x)]
             }
-            _ => {}
-        }
-        let (op, inputs) = self.operator(proto, &mut attributes)?;
+            "Split" => self.split(proto, &mut attributes)?,
+            _ => vec![self.operator(proto, &mut attributes)?],
+        };
         attributes.done()?;
-        let value = self.graph.fresh();
-        let name = if proto.name.is_empty() { format!("{}_{index}", proto.op_type) } else { proto.name.clone() };
-        let node = Node { name, op, inputs, output: value };
-        let shapes: Vec<Shape> = node.inputs.iter().filter_map(|v| self.shapes.get(v).cloned()).collect();
-        self.shapes.insert(value, node.output_shape(&shapes)?);
-        self.graph.nodes.push(node);
-        self.names.insert(made.clone(), Meaning::Value(value));
+        if let Some(name) = more.iter().skip(results.len() - 1).find(|name| !name.is_empty()) {
+            return Err(Error::Model(format!("the output '{name}' is not supported; {} of {} are", results.len(), proto.output.len())));
+        }
+        self.names.extend(proto.output.iter().cloned().zip(results));
         Ok(())
     }
 
+    /// Adds an operation; its value.
+    fn push(&mut self, op: Op, inputs: &[ValueId]) -> Result<ValueId> {
+        let output = self.graph.fresh();
+        self.node.1 += 1;
+        let name = match self.node.1 {
+            1 => self.node.0.clone(),
+            n => format!("{}.{n}", self.node.0),
+        };
+        let node = Node { name, op, inputs: inputs.to_vec(), output };
+        let shapes: Vec<Shape> = inputs.iter().filter_map(|v| self.shapes.get(v).cloned()).collect();
+        self.shapes.insert(output, node.output_shape(&shapes)?);
+        self.graph.nodes.push(node);
+        Ok(output)
+    }
+
+    /// Whether input `i` is given.
+    fn has(&self, node: &NodeProto, i: usize) -> bool {
+        node.input.get(i).is_some_and(|name| !name.is_empty())
+    }
+
     fn meaning(&self, node: &NodeProto, i: usize) -> Result<Meaning> {
-        let name = node.input.get(i).ok_or_else(|| Error::Model(format!("input {i} is missing")))?;
+        let name = node.input.get(i).filter(|name| !name.is_empty()).ok_or_else(|| Error::Model(format!("input {i} is missing")))?;
         self.names
             .get(name)
             .cloned()
@@ -159,16 +242,38 @@ impl Importer {
         }
     }
 
-    /// Input `i` as a constant; `None` if it is left out.
-    fn constant(&self, node: &NodeProto, i: usize) -> Result<Option<Tensor>> {
-        if node.input.get(i).is_none_or(String::is_empty) {
+    /// Input `i` as numbers that the model brings; `None` if it is left out.
+    fn floats(&self, node: &NodeProto, i: usize) -> Result<Option<Array<f32>>> {
+        if !self.has(node, i) {
             return Ok(None);
         }
         match self.meaning(node, i)? {
-            Meaning::Floats(tensor) => Ok(Some(tensor)),
-            Meaning::Integers(_) => Err(Error::Model(format!("input '{}' holds integers where floats are expected", node.input[i]))),
+            Meaning::Constant(Constant::Floats(array)) => Ok(Some(array)),
+            Meaning::Constant(_) => Err(Error::Model(format!("input '{}' holds integers where floats are expected", node.input[i]))),
             Meaning::Value(_) => Err(Error::Model(format!("input '{}' is computed where a constant is expected", node.input[i]))),
         }
+    }
+
+    /// Input `i` as integers that the model brings; `None` if it is left out.
+    fn integers(&self, node: &NodeProto, i: usize) -> Result<Option<Array<i64>>> {
+        if !self.has(node, i) {
+            return Ok(None);
+        }
+        match self.meaning(node, i)? {
+            Meaning::Constant(Constant::Integers(array)) => Ok(Some(array)),
+            Meaning::Constant(_) => Err(Error::Model(format!("input '{}' holds floats where integers are expected", node.input[i]))),
+            Meaning::Value(_) => Err(Error::Model(format!("input '{}' is computed where constant integers are expected", node.input[i]))),
+        }
+    }
+
+    /// Input `i` as weights; `None` if it is left out.
+    fn constant(&self, node: &NodeProto, i: usize) -> Result<Option<Tensor>> {
+        let Some(array) = self.floats(node, i)? else { return Ok(None) };
+        if let Some(at) = array.values.iter().position(|v| v.is_infinite()) {
+            return Err(Error::Range(format!("tensor '{}': element {at} is infinite", node.input[i])));
+        }
+        let shape = Shape::new(array.extents).map_err(|e| Error::Model(format!("tensor '{}': {e}", node.input[i])))?;
+        Ok(Some(Tensor { shape, values: array.values }))
     }
 
     fn weights(&self, node: &NodeProto, i: usize, what: &str) -> Result<Tensor> {
@@ -178,6 +283,21 @@ impl Importer {
     fn shape(&self, value: ValueId) -> Result<&Shape> {
         self.shapes.get(&value).ok_or_else(|| Error::Model("an input has no shape".into()))
     }
+
+    /// Extents as the model sees them, for a batch of one.
+    fn extents(&self, value: ValueId) -> Result<Vec<usize>> {
+        let extents = self.shape(value)?.extents();
+        Ok(if self.batched { [&[1], &extents[1..]].concat() } else { extents[1..].to_vec() })
+    }
+
+    /// Extents of the graph from extents as the model sees them.
+    fn without_batch(&self, extents: &[usize]) -> Result<Vec<usize>> {
+        match (self.batched, extents) {
+            (false, all) => Ok(all.to_vec()),
+            (true, [1, rest @ ..]) => Ok(rest.to_vec()),
+            (true, all) => Err(Error::Model(format!("a shape {all:?} whose first extent is not that of the batch"))),
+        }
+    }
 }
 
 fn describe(node: &NodeProto, index: usize) -> String {
@@ -185,13 +305,17 @@ fn describe(node: &NodeProto, index: usize) -> String {
 }
 
 /// Extents without the batch; only the batch may be free.
-fn input_extents(input: &ValueInfoProto) -> Result<Vec<usize>> {
-    let shape = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).and_then(|t| t.shape.as_ref());
+fn input_extents(input: &ValueInfoProto, batched: bool) -> Result<Vec<usize>> {
+    let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
+    let shape = tensor.and_then(|t| t.shape.as_ref());
     let dims = &shape.ok_or_else(|| Error::Model(format!("the input '{}' has no shape", input.name)))?.dim;
-    if dims.is_empty() {
+    if batched && dims.is_empty() {
         return Err(Error::Model(format!("the input '{}' has no batch dimension", input.name)));
     }
-    let extents = dims[1..].iter().map(|d| d.dim_value.filter(|&v| v > 0).map(|v| v as usize));
+    if !tensor.map_or(Ok(true), |t| if t.elem_type == 0 { Ok(true) } else { tensor::is_float(t.elem_type) })? {
+        return Err(Error::Model(format!("the input '{}' holds integers; floats are supported", input.name)));
+    }
+    let extents = dims[usize::from(batched)..].iter().map(|d| d.dim_value.filter(|&v| v > 0).map(|v| v as usize));
     extents.collect::<Option<Vec<usize>>>().ok_or_else(|| {
         Error::Model(format!("the input '{}' has a free or zero extent besides the batch; fix it when exporting", input.name))
     })

@@ -1,58 +1,162 @@
-//! Constant tensors: lengths checked against shapes, numbers finite.
+//! Constant tensors: lengths checked against shapes, numbers finite, data in the model's file or beside it.
 
-use super::{Meaning, Tensor, schema::TensorProto};
-use crate::{Error, Result, shape::Shape};
+use super::{Constant, array::Array, array::elements, schema::TensorProto};
+use crate::{Error, Result};
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::{Component, Path},
+};
 
 const FLOAT: i32 = 1;
+const UINT8: i32 = 2;
+const INT8: i32 = 3;
+const UINT16: i32 = 4;
+const INT16: i32 = 5;
+const INT32: i32 = 6;
 const INT64: i32 = 7;
+const BOOL: i32 = 9;
+const FLOAT16: i32 = 10;
 const DOUBLE: i32 = 11;
+const UINT32: i32 = 12;
+const BFLOAT16: i32 = 16;
 const EXTERNAL: i32 = 1;
 
-/// An initializer or the value of a Constant.
-pub fn read(proto: &TensorProto) -> Result<Meaning> {
+/// Whether elements of this type are numbers with a fraction; an error for what is no number of a supported kind.
+pub fn is_float(element_type: i32) -> Result<bool> {
+    match element_type {
+        FLOAT | FLOAT16 | DOUBLE | BFLOAT16 => Ok(true),
+        UINT8 | INT8 | UINT16 | INT16 | INT32 | INT64 | BOOL | UINT32 => Ok(false),
+        other => Err(Error::Model(format!("element type {other} is not supported"))),
+    }
+}
+
+/// An initializer or the value of a Constant; `folder` is where the model lies.
+pub fn read(proto: &TensorProto, folder: Option<&Path>) -> Result<Constant> {
     let name = &proto.name;
     let bad = |what: String| Error::Model(format!("tensor '{name}': {what}"));
-    if proto.data_location == EXTERNAL {
-        return Err(bad("its data lies in another file, which is not supported; save the model in one file".into()));
-    }
     let extents =
         proto.dims.iter().map(|&d| usize::try_from(d).map_err(|_| bad(format!("an extent of {d}")))).collect::<Result<Vec<_>>>()?;
-    match proto.data_type {
-        INT64 => {
-            let values = if proto.raw_data.is_empty() { proto.int64_data.clone() } else { words(&proto.raw_data, i64::from_le_bytes) };
-            let wanted = extents.iter().try_fold(1usize, |n, &e| n.checked_mul(e));
-            check(wanted, values.len(), proto.raw_data.len() % 8).map_err(bad)?;
-            Ok(Meaning::Integers(values))
+    let wanted = elements(&extents).map_err(|e| bad(e.to_string()))?;
+    let external;
+    let raw = if proto.data_location == EXTERNAL {
+        external = beside(proto, folder, wanted).map_err(bad)?;
+        &external
+    } else {
+        &proto.raw_data
+    };
+    let array = |found: Option<usize>| match found {
+        Some(found) if found == wanted => Ok(extents.clone()),
+        Some(found) => Err(bad(format!("its shape has {wanted} elements, its data {found}"))),
+        None => Err(bad(format!("its data has {} bytes, no whole number of elements", raw.len()))),
+    };
+    if is_float(proto.data_type).map_err(|e| bad(e.to_string()))? {
+        let values = floats(proto, raw);
+        let extents = array(values.as_ref().map(Vec::len))?;
+        let values = values.unwrap_or_default();
+        if let Some(i) = values.iter().position(|v| v.is_nan()) {
+            return Err(Error::Range(format!("tensor '{name}': element {i} is not a number (NaN)")));
         }
-        FLOAT | DOUBLE => {
-            let shape = Shape::new(extents).map_err(|e| bad(e.to_string()))?;
-            let (values, rest): (Vec<f32>, usize) = match (proto.data_type, proto.raw_data.is_empty()) {
-                (FLOAT, true) => (proto.float_data.clone(), 0),
-                (FLOAT, false) => (words(&proto.raw_data, f32::from_le_bytes), proto.raw_data.len() % 4),
-                (_, true) => (proto.double_data.iter().map(|&v| v as f32).collect(), 0),
-                (_, false) => (words(&proto.raw_data, |b| f64::from_le_bytes(b) as f32), proto.raw_data.len() % 8),
-            };
-            check(Some(shape.elements()), values.len(), rest).map_err(bad)?;
-            if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-                return Err(Error::Range(format!(
-                    "tensor '{name}': element {i} is {}",
-                    if values[i].is_nan() { "not a number (NaN)" } else { "infinite" }
-                )));
-            }
-            Ok(Meaning::Floats(Tensor { shape, values }))
-        }
-        other => Err(bad(format!("element type {other} is not supported; float (1), double (11) and int64 (7) are"))),
+        Ok(Constant::Floats(Array { extents, values }))
+    } else {
+        let values = integers(proto, raw);
+        let extents = array(values.as_ref().map(Vec::len))?;
+        Ok(Constant::Integers(Array { extents, values: values.unwrap_or_default() }))
     }
 }
 
-fn check(wanted: Option<usize>, found: usize, rest: usize) -> std::result::Result<(), String> {
-    match wanted {
-        Some(wanted) if wanted == found && rest == 0 => Ok(()),
-        Some(wanted) => Err(format!("its shape has {wanted} elements, its data {found}{}", if rest == 0 { "" } else { " and a part" })),
-        None => Err("its shape is too large".into()),
+fn floats(proto: &TensorProto, raw: &[u8]) -> Option<Vec<f32>> {
+    let listed = || proto.int32_data.iter().map(|&v| v as u16);
+    match (proto.data_type, raw.is_empty()) {
+        (FLOAT, true) => Some(proto.float_data.clone()),
+        (FLOAT, false) => words(raw, f32::from_le_bytes),
+        (DOUBLE, true) => Some(proto.double_data.iter().map(|&v| v as f32).collect()),
+        (DOUBLE, false) => words(raw, |b| f64::from_le_bytes(b) as f32),
+        (FLOAT16, true) => Some(listed().map(half).collect()),
+        (FLOAT16, false) => words(raw, |b| half(u16::from_le_bytes(b))),
+        (_, true) => Some(listed().map(brain).collect()),
+        (_, false) => words(raw, |b| brain(u16::from_le_bytes(b))),
     }
 }
 
-fn words<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes.chunks_exact(N).map(|b| read(std::array::from_fn(|i| b[i]))).collect()
+fn integers(proto: &TensorProto, raw: &[u8]) -> Option<Vec<i64>> {
+    match (proto.data_type, raw.is_empty()) {
+        (INT64, true) => Some(proto.int64_data.clone()),
+        (_, true) => Some(proto.int32_data.iter().map(|&v| v.into()).collect()),
+        (INT64, false) => words(raw, i64::from_le_bytes),
+        (INT32, false) => words(raw, |b| i32::from_le_bytes(b).into()),
+        (UINT32, false) => words(raw, |b| u32::from_le_bytes(b).into()),
+        (INT16, false) => words(raw, |b| i16::from_le_bytes(b).into()),
+        (UINT16, false) => words(raw, |b| u16::from_le_bytes(b).into()),
+        (INT8, false) => words(raw, |b| i8::from_le_bytes(b).into()),
+        (_, false) => words(raw, |b| u8::from_le_bytes(b).into()),
+    }
+}
+
+fn words<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Option<Vec<T>> {
+    let whole = bytes.len().is_multiple_of(N);
+    whole.then(|| bytes.chunks_exact(N).map(|b| read(std::array::from_fn(|i| b[i]))).collect())
+}
+
+/// IEEE 754 binary16.
+fn half(bits: u16) -> f32 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
+    let size = match exponent {
+        0 => fraction * f32::powi(2.0, -24),
+        31 if fraction == 0.0 => f32::INFINITY,
+        31 => f32::NAN,
+        _ => (1024.0 + fraction) * f32::powi(2.0, exponent - 25),
+    };
+    if bits >> 15 == 1 { -size } else { size }
+}
+
+/// The upper half of an f32.
+fn brain(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+/// The bytes of a tensor whose data lies in a file beside the model.
+fn beside(proto: &TensorProto, folder: Option<&Path>, elements: usize) -> std::result::Result<Vec<u8>, String> {
+    let value = |key: &str| proto.external_data.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str());
+    let number = |key: &str| value(key).map(|text| text.parse::<u64>().map_err(|_| format!("its {key} '{text}' is no number"))).transpose();
+    let location = value("location").ok_or("its data lies in another file, which it does not name")?;
+    let folder = folder.ok_or_else(|| format!("its data lies in the file '{location}'; open the model by its path"))?;
+    if Path::new(location).components().any(|part| !matches!(part, Component::Normal(_))) {
+        return Err(format!("its data file '{location}' is not inside the model's folder"));
+    }
+    let path = folder.join(location);
+    let failed = |e: std::io::Error| format!("its data file {} cannot be read: {e}", path.display());
+    let mut file = File::open(&path).map_err(failed)?;
+    let size = match proto.data_type {
+        INT64 | DOUBLE => 8,
+        FLOAT | INT32 | UINT32 => 4,
+        FLOAT16 | BFLOAT16 | INT16 | UINT16 => 2,
+        _ => 1,
+    };
+    let (offset, wanted) = (number("offset")?.unwrap_or(0), (elements * size) as u64);
+    let length = number("length")?.unwrap_or(wanted);
+    let there = file.metadata().map_err(failed)?.len();
+    if length != wanted || offset.checked_add(length).is_none_or(|end| end > there) {
+        return Err(format!("it takes {wanted} bytes, its data file {} gives {length} of {there} from {offset}", path.display()));
+    }
+    let mut bytes = vec![0; elements * size];
+    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+    file.read_exact(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_floats() {
+        for (bits, value) in
+            [(0x3c00, 1.0), (0xc000, -2.0), (0x7bff, 65504.0), (0x0001, 5.960_464_5e-8), (0x3555, 0.333_251_95), (0x7c00, f32::INFINITY)]
+        {
+            assert_eq!(half(bits), value);
+        }
+        assert!(half(0x7e00).is_nan());
+        assert_eq!((brain(0x3f80), brain(0xc0a0)), (1.0, -5.0));
+    }
 }

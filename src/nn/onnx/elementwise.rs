@@ -1,0 +1,229 @@
+//! Arithmetic element by element: sums of activations, constants that scale and shift, and what ReLUs and bounds make of them.
+
+use super::{Constant, Importer, Meaning, array::Array, attributes::Attributes, movement::Movement, schema::NodeProto};
+use crate::{
+    Error, Result,
+    nn::graph::{Op, ValueId},
+};
+
+/// An operand that is computed, or numbers of the model.
+enum Operand {
+    Value(ValueId),
+    Numbers(Array<f32>),
+}
+
+use Operand::{Numbers, Value};
+
+impl Importer {
+    pub(super) fn elementwise(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<ValueId> {
+        match node.op_type.as_str() {
+            "Add" | "Sum" => self.fold_operands(node, Self::plus),
+            "Max" => self.fold_operands(node, |s, a, b| s.larger(a, b, 1.0)),
+            // min(a, b) = -max(-a, -b)
+            "Min" => self.fold_operands(node, |s, a, b| s.larger(a, b, -1.0)),
+            "Mean" => {
+                let sum = self.fold_operands(node, Self::plus)?;
+                self.push(Op::scaled(1.0 / node.input.len() as f32), &[sum])
+            }
+            "Sub" => match self.operands(node)? {
+                (Value(a), Value(b)) => self.combined(a, b, [1.0, -1.0]),
+                (Value(x), Numbers(c)) => self.shifted(x, map(&c, |v| -v)),
+                (Numbers(c), Value(x)) => {
+                    let negated = self.push(Op::scaled(-1.0), &[x])?;
+                    self.shifted(negated, c)
+                }
+                (Numbers(_), Numbers(_)) => Err(constants()),
+            },
+            "Mul" => match self.operands(node)? {
+                (Value(x), Numbers(c)) | (Numbers(c), Value(x)) => self.scaled(x, c),
+                (Value(_), Value(_)) => Err(Error::Model("a product of two activations is not supported".into())),
+                (Numbers(_), Numbers(_)) => Err(constants()),
+            },
+            "Div" => match self.operands(node)? {
+                (Value(_), Numbers(c)) if c.values.contains(&0.0) => Err(Error::Range("a division by zero".into())),
+                (Value(x), Numbers(c)) => self.scaled(x, map(&c, f32::recip)),
+                _ => Err(Error::Model("a division by an activation is not supported; one by a constant is".into())),
+            },
+            "Neg" => {
+                let x = self.value(node, 0)?;
+                self.push(Op::scaled(-1.0), &[x])
+            }
+            "Relu" => {
+                let x = self.value(node, 0)?;
+                self.push(Op::Relu, &[x])
+            }
+            // |x| = 2 relu(x) - x
+            "Abs" => {
+                let x = self.value(node, 0)?;
+                self.with_relu(x, [2.0, -1.0])
+            }
+            "LeakyRelu" => {
+                let (x, alpha) = (self.value(node, 0)?, attributes.float("alpha", 0.01));
+                self.with_relu(x, [1.0 - alpha, alpha])
+            }
+            "PRelu" => self.prelu(node),
+            "Clip" => {
+                let x = self.value(node, 0)?;
+                let (low, high) = (attributes.float("min", f32::NEG_INFINITY), attributes.float("max", f32::INFINITY));
+                let low = self.bound(node, 1)?.unwrap_or(low);
+                let high = self.bound(node, 2)?.unwrap_or(high);
+                // as the operator does where the bounds are the wrong way round
+                self.push(Op::Clip { low: low.min(high), high }, &[x])
+            }
+            "HardSigmoid" => {
+                let (x, alpha, beta) = (self.value(node, 0)?, attributes.float("alpha", 0.2), attributes.float("beta", 0.5));
+                let line = self.push(Op::Sum { factors: vec![alpha], constant: beta }, &[x])?;
+                self.push(Op::Clip { low: 0.0, high: 1.0 }, &[line])
+            }
+            other => Err(Error::Model(format!("'{other}' is no operator of elements"))),
+        }
+    }
+
+    fn operand(&self, node: &NodeProto, i: usize) -> Result<Operand> {
+        match self.meaning(node, i)? {
+            Meaning::Value(value) => Ok(Value(value)),
+            Meaning::Constant(Constant::Floats(array)) => match array.values.iter().any(|v| v.is_infinite()) {
+                false => Ok(Numbers(array)),
+                true => Err(Error::Range(format!("tensor '{}': an element is infinite", node.input[i]))),
+            },
+            Meaning::Constant(_) => Err(Error::Model(format!("input '{}' holds integers where floats are expected", node.input[i]))),
+        }
+    }
+
+    fn operands(&self, node: &NodeProto) -> Result<(Operand, Operand)> {
+        Ok((self.operand(node, 0)?, self.operand(node, 1)?))
+    }
+
+    /// All inputs, the first two first.
+    fn fold_operands(&mut self, node: &NodeProto, f: impl Fn(&mut Self, Operand, Operand) -> Result<ValueId>) -> Result<ValueId> {
+        let mut all = self.operand(node, 0)?;
+        for i in 1..node.input.len() {
+            let next = self.operand(node, i)?;
+            all = Value(match (all, next) {
+                // a constant in front waits for what is computed
+                (Numbers(_), Numbers(_)) => return Err(constants()),
+                (a, b) => f(self, a, b)?,
+            });
+        }
+        match all {
+            Value(value) => Ok(value),
+            Numbers(_) => Err(constants()),
+        }
+    }
+
+    fn plus(&mut self, a: Operand, b: Operand) -> Result<ValueId> {
+        match (a, b) {
+            (Value(a), Value(b)) => self.combined(a, b, [1.0, 1.0]),
+            (Value(x), Numbers(c)) | (Numbers(c), Value(x)) => self.shifted(x, c),
+            (Numbers(_), Numbers(_)) => Err(constants()),
+        }
+    }
+
+    /// `max(a, b) = b + relu(a - b)`; with the sign -1 `min(a, b) = b - relu(b - a)`.
+    fn larger(&mut self, a: Operand, b: Operand, sign: f32) -> Result<ValueId> {
+        match (a, b) {
+            (Value(a), Value(b)) => {
+                let [a, b] = self.of_one_shape(a, b)?;
+                let apart = self.push(Op::Sum { factors: vec![sign, -sign], constant: 0.0 }, &[a, b])?;
+                let above = self.push(Op::Relu, &[apart])?;
+                self.push(Op::Sum { factors: vec![1.0, sign], constant: 0.0 }, &[b, above])
+            }
+            (Value(x), Numbers(c)) | (Numbers(c), Value(x)) if c.values.len() == 1 => {
+                let x = self.like(x, &c)?;
+                let (low, high) = if sign > 0.0 { (c.values[0], f32::INFINITY) } else { (f32::NEG_INFINITY, c.values[0]) };
+                self.push(Op::Clip { low, high }, &[x])
+            }
+            (Value(x), Numbers(c)) | (Numbers(c), Value(x)) => {
+                let apart = self.shifted(x, map(&c, |v| -v))?;
+                let (low, high) = if sign > 0.0 { (0.0, f32::INFINITY) } else { (f32::NEG_INFINITY, 0.0) };
+                let above = self.push(Op::Clip { low, high }, &[apart])?;
+                self.shifted(above, c)
+            }
+            (Numbers(_), Numbers(_)) => Err(constants()),
+        }
+    }
+
+    /// `factors[0] relu(x) + factors[1] x`.
+    fn with_relu(&mut self, x: ValueId, factors: [f32; 2]) -> Result<ValueId> {
+        let relu = self.push(Op::Relu, &[x])?;
+        self.push(Op::Sum { factors: factors.to_vec(), constant: 0.0 }, &[relu, x])
+    }
+
+    /// `relu(x) + slope (x - relu(x))`, the slopes being weights.
+    fn prelu(&mut self, node: &NodeProto) -> Result<ValueId> {
+        let x = self.value(node, 0)?;
+        let slope = self.weights(node, 1, "slope")?;
+        let slope = Array { extents: slope.shape.extents().to_vec(), values: slope.values };
+        let relu = self.push(Op::Relu, &[x])?;
+        let below = self.push(Op::Sum { factors: vec![1.0, -1.0], constant: 0.0 }, &[x, relu])?;
+        let scaled = self.scaled(below, slope)?;
+        self.push(Op::add(), &[scaled, relu])
+    }
+
+    /// A bound of Clip.
+    fn bound(&self, node: &NodeProto, i: usize) -> Result<Option<f32>> {
+        match self.floats(node, i)? {
+            None => Ok(None),
+            Some(array) if array.values.len() == 1 => Ok(Some(array.values[0])),
+            Some(array) => Err(Error::Model(format!("a bound of shape {:?}; one number is expected", array.extents))),
+        }
+    }
+
+    /// `factors[0] a + factors[1] b`, broadcast against each other.
+    fn combined(&mut self, a: ValueId, b: ValueId, factors: [f32; 2]) -> Result<ValueId> {
+        let [a, b] = self.of_one_shape(a, b)?;
+        self.push(Op::Sum { factors: factors.to_vec(), constant: 0.0 }, &[a, b])
+    }
+
+    fn of_one_shape(&mut self, a: ValueId, b: ValueId) -> Result<[ValueId; 2]> {
+        let extents = broadcast(&self.extents(a)?, &self.extents(b)?)?;
+        Ok([self.moved(a, &Movement::Broadcast(extents.clone()))?, self.moved(b, &Movement::Broadcast(extents))?])
+    }
+
+    /// The value with the axes that a constant adds to it.
+    fn like(&mut self, x: ValueId, constant: &Array<f32>) -> Result<ValueId> {
+        let extents = broadcast(&self.extents(x)?, &constant.extents)?;
+        self.moved(x, &Movement::Broadcast(extents))
+    }
+
+    fn scaled(&mut self, x: ValueId, scale: Array<f32>) -> Result<ValueId> {
+        let x = self.like(x, &scale)?;
+        let scale = self.numbers_for(x, &scale)?;
+        self.push(Op::Affine { shift: vec![0.0; scale.len()], scale }, &[x])
+    }
+
+    fn shifted(&mut self, x: ValueId, shift: Array<f32>) -> Result<ValueId> {
+        let x = self.like(x, &shift)?;
+        let shift = self.numbers_for(x, &shift)?;
+        self.push(Op::Affine { scale: vec![1.0; shift.len()], shift }, &[x])
+    }
+
+    /// The numbers of a constant for each channel of a value if they suffice, else for each of its elements.
+    pub(super) fn numbers_for(&self, x: ValueId, constant: &Array<f32>) -> Result<Vec<f32>> {
+        let all = constant.broadcast(&self.extents(x)?)?;
+        let channels = self.shape(x)?.extents().get(1).copied().unwrap_or(1);
+        let inner = all.values.len() / channels;
+        let alike = all.values.chunks(inner).all(|chunk| chunk.iter().all(|v| *v == chunk[0]));
+        Ok(if alike { all.values.chunks(inner).map(|chunk| chunk[0]).collect() } else { all.values })
+    }
+}
+
+fn map(array: &Array<f32>, f: impl Fn(f32) -> f32) -> Array<f32> {
+    Array { extents: array.extents.clone(), values: array.values.iter().map(|&v| f(v)).collect() }
+}
+
+/// The shape to which two shapes broadcast.
+pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
+    let rank = a.len().max(b.len());
+    let at = |extents: &[usize], d: usize| if d + extents.len() < rank { 1 } else { extents[d + extents.len() - rank] };
+    let extent = |d: usize| match (at(a, d), at(b, d)) {
+        (a, b) if a == b || b == 1 => Ok(a),
+        (1, b) => Ok(b),
+        _ => Err(Error::Model(format!("shapes {a:?} and {b:?} do not broadcast"))),
+    };
+    (0..rank).map(extent).collect()
+}
+
+fn constants() -> Error {
+    Error::Model("an activation is expected among the operands".into())
+}
