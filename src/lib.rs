@@ -7,6 +7,7 @@
 //! * [`share`]: what a party holds of a secret.
 //! * [`party`]: ops, joins, rounds, costs; three parties in one process.
 //! * [`protocol`]: one file, one figure: products, truncation, sign, ReLU, maximum.
+//! * [`data`]: what owners of data bring: images, and the files of known collections.
 //! * [`nn`]: networks: graph, ONNX import, passes, inference on shares, oracles in the clear.
 
 #![deny(missing_docs)]
@@ -14,6 +15,7 @@
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;
+pub mod data;
 pub mod device;
 pub mod error;
 pub mod fixed;

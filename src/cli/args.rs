@@ -147,8 +147,20 @@ fn bytes(text: &str) -> Result<u64, String> {
     digits.parse::<f64>().ok().filter(|n| *n > 0.0 && n.is_finite()).map(|n| (n * unit as f64) as u64).ok_or_else(bad)
 }
 
+/// What the demonstration shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shown {
+    /// LeNet reads 100 handwritten digits.
+    Lenet,
+    /// SqueezeNet names what is on two photographs.
+    Squeezenet,
+}
+
 #[derive(Debug, Options)]
 pub struct Demo {
+    /// Which trained network.
+    #[arg(long, value_enum, default_value = "lenet")]
+    pub model: Shown,
     #[command(flatten)]
     pub engine: Engine,
 }
@@ -158,8 +170,12 @@ pub struct Demo {
 pub enum Preprocess {
     /// Take the numbers as they are.
     Raw,
-    /// Divide by 255.
+    /// Divide by 255; of an image red, green, blue, or grey for a network of one channel.
     Unit,
+    /// Images: red, green, blue divided by 255, less the mean of ImageNet, divided by its deviation.
+    Imagenet,
+    /// Images: blue, green, red from 0 to 255, less the mean of ImageNet.
+    Caffe,
 }
 
 /// What the owner of the result learns.
@@ -176,12 +192,19 @@ pub struct Infer {
     /// The network, an ONNX file; `zoo:NAME` is one with random weights.
     #[arg(long, value_name = "M.onnx")]
     pub model: PathBuf,
-    /// The inputs, a .npy file of shape (N, C, H, W) or (N, features), f32 or u8.
-    #[arg(long, value_name = "X.npy")]
-    pub input: PathBuf,
-    /// The true classes, a .npy file of N integers: prints the accuracy.
-    #[arg(long, value_name = "Y.npy")]
+    /// The inputs: a .npy file of shape (N, C, H, W) or (N, features), f32 or u8; PNG or JPEG images, resized and cropped, or a
+    /// folder of them, or of a folder for each class; an IDX file (MNIST); a .bin file of CIFAR.
+    #[arg(long, value_name = "X", num_args = 1.., required = true)]
+    pub input: Vec<PathBuf>,
+    /// The true classes, a .npy or IDX file of N integers: prints the accuracy.
+    #[arg(long, value_name = "Y")]
     pub labels: Option<PathBuf>,
+    /// Names of the classes, one a line.
+    #[arg(long, value_name = "FILE")]
+    pub classes: Option<PathBuf>,
+    /// Print so many of the best classes of each input.
+    #[arg(long, default_value_t = 1, value_name = "K")]
+    pub top: usize,
     /// Inputs in one run; the last batch may be smaller. Default: all at once, at most 128.
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
@@ -196,7 +219,7 @@ pub struct Infer {
     pub prepare: usize,
     #[command(flatten)]
     pub engine: Engine,
-    /// Default: `raw` for f32, `unit` for u8.
+    /// Default: `raw` for arrays of floats, else `unit`.
     #[arg(long, value_enum)]
     pub preprocess: Option<Preprocess>,
     /// What is revealed to the owner of the input.

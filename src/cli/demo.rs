@@ -1,11 +1,27 @@
-//! `trishade demo`: 100 handwritten digits and a trained LeNet, both secret, beside the same network in the clear.
+//! `trishade demo`: trained networks and what they look at, both secret, beside the same networks in the clear: LeNet on 100
+//! handwritten digits, SqueezeNet on photographs.
 
-use super::{CheckFailed, Failure, args::Demo, engine, infer::costs, npy, paint};
-use crate::nn::{Reveal, onnx, plain};
+use super::{
+    CheckFailed, Failure,
+    args::{Demo, Shown},
+    engine,
+    infer::costs,
+    npy, paint,
+};
+use crate::{
+    data::images,
+    nn::{Reveal, Weights, answer::best, onnx, plain, zoo},
+};
+use std::sync::Arc;
 
 static MODEL: &[u8] = include_bytes!("../../examples/models/lenet_mnist.onnx");
 static IMAGES: &[u8] = include_bytes!("../../examples/data/mnist100.npy");
 static LABELS: &[u8] = include_bytes!("../../examples/data/mnist100_labels.npy");
+
+static SQUEEZENET: &[u8] = include_bytes!("../../examples/models/squeezenet1_1.safetensors");
+static CLASSES: &str = include_str!("../../examples/data/imagenet_classes.txt");
+static PHOTOGRAPHS: [(&str, &[u8]); 2] =
+    [("chelsea.png", include_bytes!("../../examples/data/chelsea.png")), ("rocket.jpg", include_bytes!("../../examples/data/rocket.jpg"))];
 
 /// Digits drawn.
 const DRAWN: usize = 5;
@@ -14,6 +30,13 @@ const DRAWN: usize = 5;
 const TOLERANCE: f32 = 1e-3;
 
 pub fn run(options: &Demo) -> Result<(), Failure> {
+    match options.model {
+        Shown::Lenet => digits(options),
+        Shown::Squeezenet => photographs(options),
+    }
+}
+
+fn digits(options: &Demo) -> Result<(), Failure> {
     let graph = onnx::import(MODEL)?;
     let (shape, images) = npy::inputs(IMAGES.to_vec(), "the bundled images", None)?;
     let count = shape.extents()[0];
@@ -48,6 +71,44 @@ pub fn run(options: &Demo) -> Result<(), Failure> {
     table.push(("device", format!("{device}, three parties in one process")));
     paint::table(&table);
     let expected = options.engine.fraction_bits != 20 || (same == count && difference <= TOLERANCE);
+    if expected { Ok(()) } else { Err(Failure::Check(CheckFailed("the private results differ from those in the clear".into()))) }
+}
+
+fn photographs(options: &Demo) -> Result<(), Failure> {
+    let weights = Arc::new(Weights::from_safetensors(SQUEEZENET)?);
+    let graph = zoo::network_with("squeezenet", Some(weights))?;
+    let classes: Vec<&str> = CLASSES.lines().collect();
+    let session = engine::session(&options.engine)?;
+    let device = session.parties()[0].device().name();
+    paint::say("\nA trained SqueezeNet names what is on photographs, one of 1000 classes. Network and photographs are secret-shared");
+    paint::say(&format!("among three parties in this process, which compute on their shares ({device}) and see neither.\n"));
+
+    let images = PHOTOGRAPHS.map(|(name, bytes)| images::input(bytes, name, &graph.input_extents, images::Preprocess::Caffe));
+    let values = images.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+    let count = PHOTOGRAPHS.len();
+    let model = session.load(&graph)?;
+    let bar = paint::progress(count as u64, "private inference");
+    let answer = engine::wait(session.infer(&model, &values, 1, Reveal::Logits, |done| bar.set_position(done as u64)));
+    bar.finish_and_clear();
+    let answer = answer?;
+    let plain = plain::run_f32(&graph, &values, count)?;
+
+    let mut same = 0;
+    let rows = plain.values.chunks(plain.values.len() / count);
+    for (((name, _), private), plain) in PHOTOGRAPHS.iter().zip(&answer.logits).zip(rows) {
+        let (best, in_clear) = (best(private, 5), best(plain, 5));
+        same += usize::from(best == in_clear);
+        let mut table = vec![[*name, "private", "in the clear"].map(String::from).to_vec()];
+        let row = |&class: &usize| vec![classes[class].into(), format!("{:.4}", private[class]), format!("{:.4}", plain[class])];
+        table.extend(best.iter().map(row));
+        paint::columns(&table);
+        paint::say("");
+    }
+    let mut table = vec![("same five, in the same order", format!("{same} of {count}"))];
+    table.extend(costs(&answer));
+    table.push(("device", format!("{device}, three parties in one process")));
+    paint::table(&table);
+    let expected = options.engine.fraction_bits != 20 || same == count;
     if expected { Ok(()) } else { Err(Failure::Check(CheckFailed("the private results differ from those in the clear".into()))) }
 }
 

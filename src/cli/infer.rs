@@ -3,12 +3,11 @@
 use super::{
     Failure,
     args::{Infer, Reveal},
-    engine, memory, npy, paint,
+    engine, inputs, memory, paint,
 };
 use crate::{
     Error,
-    nn::{self, Answer, Graph, Profile, Session, plan::Plan, plan_on},
-    shape::Shape,
+    nn::{self, Answer, Profile, Session, answer, plan::Plan, plan_on},
 };
 use serde_json::json;
 use std::{ops::RangeInclusive, sync::Arc};
@@ -18,13 +17,10 @@ const BATCH: usize = 128;
 
 pub fn run(options: &Infer) -> Result<(), Failure> {
     let graph = engine::graph(&options.model)?;
-    let name = options.input.display().to_string();
-    let (shape, values) = npy::inputs(npy::read(&options.input)?, &name, options.preprocess)?;
-    let count = check(&graph, &shape, &name)?;
-    let labels = match &options.labels {
-        Some(path) => Some(npy::labels(npy::read(path)?, &path.display().to_string(), count)?),
-        None => None,
-    };
+    let inputs = inputs::read(&options.input, &graph, options.preprocess)?;
+    let count = inputs.count;
+    let labels = options.labels.as_ref().map(|path| inputs::labels(path, count)).transpose()?.or_else(|| inputs.labels.clone());
+    let classes = options.classes.as_ref().map(|path| inputs::classes(path)).transpose()?.unwrap_or_else(|| inputs.classes.clone());
     let batch = options.batch.unwrap_or(BATCH).min(count);
     if batch == 0 {
         return Err(Error::Input("--batch 0: at least one input a run".into()).into());
@@ -47,7 +43,7 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
     let sizes = (0..batches).map(|i| batch.min(count - i * batch));
     let prepared = sizes.map(|size| engine::wait(session.prepare(&model, size, reveal))).collect::<Result<Vec<_>, Error>>()?;
     let bar = progress(&session, &plan, batch.min(micro), count);
-    let answer = engine::wait(session.infer_prepared(&model, prepared, &values, batch, reveal, |_| {}));
+    let answer = engine::wait(session.infer_prepared(&model, prepared, &inputs.values, batch, reveal, |_| {}));
     bar.finish_and_clear();
     let answer = answer?;
     if let (Some(path), Some(profile)) = (&options.trace, &answer.profile) {
@@ -61,6 +57,7 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
     if options.json {
         print(&answer, accuracy, &device)
     } else {
+        predictions(&answer, &inputs.names, &classes, options.top);
         report(&answer, accuracy, &device)
     }
     if let Some(profile) = answer.profile.filter(|_| options.profile) {
@@ -93,22 +90,13 @@ fn layers(profile: &Profile) {
     paint::columns(&rows);
 }
 
-/// The number of inputs, if their shape is the model's.
-fn check(graph: &Graph, shape: &Shape, name: &str) -> Result<usize, Error> {
-    match shape.extents() {
-        [count, extents @ ..] if extents == graph.input_extents => Ok(*count),
-        _ => {
-            let wanted: Vec<String> = graph.input_extents.iter().map(ToString::to_string).collect();
-            Err(Error::Input(format!("{name}: an array {shape}; the model takes (N, {})", wanted.join(", "))))
-        }
-    }
-}
-
 fn print(answer: &Answer, accuracy: Option<f64>, device: &str) {
     let cost = &answer.cost;
+    let others: serde_json::Map<_, _> = answer.others.iter().map(|other| (other.name.clone(), json!(other.values))).collect();
     let mut object = json!({
         "predictions": answer.predictions,
         "logits": answer.logits,
+        "others": others,
         "accuracy": accuracy,
         "rounds": cost.rounds,
         "bytes_sent": cost.bytes_sent,
@@ -125,14 +113,32 @@ fn print(answer: &Answer, accuracy: Option<f64>, device: &str) {
     paint::print(&object.to_string());
 }
 
-fn report(answer: &Answer, accuracy: Option<f64>, device: &str) {
+/// The best classes of the first inputs.
+fn predictions(answer: &Answer, names: &[String], classes: &[String], top: usize) {
     for (i, prediction) in answer.predictions.iter().enumerate().take(20) {
-        let score = answer.logits.get(i).map_or(String::new(), |row| format!("  (score {:.4})", row[*prediction]));
-        paint::say(&format!("  input {i}: class {prediction}{score}"));
+        let name = names.get(i).cloned().unwrap_or_else(|| format!("input {i}"));
+        let line = |class: usize| {
+            let score = answer.logits.get(i).map_or(String::new(), |row| format!("  (score {:.4})", row[class]));
+            format!("class {class}{}{score}", classes.get(class).map_or(String::new(), |name| format!(" {name}")))
+        };
+        let best = match answer.logits.get(i) {
+            Some(row) if top > 1 => answer::best(row, top),
+            _ => vec![*prediction],
+        };
+        match &best[..] {
+            [one] => paint::say(&format!("  {name}: {}", line(*one))),
+            many => {
+                paint::say(&format!("  {name}:"));
+                many.iter().for_each(|&class| paint::say(&format!("    {}", line(class))));
+            }
+        }
     }
     if answer.predictions.len() > 20 {
         paint::say(&format!("  and {} more; --json prints all", answer.predictions.len() - 20));
     }
+}
+
+fn report(answer: &Answer, accuracy: Option<f64>, device: &str) {
     let mut rows = vec![];
     if let Some(accuracy) = accuracy {
         rows.push(("accuracy", format!("{:.2} %", accuracy * 100.0)));

@@ -6,6 +6,7 @@ mod demo;
 mod devices;
 mod engine;
 mod infer;
+mod inputs;
 mod memory;
 mod npy;
 mod paint;

@@ -66,6 +66,14 @@ impl Seconds {
     }
 }
 
+/// The classes of the largest scores, the largest first, of equal ones the first.
+pub fn best(scores: &[f32], count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+    order.truncate(count);
+    order
+}
+
 impl Answer {
     /// The softmax of the logits, computed in the clear by whoever has received them.
     pub fn probabilities(&self) -> Vec<Vec<f32>> {

@@ -1,12 +1,16 @@
 //! Networks built layer by layer, with random weights of the usual size: for benchmarks, plans and tests.
 
-use super::graph::{Graph, GraphOutput, Node, Op, Tensor, ValueId};
+use super::{
+    graph::{Graph, GraphOutput, Node, Op, Tensor, ValueId},
+    weights::Weights,
+};
 use crate::{
     Error, Result,
     device::vector::keystream,
     kernels::Stream,
     shape::{Axis, Shape},
 };
+use std::sync::Arc;
 
 /// A network in the making. Each layer reads the value that the last one made, unless [`at`](Self::at) goes back.
 #[derive(Debug, Clone)]
@@ -16,6 +20,10 @@ pub struct Builder {
     shapes: Vec<Shape>,
     current: ValueId,
     seed: u32,
+    /// Weights by name, instead of random ones.
+    weights: Option<Arc<Weights>>,
+    /// Name of the next layer.
+    name: Option<String>,
 }
 
 impl Builder {
@@ -24,7 +32,19 @@ impl Builder {
         let shape = Shape::new([&[1], input_extents].concat())?;
         let graph =
             Graph { nodes: Vec::new(), input_extents: input_extents.to_vec(), input: 0, outputs: Vec::new(), values: 1, softmax: false };
-        Ok(Self { graph, shapes: vec![shape], current: 0, seed })
+        Ok(Self { graph, shapes: vec![shape], current: 0, seed, weights: None, name: None })
+    }
+
+    /// Layers that are [`named`](Self::named) take their weights from here: NAME.weight, NAME.bias. Every layer with weights must
+    /// then have a name.
+    pub fn with_weights(self, weights: Option<Arc<Weights>>) -> Self {
+        Self { weights, ..self }
+    }
+
+    /// Names the next layer.
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = Some(name.into());
+        self
     }
 
     /// The value that the next layer reads.
@@ -49,22 +69,57 @@ impl Builder {
     }
 
     /// The same in groups of channels.
-    pub fn grouped_conv(mut self, out_channels: usize, kernel: usize, stride: usize, pad: usize, groups: usize) -> Result<Self> {
+    pub fn grouped_conv(self, out_channels: usize, kernel: usize, stride: usize, pad: usize, groups: usize) -> Result<Self> {
+        let bias = self.bias(out_channels)?;
+        self.convolution(bias, kernel, stride, pad, groups)
+    }
+
+    /// A square convolution without a bias: a normalisation follows.
+    pub fn plain_conv(self, out_channels: usize, kernel: usize, stride: usize, pad: usize) -> Result<Self> {
+        self.convolution(vec![0.0; out_channels], kernel, stride, pad, 1)
+    }
+
+    fn convolution(mut self, bias: Vec<f32>, kernel: usize, stride: usize, pad: usize, groups: usize) -> Result<Self> {
         let channels = self.channels()?;
-        let shape = Shape::new([out_channels, channels / groups.max(1), kernel, kernel])?;
-        let weights = self.weights(shape)?;
-        self.push(Op::Conv { weights, bias: vec![0.0; out_channels], axes: square(kernel, stride, pad), groups })
+        let weights = self.weights(Shape::new([bias.len(), channels / groups.max(1), kernel, kernel])?)?;
+        self.push(Op::Conv { weights, bias, axes: square(kernel, stride, pad), groups })
     }
 
     /// A fully connected layer with a bias; an image is flattened first.
-    pub fn linear(mut self, out: usize) -> Result<Self> {
-        if self.shape().rank() > 2 {
-            let extents = vec![self.shape().elements()];
-            self = self.push(Op::Reshape { extents })?;
+    pub fn linear(self, out: usize) -> Result<Self> {
+        let name = self.name.clone();
+        let mut b = self.flatten()?;
+        b.name = name;
+        let shape = Shape::new([out, b.shape().elements()])?;
+        let (weights, bias) = (b.weights(shape)?, b.bias(out)?);
+        b.push(Op::Linear { weights, bias })
+    }
+
+    /// The elements of each input in a row.
+    pub fn flatten(self) -> Result<Self> {
+        let extents = vec![self.shape().elements()];
+        if self.shape().rank() == 2 { Ok(self) } else { self.push(Op::Reshape { extents }) }
+    }
+
+    /// Batch normalisation with its running mean and variance; without weights it changes nothing.
+    pub fn batch_norm(self) -> Result<Self> {
+        let channels = self.channels()?;
+        let Some(weights) = &self.weights else { return Ok(self) };
+        let name = self.layer()?;
+        let shape = Shape::new([channels])?;
+        let get = |what: &str| weights.get(&format!("{name}.{what}"), &shape).map(|tensor| tensor.values);
+        let (weight, bias, mean, variance) = (get("weight")?, get("bias")?, get("running_mean")?, get("running_var")?);
+        if variance.iter().any(|&v| v + EPSILON <= 0.0) {
+            return Err(Error::Range(format!("weights: a variance of '{name}' is not positive")));
         }
-        let shape = Shape::new([out, self.shape().elements()])?;
-        let weights = self.weights(shape)?;
-        self.push(Op::Linear { weights, bias: vec![0.0; out] })
+        let scale: Vec<f32> = weight.iter().zip(&variance).map(|(w, v)| w / (v + EPSILON).sqrt()).collect();
+        let shift = scale.iter().zip(&mean).zip(&bias).map(|((s, m), b)| b - s * m).collect();
+        self.push(Op::Affine { scale, shift })
+    }
+
+    /// Elements moved by a table (see [`Op::Select`]).
+    pub fn select(self, extents: &[usize], table: Arc<[u32]>) -> Result<Self> {
+        self.push(Op::Select { extents: extents.to_vec(), table })
     }
 
     /// `max(x, 0)`.
@@ -135,15 +190,29 @@ impl Builder {
 
     fn append(&mut self, mut node: Node, shape: Shape) {
         node.output = self.graph.fresh();
-        node.name = format!("{}{}", node.op.kind().to_lowercase(), node.output);
+        node.name = self.name.take().unwrap_or_else(|| format!("{}{}", node.op.kind().to_lowercase(), node.output));
         self.current = node.output;
         self.shapes.push(shape);
         self.graph.nodes.push(node);
     }
 
-    /// Evenly distributed in `+-sqrt(6 / fan_in)`: the variance `2 / fan_in` keeps activations in size through ReLUs (He et
+    fn layer(&self) -> Result<&str> {
+        self.name.as_deref().ok_or_else(|| Error::Model("weights: this network's layers have no names; it takes none".into()))
+    }
+
+    fn bias(&self, channels: usize) -> Result<Vec<f32>> {
+        match &self.weights {
+            Some(weights) => Ok(weights.get(&format!("{}.bias", self.layer()?), &Shape::new([channels])?)?.values),
+            None => Ok(vec![0.0; channels]),
+        }
+    }
+
+    /// The named weights, else: evenly distributed in `+-sqrt(6 / fan_in)`: the variance `2 / fan_in` keeps activations in size through ReLUs (He et
     /// al. 2015).
     fn weights(&mut self, shape: Shape) -> Result<Tensor> {
+        if let Some(weights) = &self.weights {
+            return weights.get(&format!("{}.weight", self.layer()?), &shape);
+        }
         let fan_in = shape.elements() / shape.extents()[0];
         let limit = (6.0 / fan_in as f64).sqrt();
         let stream = Stream { key: [self.seed, 0, 0, 0, 0, 0, 0, 0], nonce: [self.current as u32, 0, 0, 0] };
@@ -153,6 +222,9 @@ impl Builder {
         Ok(Tensor { shape, values: words.iter().map(|word| (unit(word) * limit) as f32).collect() })
     }
 }
+
+/// What keeps a variance from zero, the usual number.
+const EPSILON: f32 = 1e-5;
 
 fn square(kernel: usize, stride: usize, pad: usize) -> [Axis; 2] {
     [Axis { kernel, stride, pad_begin: pad, pad_end: pad, dilation: 1 }; 2]

@@ -118,6 +118,15 @@ impl Op {
         }
     }
 
+    /// Number of weights.
+    pub fn parameters(&self) -> usize {
+        match self {
+            Self::Conv { weights, bias, .. } | Self::Linear { weights, bias } => weights.values.len() + bias.len(),
+            Self::Affine { scale, shift } => scale.len() + shift.len(),
+            _ => 0,
+        }
+    }
+
     /// The sum of two values.
     pub fn add() -> Self {
         Self::Sum { factors: vec![1.0, 1.0], constant: 0.0 }

@@ -2,7 +2,7 @@
 //!
 //! `onnx` imports, [`passes`] rewrite, [`steps`] is what runs, [`infer`] runs it on shares, [`plain`] in the clear.
 
-mod answer;
+pub mod answer;
 pub mod builder;
 mod forward;
 pub mod graph;
@@ -15,6 +15,7 @@ pub mod plan;
 pub mod profile;
 pub mod ranges;
 pub mod steps;
+pub mod weights;
 pub mod zoo;
 
 pub use answer::{Answer, Cost, Seconds};
@@ -22,3 +23,4 @@ pub use graph::Graph;
 pub use infer::{Leads, Model, Prepared, Reveal, Session};
 pub use plan::{plan, plan_on};
 pub use profile::Profile;
+pub use weights::Weights;

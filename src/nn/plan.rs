@@ -1,12 +1,6 @@
 //! What an inference will cost: the same code on devices that keep sizes and no words.
 
-use super::{
-    Graph, Reveal, Session,
-    graph::{Node, Op},
-    profile,
-    ranges::Bits,
-    steps::Steps,
-};
+use super::{Graph, Reveal, Session, profile, ranges::Bits, steps::Steps};
 use crate::{Result, fixed::Fixed, party::Signs, shape::Shape};
 use std::ops::RangeInclusive;
 
@@ -83,9 +77,5 @@ pub async fn plan_on(session: &Session, graph: &Graph, inputs: Option<RangeInclu
 
 /// The graph's own numbers.
 fn model_bytes(graph: &Graph) -> u64 {
-    let weights = |node: &Node| match &node.op {
-        Op::Conv { weights, .. } | Op::Linear { weights, .. } => weights.values.len() as u64 * 4,
-        _ => 0,
-    };
-    graph.nodes.iter().map(weights).sum()
+    graph.nodes.iter().map(|node| node.op.parameters() as u64 * 4).sum()
 }

@@ -1,0 +1,110 @@
+//! The inputs of a command line, whatever files they come in.
+
+use super::{args::Preprocess, npy};
+use crate::{
+    Error, Result,
+    data::{cifar, idx, images},
+    nn::Graph,
+    shape::Shape,
+};
+use std::path::{Path, PathBuf};
+
+/// A batch of inputs that fit a network.
+pub struct Inputs {
+    /// How many.
+    pub count: usize,
+    pub values: Vec<f32>,
+    /// What the files are called, if each holds one input.
+    pub names: Vec<String>,
+    /// The classes that the files say.
+    pub labels: Option<Vec<usize>>,
+    /// The names of classes that the folders say.
+    pub classes: Vec<String>,
+}
+
+/// Reads arrays, collections or images. `preprocess` is what was asked for.
+pub fn read(paths: &[PathBuf], graph: &Graph, preprocess: Option<Preprocess>) -> Result<Inputs> {
+    match paths {
+        [folder] if folder.is_dir() => {
+            let (files, classes) = images::in_folder(folder)?;
+            let labels = files.iter().map(|(_, class)| *class).collect();
+            let files: Vec<PathBuf> = files.into_iter().map(|(path, _)| path).collect();
+            Ok(Inputs { labels, classes, ..photographs(&files, graph, preprocess)? })
+        }
+        [file] if !images::is(file) => array(file, graph, preprocess),
+        files => photographs(files, graph, preprocess),
+    }
+}
+
+fn photographs(files: &[PathBuf], graph: &Graph, preprocess: Option<Preprocess>) -> Result<Inputs> {
+    let preprocess = match preprocess {
+        None | Some(Preprocess::Unit) => images::Preprocess::Unit,
+        Some(Preprocess::Imagenet) => images::Preprocess::Imagenet,
+        Some(Preprocess::Caffe) => images::Preprocess::Caffe,
+        Some(Preprocess::Raw) => return Err(Error::Input("--preprocess raw is for arrays; images become numbers by another one".into())),
+    };
+    let mut values = Vec::new();
+    for file in files {
+        values.extend(images::input(&npy::read(file)?, &file.display().to_string(), &graph.input_extents, preprocess)?);
+    }
+    let name = |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Inputs { count: files.len(), values, names: files.iter().map(name).collect(), labels: None, classes: Vec::new() })
+}
+
+/// A .npy file, an IDX file, or one of CIFAR's.
+fn array(file: &Path, graph: &Graph, preprocess: Option<Preprocess>) -> Result<Inputs> {
+    let (bytes, name) = (npy::read(file)?, file.display().to_string());
+    let factor = match preprocess {
+        Some(Preprocess::Imagenet | Preprocess::Caffe) => {
+            return Err(Error::Input(format!("{name}: --preprocess imagenet and caffe are for images; arrays are taken raw or as unit")));
+        }
+        Some(Preprocess::Raw) => 1.0,
+        _ => 1.0 / 255.0,
+    };
+    let scaled = |pixels: &[u8]| pixels.iter().map(|&v| f32::from(v) * factor).collect();
+    let (shape, values, labels): (Shape, Vec<f32>, _) = if idx::is(&bytes) {
+        let (extents, pixels) = idx::read(&bytes, &name)?;
+        // images of one channel do not say so
+        let grey = extents.len() == 3 && graph.input_extents.len() == 3;
+        let extents = if grey { vec![extents[0], 1, extents[1], extents[2]] } else { extents };
+        (Shape::new(extents)?, scaled(pixels), None)
+    } else if file.extension().is_some_and(|ending| ending == "bin") {
+        let batch = cifar::read(&bytes, 1, &name).or_else(|first| cifar::read(&bytes, 2, &name).map_err(|_| first))?;
+        let shape = Shape::new([&[batch.labels.len()], &batch.extents[..]].concat())?;
+        (shape, scaled(&batch.pixels), Some(batch.labels))
+    } else {
+        let (shape, values) = npy::inputs(bytes, &name, preprocess)?;
+        (shape, values, None)
+    };
+    let count = check(graph, &shape, &name)?;
+    Ok(Inputs { count, values, names: Vec::new(), labels, classes: Vec::new() })
+}
+
+/// The number of inputs, if their shape is the model's.
+fn check(graph: &Graph, shape: &Shape, name: &str) -> Result<usize> {
+    match shape.extents() {
+        [count, extents @ ..] if extents == graph.input_extents => Ok(*count),
+        _ => {
+            let wanted: Vec<String> = graph.input_extents.iter().map(ToString::to_string).collect();
+            Err(Error::Input(format!("{name}: an array {shape}; the model takes (N, {})", wanted.join(", "))))
+        }
+    }
+}
+
+/// The true classes: a .npy file of integers, or an IDX file.
+pub fn labels(file: &Path, count: usize) -> Result<Vec<usize>> {
+    let (bytes, name) = (npy::read(file)?, file.display().to_string());
+    if !idx::is(&bytes) {
+        return npy::labels(bytes, &name, count);
+    }
+    match idx::read(&bytes, &name)? {
+        (extents, classes) if extents == [count] => Ok(classes.iter().map(|&class| class.into()).collect()),
+        (extents, _) => Err(Error::File(format!("{name}: labels of extents {extents:?} for {count} inputs"))),
+    }
+}
+
+/// Names of classes, one a line.
+pub fn classes(file: &Path) -> Result<Vec<String>> {
+    let text = String::from_utf8(npy::read(file)?).map_err(|_| Error::File(format!("{}: not UTF-8 text", file.display())))?;
+    Ok(text.lines().map(|line| line.trim().to_owned()).collect())
+}

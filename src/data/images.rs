@@ -1,0 +1,168 @@
+//! Photographs as inputs: PNG and JPEG, turned upright, resized, cropped and normalised as a network expects.
+
+use crate::{Error, Result};
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, imageops::FilterType, metadata::Orientation};
+use std::{
+    io::Cursor,
+    path::{Path, PathBuf},
+};
+
+/// How pixels become numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preprocess {
+    /// RGB, or grey, divided by 255; the shorter side becomes the network's.
+    Unit,
+    /// RGB divided by 255, less (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225); the network's square is seven eighths
+    /// of the shorter side.
+    Imagenet,
+    /// BGR from 0 to 255, less (103.939, 116.779, 123.68); the same crop.
+    Caffe,
+}
+
+/// No image is wider or higher.
+const LARGEST: u32 = 1 << 14;
+
+/// Bytes that decoding may take.
+const MEMORY: u64 = 1 << 30;
+
+/// One image as an input of extents (C, H, W), with one channel or three.
+pub fn input(bytes: &[u8], name: &str, extents: &[usize], preprocess: Preprocess) -> Result<Vec<f32>> {
+    let (channels, height, width) = match *extents {
+        [channels @ (1 | 3), height, width] if height.max(width) <= LARGEST as usize => (channels, height as u32, width as u32),
+        _ => return Err(Error::Input(format!("{name}: the network takes inputs {extents:?}; images become (1, H, W) or (3, H, W)"))),
+    };
+    let image = fitted(decode(bytes, name)?, height, width, preprocess);
+    if channels == 1 {
+        if preprocess != Preprocess::Unit {
+            return Err(Error::Input(format!("{name}: the network takes grey images; their numbers are those of `unit`")));
+        }
+        return Ok(image.to_luma8().pixels().map(|pixel| f32::from(pixel[0]) / 255.0).collect());
+    }
+    let pixels = image.to_rgb8();
+    let plane = |channel: usize| {
+        let value = move |v: u8| match preprocess {
+            Preprocess::Unit => f32::from(v) / 255.0,
+            Preprocess::Imagenet => (f32::from(v) / 255.0 - [0.485, 0.456, 0.406][channel]) / [0.229, 0.224, 0.225][channel],
+            Preprocess::Caffe => f32::from(v) - [123.68, 116.779, 103.939][channel],
+        };
+        pixels.pixels().map(move |pixel| value(pixel[channel]))
+    };
+    let order = if preprocess == Preprocess::Caffe { [2, 1, 0] } else { [0, 1, 2] };
+    Ok(order.into_iter().flat_map(plane).collect())
+}
+
+/// The upright image; its size is checked before memory is taken.
+fn decode(bytes: &[u8], name: &str) -> Result<DynamicImage> {
+    let bad = |e: image::ImageError| Error::File(format!("{name}: not a PNG or JPEG image that can be read: {e}"));
+    let mut limits = Limits::default();
+    (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(LARGEST), Some(LARGEST), Some(MEMORY));
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| bad(e.into()))?;
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(bad)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(bad)?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+/// The middle of the image at the network's size.
+fn fitted(image: DynamicImage, height: u32, width: u32, preprocess: Preprocess) -> DynamicImage {
+    if (image.height(), image.width()) == (height, width) {
+        return image;
+    }
+    let margin = if preprocess == Preprocess::Unit { 1.0 } else { 256.0 / 224.0 };
+    let scale = (f64::from(height) / f64::from(image.height())).max(f64::from(width) / f64::from(image.width())) * margin;
+    let side = |extent: u32, least: u32| ((f64::from(extent) * scale).round() as u32).max(least);
+    let (h, w) = (side(image.height(), height), side(image.width(), width));
+    let resized = image.resize_exact(w, h, FilterType::Triangle);
+    resized.crop_imm((w - width) / 2, (h - height) / 2, width, height)
+}
+
+/// The images of a folder by name; where it has folders, those of each, and its place among their names as the class.
+pub fn in_folder(folder: &Path) -> Result<(Vec<(PathBuf, Option<usize>)>, Vec<String>)> {
+    let mut folders: Vec<PathBuf> = entries(folder)?.into_iter().filter(|path| path.is_dir()).collect();
+    folders.sort();
+    let mut images = Vec::new();
+    if folders.is_empty() {
+        images.extend(files(folder)?.into_iter().map(|path| (path, None)));
+    }
+    for (class, folder) in folders.iter().enumerate() {
+        images.extend(files(folder)?.into_iter().map(|path| (path, Some(class))));
+    }
+    if images.is_empty() {
+        return Err(Error::Input(format!("{}: no PNG or JPEG images", folder.display())));
+    }
+    let names = folders.iter().map(|folder| folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
+    Ok((images, names.collect()))
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = entries(folder)?.into_iter().filter(|path| path.is_file() && is(path)).collect();
+    files.sort();
+    Ok(files)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |e: std::io::Error| Error::File(format!("cannot read the folder {}: {e}", folder.display()));
+    std::fs::read_dir(folder).map_err(failed)?.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
+}
+
+/// Whether a file's name is that of an image.
+pub fn is(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
+    ending.is_some_and(|ending| ["png", "jpg", "jpeg"].iter().any(|known| ending == *known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{ImageFormat, Rgb, RgbImage};
+
+    fn file(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
+        let image = RgbImage::from_fn(width, height, |x, _| if x < width / 2 { Rgb([255, 0, 0]) } else { Rgb([0, 0, 255]) });
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn pixels_become_the_numbers_of_each_convention() {
+        let png = file(4, 4, ImageFormat::Png);
+        let x = input(&png, "x", &[3, 4, 4], Preprocess::Unit).unwrap();
+        assert_eq!((x[0], x[3], x[16], x[32], x[35]), (1.0, 0.0, 0.0, 0.0, 1.0));
+        let x = input(&png, "x", &[3, 4, 4], Preprocess::Imagenet).unwrap();
+        assert!((x[0] - (1.0 - 0.485) / 0.229).abs() < 1e-6 && (x[32] + 0.406 / 0.225).abs() < 1e-6);
+        // blue first
+        let x = input(&png, "x", &[3, 4, 4], Preprocess::Caffe).unwrap();
+        assert!((x[0] + 103.939).abs() < 1e-4 && (x[3] - 255.0 + 103.939).abs() < 1e-4 && (x[32] - 255.0 + 123.68).abs() < 1e-4);
+        let grey = input(&png, "x", &[1, 4, 4], Preprocess::Unit).unwrap();
+        assert_eq!(grey.len(), 16);
+        assert!(input(&png, "x", &[1, 4, 4], Preprocess::Caffe).is_err() && input(&png, "x", &[2, 4, 4], Preprocess::Unit).is_err());
+    }
+
+    #[test]
+    fn images_are_resized_and_cropped_in_the_middle() {
+        for format in [ImageFormat::Png, ImageFormat::Jpeg] {
+            for (width, height) in [(64, 40), (40, 64), (7, 9), (1, 1)] {
+                for preprocess in [Preprocess::Unit, Preprocess::Imagenet] {
+                    assert_eq!(input(&file(width, height, format), "x", &[3, 16, 12], preprocess).unwrap().len(), 3 * 16 * 12);
+                }
+            }
+        }
+        let x = input(&file(64, 32, ImageFormat::Png), "x", &[3, 8, 8], Preprocess::Unit).unwrap();
+        assert!(x[0] > 0.9 && x[7] < 0.1, "left red, right blue");
+    }
+
+    #[test]
+    fn damaged_files_are_errors() {
+        let png = file(16, 16, ImageFormat::Png);
+        for end in (0..png.len() - 12).step_by(7) {
+            assert!(input(&png[..end], "x.png", &[3, 4, 4], Preprocess::Unit).unwrap_err().to_string().starts_with("x.png: "));
+        }
+        // a header that claims more pixels than there may be
+        let mut huge = png.clone();
+        huge[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
+        assert!(input(&huge, "x", &[3, 4, 4], Preprocess::Unit).is_err());
+        assert!(input(b"GIF89a", "x", &[3, 4, 4], Preprocess::Unit).is_err());
+    }
+}
