@@ -103,9 +103,8 @@ async fn product(p: &Party, step: &Product, bits: Bits, parameters: &[Arith], x:
     };
     let inner = if step.conv.is_some() { z.shape().extents()[2..].iter().product() } else { 1 };
     z = mpc::accumulate(p, z, bias, Some(Broadcast { inner, modulus: rows }), 1);
-    let (factors, _, fractions) = checked(steps::factors(&step.residuals, 0.0, fixed(p), ""));
-    for (residual, factor) in residuals.iter().zip(factors) {
-        z = mpc::accumulate(p, z, residual, None, factor << if fractions { 0 } else { p.fraction_bits() });
+    for (residual, factor) in residuals.iter().zip(checked(steps::residual_factors(step, fixed(p), ""))) {
+        z = mpc::accumulate(p, z, residual, None, factor);
     }
     z = z.reshaped(checked(step.product_shape(x.shape())));
     let wide = match step.pool {
@@ -125,12 +124,12 @@ async fn product(p: &Party, step: &Product, bits: Bits, parameters: &[Arith], x:
 
 /// `sum_i factors[i] x_i + constant`.
 async fn sum(p: &Party, inputs: &[Arith], factors: &[f32], constant: f32) -> Arith {
-    let (factors, constant, truncates) = checked(steps::factors(factors, constant, fixed(p), ""));
+    let (factors, constant, bits) = checked(steps::factors(factors, constant, fixed(p), ""));
     let scaled = |(x, factor): (&Arith, u64)| if factor == 1 { x.clone() } else { mpc::scale(p, x, factor) };
     let sum = inputs.iter().zip(factors).map(scaled).reduce(|sum, x| mpc::add(p, &sum, &x));
     let sum = sum.unwrap_or_else(|| unreachable!("a sum of no values"));
     let sum = if constant == 0 { sum } else { mpc::add_public(p, &sum, constant) };
-    if truncates { mpc::rescale(p, &mpc::split_of_share(p, &sum)).await } else { sum }
+    if bits > 0 { mpc::truncate(p, &mpc::split_of_share(p, &sum), bits).await } else { sum }
 }
 
 fn bounds(p: &Party, activation: Activation) -> [Option<u64>; 2] {

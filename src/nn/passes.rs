@@ -149,15 +149,19 @@ fn pool_before_activation(graph: &mut Graph) -> bool {
     false
 }
 
-/// An average is a sum whose divisor goes into the next weights, through what commutes with a positive factor; where
-/// there are none, a multiplication by a public number follows.
+/// Divisors above this would take too many bits of the weights that they go into.
+const DIVISOR: usize = 16;
+
+/// An average is a sum whose divisor goes into the next weights, through what commutes with a positive factor; where there are
+/// none, and where the divisor is large, a multiplication by a public number follows.
 fn average_as_sum(graph: &mut Graph) -> bool {
     let Some(i) = graph.nodes.iter().position(|n| matches!(n.op, Op::AveragePool { .. })) else { return false };
     let Op::AveragePool { axes } = graph.nodes[i].op else { return false };
     graph.nodes[i].op = Op::SumPool { axes };
-    let factor = 1.0 / (axes[0].kernel * axes[1].kernel) as f32;
+    let taps = axes[0].kernel * axes[1].kernel;
+    let factor = 1.0 / taps as f32;
     let mut value = graph.nodes[i].output;
-    while let Some(reader) = graph.only_reader(value) {
+    while let Some(reader) = graph.only_reader(value).filter(|_| taps <= DIVISOR) {
         match &mut graph.nodes[reader].op {
             Op::Conv { weights, .. } | Op::Linear { weights, .. } => {
                 weights.values.iter_mut().for_each(|w| *w *= factor);

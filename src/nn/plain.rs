@@ -106,9 +106,8 @@ pub fn walk_fixed(
             Kind::Product(product) => {
                 let [weights, bias] = product.encoded(fixed, &step.name)?;
                 let mut sums = sums(product, &from, x, &weights.words, &bias.words)?;
-                let (residuals, _, fractions) = steps::factors(&product.residuals, 0.0, fixed, &step.name)?;
-                for (r, factor) in all[1..].iter().zip(residuals) {
-                    let factor = i128::from(factor as i64) << if fractions { 0 } else { f };
+                for (r, factor) in all[1..].iter().zip(steps::residual_factors(product, fixed, &step.name)?) {
+                    let factor = i128::from(factor as i64);
                     sums.iter_mut().zip(*r).for_each(|(sum, &r)| *sum += i128::from(r) * factor);
                 }
                 let mut out = narrow(sums)?;
@@ -128,11 +127,10 @@ pub fn walk_fixed(
                 narrow(pool(&Pool::new(&from, *axes)?, &wide, 0, |a, b| a + b))?
             }
             Kind::Sum { factors, constant } => {
-                let (factors, constant, truncates) = steps::factors(factors, *constant, fixed, &step.name)?;
+                let (factors, constant, shift) = steps::factors(factors, *constant, fixed, &step.name)?;
                 let term = |(x, &factor): (&&[i64], &Word), e: usize| i128::from(x[e]) * i128::from(factor as i64);
                 let constant = i128::from(constant as i64);
                 let wide = (0..x.len()).map(|e| all.iter().zip(&factors).fold(constant, |sum, pair| sum + term(pair, e))).collect();
-                let shift = if truncates { f } else { 0 };
                 narrow(wide)?.iter().map(|v| v >> shift).collect()
             }
             Kind::Concat(axis) => concatenate(&all, from.extents()[..*axis].iter().product()),

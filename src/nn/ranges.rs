@@ -113,11 +113,9 @@ pub fn ranges(steps: &Steps, fixed: Fixed, inputs: &RangeInclusive<f32>) -> Resu
                 } else {
                     sums(product, from, &x, parameters)
                 };
-                let (factors, _, fractions) = steps::factors(&product.residuals, 0.0, fixed, &step.name)?;
-                let shift = if fractions { 0 } else { f };
-                let residuals = step.inputs[1..].iter().zip(factors);
-                let wide = residuals
-                    .fold(wide, |wide, (&r, factor)| pairs(&wide, &values[r], |a, b| a.plus(b.times(i128::from(factor as i64) << shift))));
+                let residuals = step.inputs[1..].iter().zip(steps::residual_factors(product, fixed, &step.name)?);
+                let wide =
+                    residuals.fold(wide, |wide, (&r, factor)| pairs(&wide, &values[r], |a, b| a.plus(b.times(i128::from(factor as i64)))));
                 let bounds = product.activation.map(|activation| activation.bounds(fixed, &step.name)).transpose()?;
                 let bounds = bounds.unwrap_or_default();
                 bits = Bits { pool: of_differences(&wide), relu: of_bounded(&wide, bounds, f) };
@@ -137,13 +135,13 @@ pub fn ranges(steps: &Steps, fixed: Fixed, inputs: &RangeInclusive<f32>) -> Resu
                 x.iter().map(|v| v.with_zero().times(taps)).collect()
             }
             Kind::Sum { factors, constant } => {
-                let (factors, constant, truncates) = steps::factors(factors, *constant, fixed, &step.name)?;
+                let (factors, constant, bits_off) = steps::factors(factors, *constant, fixed, &step.name)?;
                 let constant = i128::from(constant as i64);
                 let start = vec![Interval { low: constant, high: constant }; x.len()];
                 let terms = step.inputs.iter().zip(factors);
                 let sums =
                     terms.fold(start, |sums, (&v, factor)| pairs(&sums, &values[v], |a, b| a.plus(b.times(i128::from(factor as i64)))));
-                sums.into_iter().map(|v| if truncates { v.truncated(f) } else { v }).collect()
+                sums.into_iter().map(|v| if bits_off > 0 { v.truncated(bits_off) } else { v }).collect()
             }
             Kind::Concat(1) => step.inputs.iter().flat_map(|&v| values[v].clone()).collect(),
             // the other axes and movements between channels mix what belongs to channels

@@ -189,7 +189,7 @@ impl Step {
     pub(super) fn check(&self, fixed: Fixed) -> Result<()> {
         let activation = match &self.kind {
             Kind::Product(product) => {
-                factors(&product.residuals, 0.0, fixed, &self.name)?;
+                residual_factors(product, fixed, &self.name)?;
                 product.activation
             }
             Kind::Activation(activation) => Some(*activation),
@@ -250,15 +250,28 @@ impl Activation {
     }
 }
 
-/// Public factors as ring elements, and whether they have fraction bits: without if all are whole.
-pub(super) fn factors(factors: &[f32], constant: f32, fixed: Fixed, name: &str) -> Result<(Vec<Word>, Word, bool)> {
+/// Public factors and an addend as ring elements, and the bits by which the sum is truncated: none if all factors are whole. Small
+/// factors have more than the fraction bits, so that they are as precise as large ones.
+pub(super) fn factors(factors: &[f32], constant: f32, fixed: Fixed, name: &str) -> Result<(Vec<Word>, Word, u32)> {
     let what = format!("factors of '{name}'");
     let addend = fixed.encode(&what, &[constant])?[0];
     if factors.iter().all(|factor| factor.fract() == 0.0 && factor.abs() <= WHOLE) {
-        return Ok((factors.iter().map(|&factor| factor as i64 as u64).collect(), addend, false));
+        return Ok((factors.iter().map(|&factor| factor as i64 as u64).collect(), addend, 0));
     }
-    Ok((fixed.encode(&what, factors)?, addend << fixed.fraction_bits(), true))
+    let largest = factors.iter().fold(0.0, |most: f32, factor| most.max(factor.abs()));
+    let more = (-largest.log2()).floor().clamp(0.0, MORE) as u32;
+    let scaled: Vec<f32> = factors.iter().map(|factor| factor * f32::powi(2.0, more as i32)).collect();
+    let bits = fixed.fraction_bits() + more;
+    Ok((fixed.encode(&what, &scaled)?, addend << bits, bits))
 }
+
+/// Factors of residuals as ring elements, with fraction bits.
+pub(super) fn residual_factors(product: &Product, fixed: Fixed, name: &str) -> Result<Vec<Word>> {
+    fixed.encode(&format!("factors of '{name}'"), &product.residuals)
+}
+
+/// The most bits that a factor gets besides the fraction bits.
+const MORE: f32 = 12.0;
 
 /// The largest factor that is multiplied with as it is.
 const WHOLE: f32 = 65_536.0;
