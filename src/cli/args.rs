@@ -19,9 +19,9 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Classify 100 real handwritten digits with a trained network, both secret-shared, and show what it cost.
+    /// Classify handwritten digits or photographs with a trained network, both secret-shared, and show what it cost.
     Demo(Demo),
-    /// Run private inference of an ONNX model on an array of inputs.
+    /// Run private inference of an ONNX model on arrays or images.
     Infer(Infer),
     /// List the devices: adapters with backend, driver and limits, and the ring path that would be used.
     Devices(Devices),
@@ -29,6 +29,11 @@ pub enum Command {
     Selftest(Selftest),
     /// Predict rounds, bytes and memory of a model, by layer and in all, without running it.
     Plan(Plan),
+    /// Say whether a model can run: its operators, its costs, and on sample inputs whether its values fit. Exit code 5 if not.
+    Check(Check),
+    /// List the networks that the program knows, or write one as an ONNX file.
+    #[command(subcommand)]
+    Zoo(Zoo),
     /// Measure kernels, protocols and networks; masks and randomness are inside the clock.
     Bench(Bench),
 }
@@ -234,6 +239,50 @@ pub struct Infer {
     /// Print one JSON object on standard output.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Options)]
+pub struct Check {
+    /// The network, an ONNX file; `zoo:NAME` is one with random weights.
+    #[arg(value_name = "M.onnx")]
+    pub model: PathBuf,
+    /// Sample inputs, as those of `infer`: the network runs on them in the clear, and the bits that values need are shown.
+    #[arg(long, value_name = "X", num_args = 1..)]
+    pub calibrate: Vec<PathBuf>,
+    /// Default: `raw` for arrays of floats, else `unit`.
+    #[arg(long, value_enum)]
+    pub preprocess: Option<Preprocess>,
+    /// Fraction bits of the fixed-point numbers, 8 to 26.
+    #[arg(long, default_value_t = 20, value_name = "F")]
+    pub fraction_bits: u32,
+    /// Inputs in one run.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub batch: usize,
+    /// Print one JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with the networks that the program knows.
+#[derive(Debug, Subcommand)]
+pub enum Zoo {
+    /// Their names and sizes.
+    List {
+        /// Print one JSON array on standard output.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write one as an ONNX file.
+    Export {
+        /// Its name; one of the first twelve with `-max` at its end pools by maxima.
+        name: String,
+        /// A safetensors file with the weights, for a network whose layers have names. Default: random ones.
+        #[arg(long, value_name = "W.safetensors")]
+        weights: Option<PathBuf>,
+        /// Where to.
+        #[arg(short, long, value_name = "M.onnx")]
+        output: PathBuf,
+    },
 }
 
 #[derive(Debug, Options)]

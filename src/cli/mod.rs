@@ -1,7 +1,8 @@
-//! The command line: `demo`, `infer`, `devices`, `selftest`, `plan`.
+//! The command line: `demo`, `infer`, `check`, `plan`, `zoo`, `bench`, `devices`, `selftest`.
 
 mod args;
 mod bench;
+mod check;
 mod demo;
 mod devices;
 mod engine;
@@ -14,6 +15,7 @@ mod plan;
 mod selftest;
 #[cfg(feature = "gpu")]
 mod tuning;
+mod zoo;
 
 use crate::Error;
 use args::{Args, Command};
@@ -46,6 +48,8 @@ pub fn run() -> ExitCode {
         Command::Devices(options) => devices::run(options),
         Command::Selftest(options) => selftest::run(options),
         Command::Plan(options) => plan::run(options),
+        Command::Check(options) => check::run(options),
+        Command::Zoo(options) => zoo::run(options),
         Command::Bench(options) => bench::run(options),
     };
     match ended {

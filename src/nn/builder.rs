@@ -86,8 +86,8 @@ impl Builder {
     }
 
     /// A fully connected layer with a bias; an image is flattened first.
-    pub fn linear(self, out: usize) -> Result<Self> {
-        let name = self.name.clone();
+    pub fn linear(mut self, out: usize) -> Result<Self> {
+        let name = self.name.take();
         let mut b = self.flatten()?;
         b.name = name;
         let shape = Shape::new([out, b.shape().elements()])?;

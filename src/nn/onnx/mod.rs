@@ -7,6 +7,7 @@
 mod array;
 mod attributes;
 mod elementwise;
+mod export;
 mod fold;
 mod movement;
 mod operators;
@@ -14,6 +15,8 @@ mod resize;
 pub mod schema;
 mod spatial;
 mod tensor;
+
+pub use export::export;
 
 use super::graph::{Graph, GraphOutput, Node, Op, Tensor, ValueId};
 use crate::{Error, Result, shape::Shape};
@@ -71,6 +74,29 @@ fn import_from(bytes: &[u8], folder: Option<&Path>, options: Options) -> Result<
         return Err(Error::Model("the model computes something else for every size of a batch, besides shapes; export it for one".into()));
     }
     Ok(graph)
+}
+
+/// An operator of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coverage {
+    /// Its name, after its domain if that is not ONNX's own.
+    pub operator: String,
+    /// Nodes of it.
+    pub nodes: usize,
+    /// Whether it is among those that are [`SUPPORTED`].
+    pub supported: bool,
+}
+
+/// The operators of a model by name, whether or not it can be imported.
+pub fn operators(bytes: &[u8]) -> Result<Vec<Coverage>> {
+    let (graph, _) = decode(bytes)?;
+    let mut counts = std::collections::BTreeMap::<String, usize>::new();
+    for node in &graph.node {
+        let own = node.domain.is_empty() || node.domain == "ai.onnx";
+        *counts.entry(if own { node.op_type.clone() } else { format!("{}.{}", node.domain, node.op_type) }).or_default() += 1;
+    }
+    let supported = |name: &str| SUPPORTED.split(", ").any(|one| one.split(' ').next() == Some(name));
+    Ok(counts.into_iter().map(|(operator, nodes)| Coverage { supported: supported(&operator), operator, nodes }).collect())
 }
 
 /// The graph of a model and its operator set, if that is supported.
