@@ -9,7 +9,7 @@ use std::{
 
 /// Lowest first; the rooms of one row may use one another.
 const FLOORS: [&[&str]; 8] = [
-    &["error", "ring", "fixed", "shape", "clock"],
+    &["error", "ring", "fixed", "shape", "clock", "data"],
     &["device"],
     &["kernels"],
     &["share"],

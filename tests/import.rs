@@ -7,7 +7,7 @@ use trishade::{
     nn::{
         Graph,
         onnx::{self, schema::*},
-        plain,
+        plain, zoo,
     },
     shape::Shape,
 };
@@ -245,6 +245,52 @@ fn data_beside_the_model() {
         assert!(error.contains("'w'") && error.contains(word), "{error}");
     }
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn what_is_exported_is_imported_again() {
+    for name in ["lenet-max", "alexnet-cifar10", "resnet20-cifar10"] {
+        let graph = zoo::network(name).unwrap();
+        let inner: usize = graph.input_extents.iter().product();
+        let x: Vec<f32> = (0..2 * inner).map(|i| (i % 31) as f32 / 31.0).collect();
+        let again = onnx::import(&onnx::export(&graph, name).unwrap()).unwrap();
+        assert_eq!(again.input_extents, graph.input_extents);
+        let [before, after] = [&graph, &again].map(|graph| plain::run_f32(graph, &x, 2).unwrap());
+        let largest = before.values.iter().fold(0.0, |most: f32, v| most.max(v.abs()));
+        assert!(before.values.iter().zip(&after.values).all(|(a, b)| (a - b).abs() <= 1e-4 * largest), "{name}");
+    }
+}
+
+#[test]
+fn every_operation_is_exported() {
+    use trishade::{kernels::gather::NONE, nn::graph::*, shape::Axis};
+    let axes = [Axis { stride: 2, ..Axis::new(2) }, Axis { pad_begin: 1, ..Axis::new(3) }];
+    let operations = [
+        Op::Sum { factors: vec![0.5, -2.0], constant: 0.25 },
+        Op::Affine { scale: vec![2.0, -1.0], shift: vec![0.5, 0.25] },
+        Op::Affine { scale: (0..32).map(|v| v as f32).collect(), shift: vec![0.5; 32] },
+        Op::Clip { low: f32::NEG_INFINITY, high: 0.5 },
+        Op::Clip { low: -0.5, high: f32::INFINITY },
+        Op::MaxPool { axes },
+        Op::AveragePool { axes },
+        Op::AveragePool { axes: [Axis::new(4), Axis::new(4)] },
+        Op::SumPool { axes },
+        Op::Concat { axis: 2 },
+        Op::Select { extents: vec![3], table: [NONE, 31, 0].into() },
+        Op::Linear { weights: Tensor { shape: Shape::new([1, 4]).unwrap(), values: vec![1.0, 2.0, 3.0, 4.0] }, bias: vec![0.5] },
+        Op::Reshape { extents: vec![32] },
+    ];
+    let x: Vec<f32> = (0..96).map(|i| (i % 7) as f32 - 3.0).collect();
+    for op in operations {
+        let inputs = if matches!(op, Op::Sum { .. } | Op::Concat { .. }) { vec![0, 0] } else { vec![0] };
+        let node = Node { name: op.kind().into(), op: op.clone(), inputs, output: 1 };
+        let outputs = vec![GraphOutput { name: "y".into(), value: 1 }];
+        let graph = Graph { nodes: vec![node], input_extents: vec![2, 4, 4], input: 0, outputs, values: 2, softmax: false };
+        let again = onnx::import(&onnx::export(&graph, "one").unwrap()).unwrap();
+        let [before, after] = [&graph, &again].map(|graph| plain::run_f32(graph, &x, 3).unwrap());
+        assert_eq!(before.shape, after.shape, "{op:?}");
+        assert!(before.values.iter().zip(&after.values).all(|(a, b)| (a - b).abs() <= 1e-5), "{op:?}");
+    }
 }
 
 fn small() -> Vec<u8> {

@@ -26,9 +26,7 @@ pub struct Inputs {
 pub fn read(paths: &[PathBuf], graph: &Graph, preprocess: Option<Preprocess>) -> Result<Inputs> {
     match paths {
         [folder] if folder.is_dir() => {
-            let (files, classes) = images::in_folder(folder)?;
-            let labels = files.iter().map(|(_, class)| *class).collect();
-            let files: Vec<PathBuf> = files.into_iter().map(|(path, _)| path).collect();
+            let images::Folder { files, labels, classes } = images::in_folder(folder)?;
             Ok(Inputs { labels, classes, ..photographs(&files, graph, preprocess)? })
         }
         [file] if !images::is(file) => array(file, graph, preprocess),

@@ -78,22 +78,35 @@ fn fitted(image: DynamicImage, height: u32, width: u32, preprocess: Preprocess) 
     resized.crop_imm((w - width) / 2, (h - height) / 2, width, height)
 }
 
+/// The images of a folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Folder {
+    /// Files by name.
+    pub files: Vec<PathBuf>,
+    /// The class of each file, if the folder has a folder for each class.
+    pub labels: Option<Vec<usize>>,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+}
+
 /// The images of a folder by name; where it has folders, those of each, and its place among their names as the class.
-pub fn in_folder(folder: &Path) -> Result<(Vec<(PathBuf, Option<usize>)>, Vec<String>)> {
+pub fn in_folder(folder: &Path) -> Result<Folder> {
     let mut folders: Vec<PathBuf> = entries(folder)?.into_iter().filter(|path| path.is_dir()).collect();
     folders.sort();
-    let mut images = Vec::new();
+    let mut images = Folder::default();
     if folders.is_empty() {
-        images.extend(files(folder)?.into_iter().map(|path| (path, None)));
+        images.files = files(folder)?;
     }
     for (class, folder) in folders.iter().enumerate() {
-        images.extend(files(folder)?.into_iter().map(|path| (path, Some(class))));
+        let files = files(folder)?;
+        images.labels.get_or_insert_default().extend(vec![class; files.len()]);
+        images.files.extend(files);
+        images.classes.push(folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
     }
-    if images.is_empty() {
-        return Err(Error::Input(format!("{}: no PNG or JPEG images", folder.display())));
+    match images.files.is_empty() {
+        true => Err(Error::Input(format!("{}: no PNG or JPEG images", folder.display()))),
+        false => Ok(images),
     }
-    let names = folders.iter().map(|folder| folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
-    Ok((images, names.collect()))
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -24,6 +24,8 @@ pub struct Builder {
     weights: Option<Arc<Weights>>,
     /// Name of the next layer.
     name: Option<String>,
+    /// Factor of the next layer's random weights.
+    gain: f64,
 }
 
 impl Builder {
@@ -32,7 +34,7 @@ impl Builder {
         let shape = Shape::new([&[1], input_extents].concat())?;
         let graph =
             Graph { nodes: Vec::new(), input_extents: input_extents.to_vec(), input: 0, outputs: Vec::new(), values: 1, softmax: false };
-        Ok(Self { graph, shapes: vec![shape], current: 0, seed, weights: None, name: None })
+        Ok(Self { graph, shapes: vec![shape], current: 0, seed, weights: None, name: None, gain: 1.0 })
     }
 
     /// Layers that are [`named`](Self::named) take their weights from here: NAME.weight, NAME.bias. Every layer with weights must
@@ -45,6 +47,12 @@ impl Builder {
     pub fn named(mut self, name: &str) -> Self {
         self.name = Some(name.into());
         self
+    }
+
+    /// Random weights of the next layer are multiplied by this: the last one of a residual branch, so that sums do not grow with
+    /// every block.
+    pub fn gain(self, gain: f64) -> Self {
+        Self { gain, ..self }
     }
 
     /// The value that the next layer reads.
@@ -214,7 +222,7 @@ impl Builder {
             return weights.get(&format!("{}.weight", self.layer()?), &shape);
         }
         let fan_in = shape.elements() / shape.extents()[0];
-        let limit = (6.0 / fan_in as f64).sqrt();
+        let limit = (6.0 / fan_in as f64).sqrt() * std::mem::replace(&mut self.gain, 1.0);
         let stream = Stream { key: [self.seed, 0, 0, 0, 0, 0, 0, 0], nonce: [self.current as u32, 0, 0, 0] };
         let mut words = vec![0; shape.elements()];
         keystream(&stream, 0, &mut words);

@@ -13,20 +13,21 @@ pub fn resnet(mut b: Builder, pool: Pooling, block: Block, stages: [usize; 4]) -
     // the averaged variant leaves out the padding of the original's first pool
     let pad = matches!(pool, Pooling::Max).into();
     b = pool.pool(b.conv(64, 7, 2, 3)?.relu()?, 3, 2, pad)?;
+    let gain = (stages.iter().sum::<usize>() as f64).sqrt().recip();
     for (stage, &blocks) in stages.iter().enumerate() {
         for i in 0..blocks {
-            b = residual(b, block, 64 << stage, if stage > 0 && i == 0 { 2 } else { 1 })?;
+            b = residual(b, block, 64 << stage, if stage > 0 && i == 0 { 2 } else { 1 }, gain)?;
         }
     }
     b.global_average_pool()?.linear(1000)
 }
 
 /// A block and its shortcut, a projection where the shape changes.
-fn residual(b: Builder, block: Block, width: usize, stride: usize) -> Result<Builder> {
+fn residual(b: Builder, block: Block, width: usize, stride: usize, gain: f64) -> Result<Builder> {
     let (input, from) = (b.value(), b.shape().clone());
     let b = match block {
-        Block::Basic => b.conv(width, 3, stride, 1)?.relu()?.conv(width, 3, 1, 1)?,
-        Block::Bottleneck => b.conv(width, 1, 1, 0)?.relu()?.conv(width, 3, stride, 1)?.relu()?.conv(4 * width, 1, 1, 0)?,
+        Block::Basic => b.conv(width, 3, stride, 1)?.relu()?.gain(gain).conv(width, 3, 1, 1)?,
+        Block::Bottleneck => b.conv(width, 1, 1, 0)?.relu()?.conv(width, 3, stride, 1)?.relu()?.gain(gain).conv(4 * width, 1, 1, 0)?,
     };
     if *b.shape() == from {
         return b.sum_with(input)?.relu();
