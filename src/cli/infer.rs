@@ -37,9 +37,10 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
     let range = options.range_bits.clone().map(RangeInclusive::from);
     let dry = engine::dry_session(&options.engine)?.with_micro_batches(micro);
     let plan = engine::wait(plan_on(&dry, &graph, range.clone(), batch, reveal))?;
-    memory::fits(plan.process, options.engine.max_memory, batch)?;
-    let model = session.load_for(&graph, range)?;
     let batches = count.div_ceil(batch).min(options.prepare);
+    // what is dealt beforehand lies there until it is taken
+    memory::fits(plan.process + batches as u64 * plan.bytes_sent[0], options.engine.max_memory, batch)?;
+    let model = session.load_for(&graph, range)?;
     let sizes = (0..batches).map(|i| batch.min(count - i * batch));
     let prepared = sizes.map(|size| engine::wait(session.prepare(&model, size, reveal))).collect::<Result<Vec<_>, Error>>()?;
     let bar = progress(&session, &plan, batch.min(micro), count);

@@ -17,10 +17,13 @@ impl Importer {
                 attributes.ignore(&["ratio", "seed"]);
                 return self.meaning(node, 0);
             }
-            "Cast" => match tensor::is_float(attributes.int("to", 0) as i32)? {
-                true => self.value(node, 0),
-                false => Err(Error::Model("an activation cannot be cast to integers".into())),
-            },
+            "Cast" => {
+                attributes.ignore(&["saturate"]);
+                match tensor::is_float(attributes.int("to", 0) as i32)? {
+                    true => self.value(node, 0),
+                    false => Err(Error::Model("an activation cannot be cast to integers".into())),
+                }
+            }
             "Conv" => self.conv(node, attributes),
             "ConvTranspose" => self.conv_transpose(node, attributes),
             "Gemm" => self.gemm(node, attributes),
@@ -98,6 +101,9 @@ impl Importer {
 
     /// `scale (x - mean) / sqrt(variance + epsilon) + bias`.
     fn batch_normalization(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<usize> {
+        if !self.batched {
+            return Err(Error::Model("it needs channels behind a batch, and this model is read without one".into()));
+        }
         let x = self.value(node, 0)?;
         let epsilon = attributes.float("epsilon", 1e-5);
         attributes.ignore(&["momentum"]);

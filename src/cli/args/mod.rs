@@ -1,6 +1,10 @@
 //! The options, with the help that people read.
 
-use crate::party::{self, Net};
+mod bench;
+
+pub use bench::{Bench, Network, Output, Suite};
+
+use crate::party;
 use clap::{Args as Options, Parser, Subcommand, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -80,34 +84,6 @@ impl From<Sign> for party::Sign {
             Sign::Five => Self::Five,
             Sign::Short => Self::Short,
             Sign::Auto => Self::Auto,
-        }
-    }
-}
-
-/// The signs that a benchmark measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Signs {
-    /// A tree of six rounds a ReLU.
-    Six,
-    /// A tree of five.
-    Five,
-    /// Four rounds a ReLU.
-    Short,
-    /// What ends first on this network.
-    Auto,
-    /// A row for each of the above.
-    All,
-}
-
-impl Signs {
-    pub fn each(self) -> Vec<party::Sign> {
-        use party::Sign::{Auto, Five, Short, Six};
-        match self {
-            Self::Six => vec![Six],
-            Self::Five => vec![Five],
-            Self::Short => vec![Short],
-            Self::Auto => vec![Auto],
-            Self::All => vec![Six, Five, Short, Auto],
         }
     }
 }
@@ -322,89 +298,4 @@ pub struct Plan {
     /// Print one JSON object on standard output.
     #[arg(long)]
     pub json: bool,
-}
-
-/// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Suite {
-    /// The device's own rates, beside a bare kernel that shares no code with the engine.
-    Peak,
-    /// Single protocols, three parties.
-    Micro,
-    /// Whole networks, three parties.
-    Models,
-}
-
-/// What lies between the parties.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Network {
-    /// One process, and the device shared by all three.
-    Local,
-    /// Simulated clock: 10 Gb/s and 0.2 ms, each link and way.
-    Lan,
-    /// Simulated clock: 100 Mb/s and 40 ms, each link and way.
-    Wan,
-}
-
-impl Network {
-    pub fn figures(self) -> Option<Net> {
-        match self {
-            Self::Local => None,
-            Self::Lan => Some(Net::LAN),
-            Self::Wan => Some(Net::WAN),
-        }
-    }
-}
-
-/// How measurements are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// A Markdown table.
-    Md,
-    /// Comma-separated values.
-    Csv,
-    /// One JSON object with the devices' facts: what --compare reads.
-    Json,
-    /// A JSON object a line.
-    Jsonl,
-}
-
-#[derive(Debug, Options)]
-pub struct Bench {
-    /// Default: all suites.
-    #[arg(value_enum)]
-    pub suite: Option<Suite>,
-    /// `auto`, `cpu`, a GPU by part of its name, index or backend, or `all`: the CPU and every hardware GPU.
-    #[arg(long, default_value = "auto", value_name = "NAME")]
-    pub device: String,
-    /// What lies between the parties.
-    #[arg(long, value_enum, default_value = "local")]
-    pub net: Network,
-    /// How signs are computed; `all` measures cases with signs by each.
-    #[arg(long, value_enum, default_value = "auto")]
-    pub sign: Signs,
-    /// Threads of the CPU device; 0 means one a core.
-    #[arg(long, default_value_t = 0, value_name = "T")]
-    pub threads: usize,
-    /// Measure anew how the GPU multiplies best. It is measured when an adapter is first used and kept in the cache directory.
-    #[arg(long)]
-    pub retune: bool,
-    /// Inputs of a micro-batch of the suite `models`. Default: a batch is not cut.
-    #[arg(long, value_name = "N")]
-    pub micro_batch: Option<NonZeroUsize>,
-    /// Only cases with this text in their name or shape.
-    #[arg(long, value_name = "TEXT")]
-    pub filter: Option<String>,
-    /// Repetitions after the warm-up.
-    #[arg(short, default_value_t = 5, value_name = "R")]
-    pub repetitions: usize,
-    /// How the measurements are printed on standard output.
-    #[arg(short, value_enum, default_value = "md")]
-    pub output: Output,
-    /// Compare the scores of the suite `models` with the fixed-point oracle, which takes its time on one core.
-    #[arg(long)]
-    pub verify: bool,
-    /// Print also how the medians have changed since an earlier run's `-o json`.
-    #[arg(long, value_name = "OLD.json")]
-    pub compare: Option<PathBuf>,
 }
