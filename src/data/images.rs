@@ -72,10 +72,11 @@ fn fitted(image: DynamicImage, height: u32, width: u32, preprocess: Preprocess) 
     }
     let margin = if preprocess == Preprocess::Unit { 1.0 } else { 256.0 / 224.0 };
     let scale = (f64::from(height) / f64::from(image.height())).max(f64::from(width) / f64::from(image.width())) * margin;
-    let side = |extent: u32, least: u32| ((f64::from(extent) * scale).round() as u32).max(least);
-    let (h, w) = (side(image.height(), height), side(image.width(), width));
-    let resized = image.resize_exact(w, h, FilterType::Triangle);
-    resized.crop_imm((w - width) / 2, (h - height) / 2, width, height)
+    // cropped first: a narrow image would become a huge one
+    let part = |wanted: u32, there: u32| ((f64::from(wanted) / scale).round() as u32).clamp(1, there);
+    let (h, w) = (part(height, image.height()), part(width, image.width()));
+    let middle = image.crop_imm((image.width() - w) / 2, (image.height() - h) / 2, w, h);
+    middle.resize_exact(width, height, FilterType::Triangle)
 }
 
 /// The images of a folder.
@@ -156,7 +157,7 @@ mod tests {
     #[test]
     fn images_are_resized_and_cropped_in_the_middle() {
         for format in [ImageFormat::Png, ImageFormat::Jpeg] {
-            for (width, height) in [(64, 40), (40, 64), (7, 9), (1, 1)] {
+            for (width, height) in [(64, 40), (40, 64), (7, 9), (1, 1), (1, 5000)] {
                 for preprocess in [Preprocess::Unit, Preprocess::Imagenet] {
                     assert_eq!(input(&file(width, height, format), "x", &[3, 16, 12], preprocess).unwrap().len(), 3 * 16 * 12);
                 }

@@ -1,7 +1,7 @@
 //! Arrays that the importer computes with: constants, and the places of an activation's elements. What moves elements is written
 //! once for all of them; a movement of an activation is that movement of its places.
 
-use crate::{Error, Result, shape::MAX_ELEMENTS};
+use crate::{Error, Result};
 
 /// Values in row-major order. An extent may be zero.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,10 +128,13 @@ impl<T: Copy> Array<T> {
     }
 }
 
-/// Number of elements, within what a tensor may have.
+/// A file that asks for larger arrays does not get them.
+const MOST: usize = 1 << 28;
+
+/// Number of elements, within what an array may have.
 pub fn elements(extents: &[usize]) -> Result<usize> {
     let n = extents.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent));
-    n.filter(|&n| n <= MAX_ELEMENTS).ok_or_else(|| Error::Model(format!("a shape {extents:?} of too many elements")))
+    n.filter(|&n| n <= MOST).ok_or_else(|| Error::Model(format!("a shape {extents:?} of too many elements")))
 }
 
 fn strides(extents: &[usize]) -> Vec<usize> {

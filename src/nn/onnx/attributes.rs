@@ -133,7 +133,7 @@ impl<'a> Attributes<'a> {
 
 /// Nothing of a window is larger.
 fn small(v: i64) -> Option<usize> {
-    usize::try_from(v).ok().filter(|&v| v < 1 << 24)
+    usize::try_from(v).ok().filter(|&v| v < 1 << 14)
 }
 
 fn pad_automatically(axis: &mut Axis, extent: usize, auto: &str, explicit: bool) -> Result<()> {

@@ -1,7 +1,7 @@
 //! What moves elements in a public pattern. One [`Movement`] serves constants and activations: of an activation it moves the
 //! places, and the result is one [`Op::Select`].
 
-use super::{Constant, Importer, Meaning, array::Array, attributes::Attributes, schema::NodeProto};
+use super::{Constant, Importer, Meaning, array::Array, array::elements, attributes::Attributes, schema::NodeProto};
 use crate::{
     Error, Result,
     kernels::gather::NONE,
@@ -88,10 +88,7 @@ impl Importer {
         if self.batched && !movement.keeps_batch() {
             return Err(Error::Model("it moves elements between the inputs of a batch".into()));
         }
-        let count = extents.iter().product::<usize>();
-        if count >= NONE as usize {
-            return Err(Error::Model(format!("an activation of {count} elements is too large to move")));
-        }
+        let count = elements(&extents)?;
         if let Movement::Reshape(to) = movement {
             let to = self.without_batch(to)?;
             return if to == self.without_batch(&extents)? { Ok(x) } else { self.push(Op::Reshape { extents: to }, &[x]) };
