@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Name and batch.
-const CASES: [(&str, usize); 17] = [
+const CASES: [(&str, usize); 23] = [
     ("lenet", 1),
     ("lenet-max", 1),
     ("lenet-max", 128),
@@ -27,6 +27,13 @@ const CASES: [(&str, usize); 17] = [
     ("resnet101", 1),
     ("resnet152", 1),
     ("resnet152", 8),
+    // as their authors had them
+    ("alexnet", 1),
+    ("vgg16", 1),
+    ("resnet50-max", 1),
+    ("resnet20-cifar10", 1),
+    ("squeezenet", 1),
+    ("mobilenet-v2", 1),
 ];
 
 pub fn cases() -> Vec<Case> {
