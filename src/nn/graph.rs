@@ -85,7 +85,7 @@ pub enum Op {
         axis: usize,
     },
     /// Element `i` of the output is element `table[i]` of the same input of the batch, or zero where the table says
-    /// [`NONE`](crate::kernels::gather::NONE): whatever moves, repeats, drops or pads elements in a public pattern.
+    /// [`NONE`]: whatever moves, repeats, drops or pads elements in a public pattern.
     Select {
         /// Without the batch.
         extents: Vec<usize>,

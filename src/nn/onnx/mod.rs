@@ -1,8 +1,8 @@
 //! ONNX import: a model's bytes to a [`Graph`]. Nothing is trusted: every length, shape and number is checked, and what is
 //! not supported is an error that names the operator, the node and what is supported.
 //!
-//! A model is read with one input in its batch. Constants are computed at once ([`fold`]); what only moves an activation's
-//! elements moves an array of their places ([`array`]) and becomes one [`Op::Select`].
+//! A model is read with one input in its batch. Constants are computed at once (`fold`); what only moves an activation's
+//! elements moves an array of their places (`array`) and becomes one [`Op::Select`].
 
 mod array;
 mod attributes;
