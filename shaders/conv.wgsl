@@ -70,20 +70,20 @@ struct Taps {
     real: Quad,
 }
 
-fn taps(oh: vec4<u32>, ow: vec4<u32>, kh: u32, kw: u32) -> Taps {
-    let ih = oh * p.stride_h + vec4<u32>(kh * p.dilation_h - p.pad_h);
-    let iw = ow * p.stride_w + vec4<u32>(kw * p.dilation_w - p.pad_w);
+fn taps(o: Outputs, tap: u32) -> Taps {
+    let kh = tap / p.kernel_w;
+    let kw = tap - kh * p.kernel_w;
+    let ih = o.h * p.stride_h + vec4<u32>(kh * p.dilation_h - p.pad_h);
+    let iw = o.w * p.stride_w + vec4<u32>(kw * p.dilation_w - p.pad_w);
     let real = (ih < vec4<u32>(p.height)) & (iw < vec4<u32>(p.width));
     let ones = select(vec4<u32>(0u), vec4<u32>(0xffffffffu), real);
     return Taps((ih * p.width + iw) & ones, halves(ones, ones));
 }
 
-// Sums of each row's columns, first four then last four, and where the next channel's words lie.
+// Sums of each row's columns, first four then last four, and where the next channel's weights lie.
 struct State {
     sums: array<Sum, SUMS>,
     y: array<u32, ROWS>,
-    xa: vec4<u32>,
-    xb: vec4<u32>,
 }
 
 fn own_four(i: vec4<u32>, real: Quad) -> Quad { return and4(quad(x_own[i.x], x_own[i.y], x_own[i.z], x_own[i.w]), real); }
@@ -132,15 +132,9 @@ fn advance_row(s: ptr<function, State>, r: u32, x: Pixels, size: u32, count: u32
     (*s).y[r] += 4u * size;
 }
 
-// Four channels, or the last `count`. Rows one by one and not in a loop, whose turns Mesa's software Vulkan would count.
-fn advance(s: ptr<function, State>, real_a: Quad, real_b: Quad, area: u32, size: u32, count: u32) {
-    let xs = steps(area, count);
-    let x = Pixels(
-        own_pixels((*s).xa, xs, real_a),
-        own_pixels((*s).xb, xs, real_b),
-        next_pixels((*s).xa, xs, real_a),
-        next_pixels((*s).xb, xs, real_b),
-    );
+// Rows one by one and not in a loop, whose turns Mesa's software Vulkan would count.
+fn advance_rows(s: ptr<function, State>, x: Pixels, count: u32) {
+    let size = p.kernel_h * p.kernel_w;
     advance_row(s, 0u, x, size, count);
     if ROWS > 1u {
         advance_row(s, 1u, x, size, count);
@@ -149,60 +143,55 @@ fn advance(s: ptr<function, State>, real_a: Quad, real_b: Quad, area: u32, size:
         advance_row(s, 2u, x, size, count);
         advance_row(s, 3u, x, size, count);
     }
-    (*s).xa += vec4<u32>(4u * area);
-    (*s).xb += vec4<u32>(4u * area);
 }
 
-@compute @workgroup_size(64)
-fn conv(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let rows = p.out_channels / p.groups;
-    let first = select(p.first, p.first * p.out_channels, p.by_image == 1u);
-    let count = select(p.count, p.count * p.out_channels, p.by_image == 1u);
-    let t = tile(group_number(group), lane, first, count, rows, p.out_height * p.out_width);
-    if !t.live {
-        return;
-    }
-    let channels = p.in_channels / p.groups;
-    let area = p.height * p.width;
-    let image = t.panel / p.groups - select(0u, p.first, p.by_image == 1u);
-    let x_panel = (image * p.in_channels + t.panel % p.groups * channels) * area;
-    let size = p.kernel_h * p.kernel_w;
-    let top = t.panel % p.groups * rows;
-    let ca = columns_from(t.column, p.out_height * p.out_width);
-    let cb = columns_from(t.column + 4, p.out_height * p.out_width);
-    let oh_a = ca / p.out_width;
-    let oh_b = cb / p.out_width;
-    let ow_a = ca - oh_a * p.out_width;
-    let ow_b = cb - oh_b * p.out_width;
-    var s: State;
+// Rows of the whole output that this window holds: first and count.
+fn wanted() -> vec2<u32> {
+    return vec2<u32>(p.first, p.count) * select(1u, p.out_channels, p.by_image == 1u);
+}
+
+fn tile_of(group: vec3<u32>, lane: u32) -> Tile {
+    let rows = wanted();
+    return tile(group_number(group), lane, rows.x, rows.y, p.out_channels / p.groups, p.out_height * p.out_width);
+}
+
+// Where a panel's channels begin.
+fn x_panel(panel: u32) -> u32 {
+    let image = panel / p.groups - select(0u, p.first, p.by_image == 1u);
+    return (image * p.in_channels + panel % p.groups * (p.in_channels / p.groups)) * p.height * p.width;
+}
+
+fn start(s: ptr<function, State>) {
     for (var i = 0u; i < SUMS; i++) {
-        s.sums[i] = no_sum();
+        (*s).sums[i] = no_sum();
     }
-    var held = 0u;
-    for (var tap = 0u; tap < size; tap++) {
-        let kh = tap / p.kernel_w;
-        let kw = tap - kh * p.kernel_w;
-        let a = taps(oh_a, ow_a, kh, kw);
-        let b = taps(oh_b, ow_b, kh, kw);
-        s.xa = a.at + x_panel;
-        s.xb = b.at + x_panel;
-        for (var r = 0u; r < ROWS; r++) {
-            // a row that does not exist reads another's weights and is not stored
-            s.y[r] = (top + min(t.row + 8u * r, t.end - 1u)) * channels * size + tap;
-        }
-        // four channels a turn, the last one fewer: Mesa's software Vulkan leaves a shader's loops after 65,535 turns in all
-        for (var turn = 0u; turn < channels; turn += 4u) {
-            advance(&s, a.real, b.real, area, size, min(4u, channels - turn));
-            held += 8u;
-            if held > TERMS - 8u {
-                held = 0u;
-                settle_all(&s);
-            }
-        }
+}
+
+// Each row's first weight of a tap. A row that does not exist reads another's and is not stored.
+fn start_tap(s: ptr<function, State>, t: Tile, panel: u32, tap: u32) {
+    let top = panel % p.groups * (p.out_channels / p.groups);
+    for (var r = 0u; r < ROWS; r++) {
+        (*s).y[r] = (top + min(t.row + 8u * r, t.end - 1u)) * (p.in_channels / p.groups) * p.kernel_h * p.kernel_w + tap;
     }
+}
+
+fn finish_all(s: ptr<function, State>, t: Tile) {
+    let rows = wanted();
     for (var r = 0u; r < ROWS; r++) {
         if t.row + 8u * r < t.end {
-            finish(t.whole + 8u * r, t.column, first, count, s.sums[2u * r], s.sums[2u * r + 1u]);
+            finish(t.whole + 8u * r, t.column, rows.x, rows.y, (*s).sums[2u * r], (*s).sums[2u * r + 1u]);
         }
     }
+}
+
+// Rows and columns of four neighbouring outputs.
+struct Outputs {
+    h: vec4<u32>,
+    w: vec4<u32>,
+}
+
+fn outputs_from(column: i32) -> Outputs {
+    let c = columns_from(column, p.out_height * p.out_width);
+    let h = c / p.out_width;
+    return Outputs(h, c - h * p.out_width);
 }

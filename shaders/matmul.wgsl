@@ -55,12 +55,10 @@ fn finish(row: u32, column: i32, a: Sum, b: Sum) {
     put_four(row - p.first, column + 4, sub4(add4(total(b), f.b), g.b));
 }
 
-// Sums of each row's columns, first four then last four, and where the next words of x and y lie.
+// Sums of each row's columns, first four then last four, and where the next words of x lie.
 struct State {
     sums: array<Sum, SUMS>,
     x: array<u32, ROWS>,
-    ya: vec4<u32>,
-    yb: vec4<u32>,
 }
 
 fn own_four(i: vec4<u32>) -> Quad { return quad(y_own[i.x], y_own[i.y], y_own[i.z], y_own[i.w]); }
@@ -108,14 +106,8 @@ fn advance_row(s: ptr<function, State>, r: u32, y: Columns, x_step: u32, count: 
     (*s).x[r] += 4u * x_step;
 }
 
-// Four depths, or the last `count`. Rows one by one and not in a loop, whose turns Mesa's software Vulkan would count.
-fn advance(s: ptr<function, State>, x_step: u32, y_step: u32, count: u32) {
-    let ys = steps(y_step, count);
-    let a = own_columns((*s).ya, ys);
-    let b = own_columns((*s).yb, ys);
-    let both_a = add_quads(a, next_columns((*s).ya, ys));
-    let both_b = add_quads(b, next_columns((*s).yb, ys));
-    let y = Columns(right(a), right(b), right(both_a), right(both_b));
+// Rows one by one and not in a loop, whose turns Mesa's software Vulkan would count.
+fn advance_rows(s: ptr<function, State>, y: Columns, x_step: u32, count: u32) {
     advance_row(s, 0u, y, x_step, count);
     if ROWS > 1u {
         advance_row(s, 1u, y, x_step, count);
@@ -124,49 +116,32 @@ fn advance(s: ptr<function, State>, x_step: u32, y_step: u32, count: u32) {
         advance_row(s, 2u, y, x_step, count);
         advance_row(s, 3u, y, x_step, count);
     }
-    (*s).ya += vec4<u32>(4u * y_step);
-    (*s).yb += vec4<u32>(4u * y_step);
 }
 
-@compute @workgroup_size(64)
-fn matmul(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let t = tile(group_number(group), lane, p.first, p.count, p.m, p.n);
-    if !t.live {
-        return;
-    }
-    let windowed = p.batch == 1u && p.transpose_x == 0u;
-    let x_panel = t.panel * p.m * p.k;
-    let x_step = select(1u, p.m, p.transpose_x == 1u);
+// No sums, and each row's first word of x. A row that does not exist reads another's and is not stored.
+fn start(s: ptr<function, State>, t: Tile, panel: u32) {
+    let top = select(0u, p.first, p.batch == 1u && p.transpose_x == 0u);
     let x_row = select(p.k, 1u, p.transpose_x == 1u);
-    let y_step = select(p.n, 1u, p.transpose_y == 1u);
-    let y_column = select(1u, p.k, p.transpose_y == 1u);
-    let top = select(0u, p.first, windowed);
-    let y = t.panel * p.k * p.n;
-    var s: State;
     for (var r = 0u; r < ROWS; r++) {
-        s.sums[2u * r] = no_sum();
-        s.sums[2u * r + 1u] = no_sum();
-        // a row that does not exist reads another's words and is not stored
-        s.x[r] = x_panel + (min(t.row + 8u * r, t.end - 1u) - top) * x_row;
+        (*s).sums[2u * r] = no_sum();
+        (*s).sums[2u * r + 1u] = no_sum();
+        (*s).x[r] = panel * p.m * p.k + (min(t.row + 8u * r, t.end - 1u) - top) * x_row;
     }
-    s.ya = y + columns_from(t.column, p.n) * y_column;
-    s.yb = y + columns_from(t.column + 4, p.n) * y_column;
-    // four depths a turn: Mesa's software Vulkan leaves a shader's loops after 65,535 turns in all
-    var held = 0u;
-    for (var turn = 0u; turn < p.k / 4u; turn++) {
-        advance(&s, x_step, y_step, 4u);
-        held += 8u;
-        if held > TERMS - 8u {
-            held = 0u;
-            settle_all(&s);
-        }
-    }
-    if p.k % 4u > 0u {
-        advance(&s, x_step, y_step, p.k % 4u);
-    }
+}
+
+fn finish_all(s: ptr<function, State>, t: Tile) {
     for (var r = 0u; r < ROWS; r++) {
         if t.row + 8u * r < t.end {
-            finish(t.whole + 8u * r, t.column, s.sums[2u * r], s.sums[2u * r + 1u]);
+            finish(t.whole + 8u * r, t.column, (*s).sums[2u * r], (*s).sums[2u * r + 1u]);
         }
     }
+}
+
+fn x_steps() -> u32 { return select(1u, p.m, p.transpose_x == 1u); }
+
+fn y_steps() -> u32 { return select(p.n, 1u, p.transpose_y == 1u); }
+
+// Where the first words of four columns of y lie.
+fn y_columns(panel: u32, column: i32) -> vec4<u32> {
+    return panel * p.k * p.n + columns_from(column, p.n) * select(1u, p.k, p.transpose_y == 1u);
 }

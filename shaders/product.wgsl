@@ -1,5 +1,6 @@
 // What the product paths (product_*.wgsl) and the kernels that use them share: words at four neighbouring depths. A path has
-// Left and Right, the words in its limbs; Sum, four sums that hold TERMS products until settle; and total, their words.
+// Left and Right, the words in its limbs; Sum, four sums that hold TERMS products until settle; and total, their words; and
+// FOURS, as many fours of depths as a workgroup can stage in 16 KiB (staged.wgsl).
 
 // Of one row.
 struct Four {

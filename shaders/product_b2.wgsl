@@ -12,6 +12,7 @@ struct Sum {
 }
 
 const TERMS: u32 = 21840u;
+const FOURS: u32 = 2u;
 
 fn left(x: Four) -> Left { return x; }
 fn right(y: FourQuads) -> Right { return y; }

@@ -31,6 +31,7 @@ struct Sum {
 }
 
 const TERMS: u32 = 16384u;
+const FOURS: u32 = 2u;
 
 // Bytes of four words turned into words of one byte of each.
 fn turned(a: u32, b: u32, c: u32, d: u32) -> vec4<u32> {

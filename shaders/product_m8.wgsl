@@ -37,6 +37,7 @@ struct Sum {
 }
 
 const TERMS: u32 = 32u;
+const FOURS: u32 = 1u;
 
 fn left(x: Four) -> Left {
     let lo = vec4<u32>(low(x.a), low(x.b), low(x.c), low(x.d));

@@ -5,6 +5,7 @@ alias Right = FourQuads;
 alias Sum = vec4<u64>;
 
 const TERMS: u32 = 0x7fffffffu;
+const FOURS: u32 = 2u;
 
 fn left(x: Four) -> Left { return x; }
 fn right(y: FourQuads) -> Right { return y; }

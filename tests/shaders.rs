@@ -73,5 +73,11 @@ fn shaders_stay_within_the_limits_of_webgpu() {
         assert_eq!(bindings, (0..bindings.len() as u32).collect::<Vec<_>>(), "{name}: parameters, inputs, outputs without a gap");
         assert!(bindings.len() <= 9, "{name}: eight storage buffers and the parameters");
         assert_eq!(module.entry_points[entry].workgroup_size, [64, 1, 1], "{name}");
+        let mut layouter = Layouter::default();
+        layouter.update(module.to_ctx()).unwrap();
+        let workgroup = module.global_variables.iter().filter(|(_, g)| g.space == AddressSpace::WorkGroup);
+        let bytes: u32 = workgroup.map(|(_, g)| layouter[g.ty].size).sum();
+        assert!(bytes <= 16 << 10, "{name}: {bytes} bytes of workgroup memory");
+        assert_eq!(bytes > 0, name.contains("staged"), "{name}");
     });
 }

@@ -187,14 +187,15 @@ impl Device {
         let _ = (kernel, turns);
     }
 
-    /// Rows that an invocation makes of a product of so many outputs; 1 where there are no invocations.
-    pub(crate) fn product_rows(&self, outputs: usize) -> u32 {
+    /// Rows that an invocation makes of a product of so many outputs, and whether a workgroup stages one operand; one row and
+    /// no where there are no invocations.
+    pub(crate) fn product_tiles(&self, outputs: usize) -> (u32, bool) {
         #[cfg(feature = "gpu")]
         if let Self::Gpu(gpu) = self {
-            return gpu.rows(outputs as u64);
+            return (gpu.rows(outputs as u64), gpu.tuning().staged);
         }
         let _ = outputs;
-        1
+        (1, false)
     }
 
     /// Whether work is only recorded until bytes are wanted.

@@ -4,7 +4,11 @@
 //! Batched, either operand stored transposed. Shader: `shaders/matmul.wgsl`. One item is one row of the output over all
 //! batches; word `e` of the streams belongs to element `e` of the whole output.
 
-use super::{Stream, cross::Factors};
+use super::{
+    Stream,
+    cross::Factors,
+    tiles::{Texts, Tiles, groups, kernels},
+};
 use crate::{
     device::{
         Buffer, Cpu, Device, Kernel, Out, Output, Params, Window,
@@ -49,35 +53,16 @@ impl Params for MatmulParams {
     }
 }
 
-/// The kernels: x_own, x_next, y_own, y_next -> z. One for each number of rows of an invocation.
-pub static MATMUL: LazyLock<[Kernel<MatmulParams, String>; 3]> = LazyLock::new(|| {
-    [1, 2, 4].map(|rows| {
-        let (name, wgsl) = with_rows("matmul", include_str!("../../shaders/matmul.wgsl"), rows);
-        Kernel { name, wgsl, groups, cpu, product: true }
-    })
+/// The kernels: x_own, x_next, y_own, y_next -> z. One for each way to share the work.
+pub static MATMUL: LazyLock<[Kernel<MatmulParams, String>; 6]> = LazyLock::new(|| {
+    let texts = Texts {
+        name: "matmul",
+        common: include_str!("../../shaders/matmul.wgsl"),
+        direct: include_str!("../../shaders/matmul_direct.wgsl"),
+        staged: include_str!("../../shaders/matmul_staged.wgsl"),
+    };
+    kernels(&texts, (|p| groups(p.window, p.rows, p.m, p.n.into()), cpu))
 });
-
-/// Name and text of a kernel whose invocations make so many rows.
-pub(super) fn with_rows(name: &str, text: &str, rows: u32) -> (String, String) {
-    let own = format!("{name}_{rows}");
-    let text = text.replace(&format!("fn {name}("), &format!("fn {own}("));
-    (own, format!("const ROWS: u32 = {rows}u;\n{}{text}", include_str!("../../shaders/tile.wgsl")))
-}
-
-fn groups(p: &MatmulParams) -> u64 {
-    tiles(p.window, p.rows, p.m, u64::from(p.n))
-}
-
-/// Workgroups that make a window of the rows of panels of `height` by `columns`: `shaders/tile.wgsl` says how they share them.
-pub(super) fn tiles(window: Window, rows: u32, height: u32, columns: u64) -> u64 {
-    let panels = (window.first + window.count - 1) / height - window.first / height + 1;
-    let height = u64::from(if panels == 1 { window.count } else { height });
-    let deep = 8 * u64::from(rows);
-    let groups = height / deep * 8 + (height % deep).min(8);
-    let across = if columns.is_multiple_of(8) { columns / 8 } else { (columns + 14) / 8 };
-    let width = across.next_power_of_two().min(8);
-    across.div_ceil(width) * (u64::from(panels) * groups).div_ceil(64 / width)
-}
 
 /// Sizes and storage of a product `(batch, m, k)` by `(batch, k, n)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +85,7 @@ pub struct Layout {
 pub fn matmul(device: &Device, factors: Factors<'_>, layout: Layout, [plus, minus]: [Stream; 2]) -> Buffer {
     let Layout { batch, m, k, n, .. } = layout;
     assert_eq!((factors[0].len(), factors[2].len()), (batch * m * k, batch * k * n), "matmul: operands do not fit {layout:?}");
-    let rows = device.product_rows(batch * m * n);
+    let tiles = Tiles::new(device, batch, m, n);
     let params = MatmulParams {
         window: Window::default(),
         batch: batch as u32,
@@ -109,7 +94,7 @@ pub fn matmul(device: &Device, factors: Factors<'_>, layout: Layout, [plus, minu
         n: n as u32,
         transpose_x: layout.transpose_x.into(),
         transpose_y: layout.transpose_y.into(),
-        rows,
+        rows: tiles.rows,
         padding: [0; 3],
         plus,
         minus,
@@ -118,7 +103,7 @@ pub fn matmul(device: &Device, factors: Factors<'_>, layout: Layout, [plus, minu
     // rows of x go with rows of the output unless x is transposed; of y every window needs all
     let per_row = if layout.transpose_x || batch > 1 { 0 } else { k };
     let inputs = [factors[0].each(per_row), factors[1].each(per_row), factors[2].whole(), factors[3].whole()];
-    let [z] = device.run(&MATMUL[rows.ilog2() as usize], params, batch * m, &inputs, [Out { len: batch * m * n, per_item: n }]);
+    let [z] = device.run(&MATMUL[tiles.kernel()], params, batch * m, &inputs, [Out { len: batch * m * n, per_item: n }]);
     z
 }
 

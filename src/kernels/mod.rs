@@ -16,6 +16,7 @@ pub mod rate;
 pub mod selftest;
 pub mod short;
 mod stream;
+mod tiles;
 pub mod truncate;
 #[cfg(feature = "gpu")]
 pub mod tune;

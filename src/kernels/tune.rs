@@ -24,7 +24,7 @@ const MOST: usize = 200;
 const LIMIT: f64 = 3.0;
 
 /// The fastest tuning of this adapter, which it then has: what it would do unmeasured, each other path, then the best path
-/// with more and fewer rows. One that gives another word than the native device cannot win. The measure is one matrix product
+/// with more and fewer rows, then the best with workgroup memory. One that gives another word than the native device cannot win. The measure is one matrix product
 /// and one convolution.
 pub async fn tune(gpu: &Arc<Gpu>) -> Result<Tuning> {
     let (device, native) = (Device::Gpu(gpu.clone()), Device::cpu(1)?);
@@ -43,6 +43,10 @@ pub async fn tune(gpu: &Arc<Gpu>) -> Result<Tuning> {
         if clock::now() - began < LIMIT {
             best = faster(best, &work, &want, &device, gpu, Tuning { path, rows, ..start }).await?;
         }
+    }
+    if clock::now() - began < LIMIT {
+        let staged = Tuning { staged: true, ..best.1 };
+        best = faster(best, &work, &want, &device, gpu, staged).await?;
     }
     gpu.set_tuning(best.1)?;
     Ok(best.1)

@@ -1,4 +1,5 @@
-//! How products of ring words are computed on an adapter: the path, and how many rows an invocation makes.
+//! How products of ring words are computed on an adapter: the path, how many rows an invocation makes, and whether a
+//! workgroup stages one operand in its memory.
 
 use super::Prelude;
 
@@ -56,6 +57,8 @@ pub struct Tuning {
     pub path: Path,
     /// Rows of an invocation, one of [`ROWS`](Self::ROWS), where there are enough outputs; eight columns each.
     pub rows: u32,
+    /// Whether a workgroup loads what its rows share into workgroup memory, where its outputs lie so that it can.
+    pub staged: bool,
     /// Whether an invocation makes fewer rows where there are few outputs, so that a large GPU has work for all.
     pub spread: bool,
 }
@@ -67,21 +70,22 @@ impl Tuning {
     /// Without a measurement: 64-bit integers where there are any, else the path with the fewest registers.
     pub fn of(prelude: Prelude) -> Self {
         match prelude {
-            Prelude::Native => Self { path: Path::U64, rows: 4, spread: true },
-            Prelude::Limbs => Self { path: Path::B2, rows: 2, spread: true },
+            Prelude::Native => Self { path: Path::U64, rows: 4, staged: false, spread: true },
+            Prelude::Limbs => Self { path: Path::B2, rows: 2, staged: false, spread: true },
         }
     }
 
     /// All that shaders with this prelude can do.
     pub fn all(prelude: Prelude) -> Vec<Self> {
         let paths = Path::ALL.into_iter().filter(|&path| path.suits(prelude));
-        paths.flat_map(|path| Self::ROWS.map(|rows| Self { path, rows, spread: true })).collect()
+        let tiles = [false, true].into_iter().flat_map(|staged| Self::ROWS.map(|rows| (rows, staged)));
+        paths.flat_map(|path| tiles.clone().map(move |(rows, staged)| Self { path, rows, staged, spread: true })).collect()
     }
 }
 
 impl std::fmt::Display for Tuning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}x8", self.path.name(), self.rows)
+        write!(f, "{} {}x8{}", self.path.name(), self.rows, if self.staged { " staged" } else { "" })
     }
 }
 

@@ -8,7 +8,7 @@ mod native;
 use super::{
     Stream,
     cross::Factors,
-    matmul::{tiles, with_rows},
+    tiles::{Texts, Tiles, groups, kernels},
 };
 use crate::{
     device::{Buffer, Device, Kernel, Out, Params, Window},
@@ -51,12 +51,15 @@ impl Params for ConvParams {
     }
 }
 
-/// The kernels: x_own, x_next, y_own, y_next -> z. One for each number of rows of an invocation.
-pub static CONV: LazyLock<[Kernel<ConvParams, String>; 3]> = LazyLock::new(|| {
-    [1, 2, 4].map(|rows| {
-        let (name, wgsl) = with_rows("conv", include_str!("../../../shaders/conv.wgsl"), rows);
-        Kernel { name, wgsl, groups, cpu, product: true }
-    })
+/// The kernels: x_own, x_next, y_own, y_next -> z. One for each way to share the work.
+pub static CONV: LazyLock<[Kernel<ConvParams, String>; 6]> = LazyLock::new(|| {
+    let texts = Texts {
+        name: "conv",
+        common: include_str!("../../../shaders/conv.wgsl"),
+        direct: include_str!("../../../shaders/conv_direct.wgsl"),
+        staged: include_str!("../../../shaders/conv_staged.wgsl"),
+    };
+    kernels(&texts, (workgroups, cpu))
 });
 
 /// The rows of the output that a window holds.
@@ -65,8 +68,8 @@ fn window_rows(p: &ConvParams) -> Window {
     Window { first: p.window.first * rows, count: p.window.count * rows }
 }
 
-fn groups(p: &ConvParams) -> u64 {
-    tiles(window_rows(p), p.rows, p.out_channels / p.groups, u64::from(p.out_height) * u64::from(p.out_width))
+fn workgroups(p: &ConvParams) -> u64 {
+    groups(window_rows(p), p.rows, p.out_channels / p.groups, u64::from(p.out_height) * u64::from(p.out_width))
 }
 
 /// The local product.
@@ -74,6 +77,7 @@ pub fn convolution(device: &Device, factors: Factors<'_>, c: &Conv, [plus, minus
     let [rows, columns] = c.axes;
     let pixels = c.output[0] * c.output[1];
     let by_image = c.batch > 1;
+    let tiles = Tiles::new(device, c.batch * c.groups, c.out_channels / c.groups, pixels);
     let params = ConvParams {
         window: Window::default(),
         batch: c.batch as u32,
@@ -93,7 +97,7 @@ pub fn convolution(device: &Device, factors: Factors<'_>, c: &Conv, [plus, minus
         dilation_h: rows.dilation as u32,
         dilation_w: columns.dilation as u32,
         by_image: by_image.into(),
-        rows: device.product_rows(c.batch * c.out_channels * pixels),
+        rows: tiles.rows,
         plus,
         minus,
     };
@@ -103,7 +107,7 @@ pub fn convolution(device: &Device, factors: Factors<'_>, c: &Conv, [plus, minus
     let inputs = [factors[0].each(image), factors[1].each(image), factors[2].whole(), factors[3].whole()];
     let (channels, taps) = (c.in_channels / c.groups, rows.kernel * columns.kernel);
     device.must_loop("conv", taps * (channels / 4 + 8));
-    let [z] = device.run(&CONV[params.rows.ilog2() as usize], params, items, &inputs, [Out { len: c.batch * out, per_item }]);
+    let [z] = device.run(&CONV[tiles.kernel()], params, items, &inputs, [Out { len: c.batch * out, per_item }]);
     z
 }
 

@@ -102,7 +102,7 @@ pub async fn product_paths(gpu: &Arc<Gpu>, mut on_case: impl FnMut(&str, bool)) 
     }
     let usual = gpu.tuning();
     // a software driver compiles the longest shaders for many seconds; rows and limbs do not depend on each other
-    let short = |t: &Tuning| !gpu.facts().software || t.rows == 2 || matches!(t.path, Path::U64 | Path::B2);
+    let short = |t: &Tuning| !gpu.facts().software || t.rows == 2 || !t.staged && matches!(t.path, Path::U64 | Path::B2);
     for tuning in Tuning::all(gpu.prelude()).into_iter().filter(short) {
         gpu.set_tuning(Tuning { spread: false, ..tuning })?;
         for (want, case) in &mut products {

@@ -24,6 +24,9 @@ pub(super) fn cases() -> Vec<Case> {
         (1, 65, 17, 40),
         (1, 100, 12, 100),
         (1, 513, 3, 7),
+        // where a workgroup can stage
+        (1, 70, 37, 64),
+        (3, 16, 11, 72),
     ];
     for (batch, m, k, n) in sizes {
         for (transpose_x, transpose_y) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -61,6 +64,9 @@ fn convolutions(cases: &mut Vec<Case>) {
         ([1, 2, 17, 3], 33, 1, [axis(4, 3, 2, 2), axis(3, 4, 4, 1)]),
         ([40, 3, 8, 8], 6, 3, [axis(3, 1, 1, 1), axis(3, 1, 1, 1)]),
         ([1, 8, 40, 40], 4, 2, [axis(3, 2, 1, 1), axis(3, 2, 1, 1)]),
+        // where a workgroup can stage
+        ([1, 13, 12, 8], 21, 1, [axis(3, 1, 1, 1), axis(3, 1, 1, 1)]),
+        ([2, 6, 9, 16], 32, 2, [axis(3, 1, 1, 1), axis(3, 1, 1, 1)]),
     ];
     for (x, outputs, groups, axes) in sizes {
         cases.push(Case::new(format!("conv {x:?} to {outputs} in {groups} groups"), move |d| convolved(d, x, outputs, groups, axes, 0)));
