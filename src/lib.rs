@@ -9,6 +9,7 @@
 //! * [`protocol`]: one file, one figure: products, truncation, sign, ReLU, maximum.
 //! * [`data`]: what owners of data bring: images, and the files of known collections.
 //! * [`nn`]: networks: graph, ONNX import, passes, inference on shares, oracles in the clear.
+//! * `net`: the three parties on machines of their own, and their clients.
 
 #![deny(missing_docs)]
 
@@ -20,6 +21,8 @@ pub mod device;
 pub mod error;
 pub mod fixed;
 pub mod kernels;
+#[cfg(feature = "net")]
+pub mod net;
 pub mod nn;
 pub mod party;
 pub mod protocol;

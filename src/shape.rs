@@ -4,6 +4,7 @@ use crate::{Error, Result};
 
 /// The extents of a tensor, row-major. Always at least one element.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize), serde(try_from = "Vec<usize>", into = "Vec<usize>"))]
 pub struct Shape(Vec<usize>);
 
 /// No tensor has more elements: streams count 32-bit blocks.
@@ -51,6 +52,20 @@ impl Shape {
     }
 }
 
+impl TryFrom<Vec<usize>> for Shape {
+    type Error = Error;
+
+    fn try_from(extents: Vec<usize>) -> Result<Self> {
+        Self::new(extents)
+    }
+}
+
+impl From<Shape> for Vec<usize> {
+    fn from(shape: Shape) -> Self {
+        shape.0
+    }
+}
+
 impl std::fmt::Display for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "(")?;
@@ -63,6 +78,7 @@ impl std::fmt::Display for Shape {
 
 /// How a window moves over one spatial axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize))]
 pub struct Axis {
     /// Taps of the window.
     pub kernel: usize,

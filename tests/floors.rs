@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Lowest first; the rooms of one row may use one another.
-const FLOORS: [&[&str]; 8] = [
+const FLOORS: [&[&str]; 9] = [
     &["error", "ring", "fixed", "shape", "clock", "data"],
     &["device"],
     &["kernels"],
@@ -16,6 +16,7 @@ const FLOORS: [&[&str]; 8] = [
     &["party"],
     &["protocol"],
     &["nn"],
+    &["net"],
     &["cli", "main", "lib"],
 ];
 

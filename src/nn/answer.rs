@@ -88,6 +88,25 @@ impl Answer {
 }
 
 impl Answer {
+    /// The answer to more inputs, after these.
+    pub fn append(&mut self, more: Self) {
+        self.predictions.extend(more.predictions);
+        self.logits.extend(more.logits);
+        for (i, other) in more.others.into_iter().enumerate() {
+            match self.others.get_mut(i) {
+                Some(before) => before.values.extend(other.values),
+                None => self.others.push(other),
+            }
+        }
+        self.softmax = more.softmax;
+        let (cost, other) = (&mut self.cost, more.cost);
+        cost.rounds += other.rounds;
+        cost.bytes_sent.iter_mut().zip(other.bytes_sent).for_each(|(sum, bytes)| *sum += bytes);
+        cost.bytes_prepared += other.bytes_prepared;
+        cost.bytes_from_owners += other.bytes_from_owners;
+        cost.bytes_to_owner += other.bytes_to_owner;
+    }
+
     /// The revealed words of `count` inputs.
     pub(super) fn take(&mut self, words: &[Word], count: usize, reveal: Reveal, fixed: Fixed) {
         match reveal {

@@ -12,6 +12,7 @@ pub type ValueId = usize;
 
 /// A constant tensor.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize))]
 pub struct Tensor {
     /// Its shape.
     pub shape: Shape,
@@ -153,6 +154,7 @@ pub struct Node {
 
 /// One result of a network.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize))]
 pub struct GraphOutput {
     /// Name in the model.
     pub name: String,

@@ -4,7 +4,8 @@
 
 use super::{
     Answer,
-    forward::{Held, forward},
+    forward::Held,
+    hosted::outcome,
     graph::Graph,
     profile::Profile,
     ranges::{Bits, ranges},
@@ -50,6 +51,7 @@ pub enum Leads {
 
 /// What the owner of the inputs learns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize))]
 pub enum Reveal {
     /// All scores.
     #[default]
@@ -347,7 +349,8 @@ impl Session {
     /// The forward pass on each piece of a batch, under its lead.
     async fn outcomes(&self, p: &Party, model: &Model, inputs: &[Arith], count: usize, reveal: Reveal) -> Outcomes {
         let piece = |((lead, _), x): ((usize, usize), &Arith)| {
-            tagged(p, Tag { lead: Some(lead), ..Tag::default() }, outcome(p, model, x.clone(), reveal))
+            let own = outcome(p, &model.steps, &model.bits, &model.held[p.number()], x.clone(), reveal);
+            tagged(p, Tag { lead: Some(lead), ..Tag::default() }, own)
         };
         join_all(p, self.pieces(count).into_iter().zip(inputs).map(piece).collect()).await
     }
@@ -371,19 +374,5 @@ impl Model {
 
     fn input_shape(&self, count: usize) -> Result<Shape> {
         Shape::new([&[count], &self.steps.input_extents[..]].concat())
-    }
-}
-
-/// The forward pass and this party's summands of what is revealed: each output, or the index of the first one's largest entry.
-async fn outcome(p: &Party, model: &Model, x: Arith, reveal: Reveal) -> Vec<Buffer> {
-    let rows = x.shape().extents()[0];
-    let results = forward(p, &model.steps, &model.bits, &model.held[p.number()], x).await;
-    match reveal {
-        Reveal::Logits => results.iter().map(|y| mpc::reveal(p, y)).collect(),
-        Reveal::Argmax => {
-            let y = &results[0];
-            let y = y.reshaped(&[rows, y.shape().elements() / rows]).unwrap_or_else(|_| y.clone());
-            vec![mpc::reveal(p, &mpc::argmax(p, &y).await)]
-        }
     }
 }

@@ -6,6 +6,7 @@ pub mod answer;
 pub mod builder;
 mod forward;
 pub mod graph;
+pub mod hosted;
 pub mod infer;
 #[cfg(feature = "onnx")]
 pub mod onnx;
@@ -20,6 +21,7 @@ pub mod zoo;
 
 pub use answer::{Answer, Cost, Seconds};
 pub use graph::Graph;
+pub use hosted::{Architecture, Hosted};
 pub use infer::{Leads, Model, Prepared, Reveal, Session};
 pub use plan::{plan, plan_on};
 pub use profile::Profile;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 /// What a step does.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize))]
 pub enum Kind {
     /// A product and all that belongs to it before the one truncation.
     Product(Box<Product>),
@@ -45,6 +46,7 @@ pub enum Kind {
 
 /// What follows a value, monotone and element by element.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize))]
 pub enum Activation {
     /// `max(x, 0)`.
     Relu,
@@ -60,6 +62,7 @@ pub enum Activation {
 /// `truncate(maxpool(W x + b + sum of factors times residuals))`, then the activation; the bias is held at twice the fraction bits, and
 /// residuals are shifted left by them, so that there is one truncation.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize))]
 pub struct Product {
     /// (O, C/groups, KH, KW) of a convolution or (out, in) of a matrix.
     pub weights: Tensor,
@@ -77,6 +80,7 @@ pub struct Product {
 
 /// One step.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize))]
 pub struct Step {
     /// Name of the node that it comes from.
     pub name: String,
@@ -90,6 +94,7 @@ pub struct Step {
 
 /// A network ready to run.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize))]
 pub struct Steps {
     /// In an order in which they can run.
     pub steps: Vec<Step>,
@@ -144,24 +149,7 @@ impl Steps {
         let mut shapes = vec![None; self.values];
         shapes[self.input] = Some(Shape::new([&[batch], &self.input_extents[..]].concat())?);
         for step in &self.steps {
-            let x = shapes[step.inputs[0]].clone().ok_or_else(|| Error::Model(format!("step '{}' runs before its input", step.name)))?;
-            let shape = match &step.kind {
-                Kind::Product(product) => {
-                    let out = product.product_shape(&x)?;
-                    product.pool.map_or(Ok(out.clone()), |axes| Ok::<_, Error>(Pool::new(&out, axes)?.out_shape()))?
-                }
-                Kind::MaxPool(axes) | Kind::SumPool(axes) => Pool::new(&x, *axes)?.out_shape(),
-                Kind::Reshape(extents) => x.reshaped([&x.extents()[..1], &extents[..]].concat())?,
-                Kind::Select { extents, .. } => Shape::new([&x.extents()[..1], &extents[..]].concat())?,
-                Kind::Concat(axis) => {
-                    let along = |v: &ValueId| shapes[*v].as_ref().map_or(0, |shape| shape.extents()[*axis]);
-                    let mut extents = x.extents().to_vec();
-                    extents[*axis] = step.inputs.iter().map(along).sum();
-                    Shape::new(extents)?
-                }
-                Kind::Activation(_) | Kind::Sum { .. } => x,
-            };
-            shapes[step.output] = Some(shape);
+            shapes[step.output] = Some(step.output_shape(&shapes)?);
         }
         Ok(shapes)
     }
@@ -185,6 +173,27 @@ impl Steps {
 }
 
 impl Step {
+    /// Shape of what it makes from values of these shapes.
+    pub(super) fn output_shape(&self, shapes: &[Option<Shape>]) -> Result<Shape> {
+        let x = shapes[self.inputs[0]].clone().ok_or_else(|| Error::Model(format!("step '{}' runs before its input", self.name)))?;
+        Ok(match &self.kind {
+            Kind::Product(product) => {
+                let out = product.product_shape(&x)?;
+                product.pool.map_or(Ok(out.clone()), |axes| Ok::<_, Error>(Pool::new(&out, axes)?.out_shape()))?
+            }
+            Kind::MaxPool(axes) | Kind::SumPool(axes) => Pool::new(&x, *axes)?.out_shape(),
+            Kind::Reshape(extents) => x.reshaped([&x.extents()[..1], &extents[..]].concat())?,
+            Kind::Select { extents, .. } => Shape::new([&x.extents()[..1], &extents[..]].concat())?,
+            Kind::Concat(axis) => {
+                let along = |v: &ValueId| shapes[*v].as_ref().map_or(0, |shape| shape.extents()[*axis]);
+                let mut extents = x.extents().to_vec();
+                extents[*axis] = self.inputs.iter().map(along).sum();
+                Shape::new(extents)?
+            }
+            Kind::Activation(_) | Kind::Sum { .. } => x,
+        })
+    }
+
     /// Whether its public numbers fit.
     pub(super) fn check(&self, fixed: Fixed) -> Result<()> {
         let activation = match &self.kind {

@@ -20,6 +20,14 @@ impl Keys {
         Ok(Self::deal(&keys, std::array::from_fn(|i| word(24 + i))))
     }
 
+    /// Keys that were agreed on elsewhere: of the components that the party holds, its own and the next one's, and the session's
+    /// public number. Two runs with the same keys must differ in that number.
+    pub fn agreed(own: &[u8; 32], next: &[u8; 32], session: [u8; 16]) -> Self {
+        let word = |bytes: &[u8], i: usize| u32::from_le_bytes(std::array::from_fn(|j| bytes[4 * i + j]));
+        let key = |bytes: &[u8; 32]| std::array::from_fn(|i| word(bytes, i));
+        Self { own: key(own), next: key(next), session: std::array::from_fn(|i| word(&session, i)) }
+    }
+
     /// Keys that follow from numbers: tests only.
     #[cfg(feature = "seeded")]
     pub fn seeded(seeds: [u64; 3]) -> [Self; 3] {

@@ -117,7 +117,7 @@ impl Party {
         state.used.clear();
     }
 
-    pub(super) fn turn<F: Future>(&self, task: Pin<&mut F>) -> Result<Turn<F::Output>> {
+    pub(super) fn turn<F: Future + ?Sized>(&self, task: Pin<&mut F>) -> Result<Turn<F::Output>> {
         {
             let mut state = self.lock();
             state.scope.waiting = false;
@@ -142,7 +142,7 @@ impl Party {
         }
     }
 
-    fn end(&self) -> Result<()> {
+    pub(super) fn end(&self) -> Result<()> {
         let state = self.lock();
         match state.inbox.values().next() {
             Some(message) => Err(Error::OutOfStep(format!(
@@ -162,6 +162,13 @@ impl Party {
             state.meter.frames += u64::from(!frame.messages.is_empty());
         }
         frame
+    }
+
+    /// A message that came as bytes, on this party's device.
+    pub(super) fn place(&self, Parsed { name, label, layer, round, words }: Parsed<'_>) -> Message {
+        let words = words.chunks_exact(8).map(|b| u64::from_le_bytes(std::array::from_fn(|i| b[i])));
+        let words: Zeroizing<Vec<u64>> = Zeroizing::new(words.collect());
+        Message { name, label, layer, round, sent: 0.0, payload: self.device.upload(&words) }
     }
 
     pub(super) fn deliver(&self, from: usize, message: Message) -> Result<()> {
@@ -205,12 +212,7 @@ pub(super) async fn pass(sender: &Party, receiver: &Party, frame: Frame, link: L
     let words = Zeroizing::new(sender.device.download(&payloads).await?);
     let bytes = encode(&frame, &words);
     let (credit, parsed) = decode(&bytes)?;
-    let place = |Parsed { name, label, layer, round, words }: Parsed<'_>| {
-        let words = words.chunks_exact(8).map(|b| u64::from_le_bytes(std::array::from_fn(|i| b[i])));
-        let words: Zeroizing<Vec<u64>> = Zeroizing::new(words.collect());
-        Message { name, label, layer, round, sent: 0.0, payload: receiver.device.upload(&words) }
-    };
-    Ok(Frame { credit, messages: parsed.into_iter().map(place).collect() })
+    Ok(Frame { credit, messages: parsed.into_iter().map(|message| receiver.place(message)).collect() })
 }
 
 pub(super) fn stuck(parties: &[Party; 3]) -> Error {

@@ -14,6 +14,7 @@ mod meter;
 #[cfg(feature = "seeded")]
 mod observe;
 mod op;
+mod remote;
 mod scope;
 mod shaped;
 mod watch;
@@ -29,6 +30,7 @@ pub use meter::{Cost, Meter, Signs};
 #[cfg(feature = "seeded")]
 pub use observe::{Mutation, Seen};
 pub use op::{Deal, Op, Receive};
+pub use remote::{Progress, Remote};
 pub use scope::Tag;
 pub use shaped::Net;
 pub use watch::{Ended, Span};
@@ -65,8 +67,12 @@ pub struct Party {
     device: Device,
     keys: Keys,
     fraction_bits: u32,
+    circuits: Circuits,
     state: Mutex<State>,
 }
+
+/// Compiled once a device and a role; siblings share them.
+type Circuits = Arc<Mutex<HashMap<(Circuit, bool), Arc<Steps>>>>;
 
 /// A compiled circuit of one role on this party's device.
 #[derive(Debug)]
@@ -115,7 +121,6 @@ pub(crate) struct State {
     yielded: bool,
     failed: Option<Error>,
     meter: Meter,
-    circuits: HashMap<(Circuit, bool), Arc<Steps>>,
     used: HashSet<(usize, Name)>,
     #[cfg(feature = "seeded")]
     observed: observe::Observed,
@@ -144,7 +149,6 @@ impl Party {
             yielded: false,
             failed: None,
             meter: Meter::default(),
-            circuits: HashMap::new(),
             used: HashSet::new(),
             #[cfg(feature = "seeded")]
             observed: Default::default(),
@@ -154,7 +158,18 @@ impl Party {
             prepared: false,
             watch: Default::default(),
         };
-        Self { number, device, keys, fraction_bits, state: Mutex::new(state) }
+        Self { number, device, keys, fraction_bits, circuits: Circuits::default(), state: Mutex::new(state) }
+    }
+
+    /// The same party with other keys and nothing under way: for another run beside this one.
+    pub fn beside(&self, keys: Keys) -> Self {
+        let other = Self { circuits: self.circuits.clone(), ..Self::new(self.number, self.device.clone(), keys, self.fraction_bits) };
+        {
+            let (own, mut state) = (self.lock(), other.lock());
+            (state.sign, state.net) = (own.sign, own.net);
+            state.windows = std::array::from_fn(|i| own.windows[i].like());
+        }
+        other
     }
 
     /// Three parties of one process, with fresh keys from the operating system.
@@ -278,7 +293,8 @@ impl Party {
     /// A circuit as this party's role runs it, compiled once.
     pub(crate) fn circuit(&self, which: Circuit) -> Arc<Steps> {
         let lead = self.role() == Role::Lead;
-        if let Some(steps) = self.lock().circuits.get(&(which, lead)) {
+        let mut circuits = self.circuits.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(steps) = circuits.get(&(which, lead)) {
             return steps.clone();
         }
         let circuit = match which {
@@ -288,7 +304,7 @@ impl Party {
         };
         let side = |level: circuit::Level| Compiled::new(&self.device, if lead { level.lead } else { level.pair });
         let steps = Arc::new(Steps { levels: circuit.levels.into_iter().map(side).collect(), finish: side(circuit.finish) });
-        self.lock().circuits.insert((which, lead), steps.clone());
+        circuits.insert((which, lead), steps.clone());
         steps
     }
 

@@ -16,6 +16,11 @@ impl Window {
         Self { size, undelivered: 0, queue: VecDeque::new(), tickets: 0 }
     }
 
+    /// Another of the same size.
+    pub(super) fn like(&self) -> Self {
+        Self::new(self.size)
+    }
+
     /// As new: an earlier run may have ended with an error.
     pub(super) fn reset(&mut self) {
         *self = Self::new(self.size);

@@ -13,7 +13,10 @@ use crate::{
     shape::Shape,
     share::{Arith, Binary},
 };
-use std::sync::Arc;
+use std::{
+    io::{Read, Write},
+    sync::Arc,
+};
 use zeroize::Zeroizing;
 
 /// What an outside owner sends to one party: its two components, a component as a seed or as words.
@@ -35,7 +38,57 @@ impl Input {
     pub fn bytes(&self) -> u64 {
         [&self.own, &self.next].iter().map(|c| if let Component::Words(words) = c { words.len() as u64 * 8 } else { 32 }).sum()
     }
+
+    /// Shape of the tensor.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Writes both components, each as a byte that says which kind it is, and 32 bytes of a seed or 8 bytes a word.
+    pub fn write(&self, to: &mut impl Write) -> std::io::Result<()> {
+        for component in [&self.own, &self.next] {
+            match component {
+                Component::Seed(seed) => {
+                    to.write_all(&[SEED])?;
+                    to.write_all(bytemuck::cast_slice(&seed[..]))?;
+                }
+                Component::Words(words) => {
+                    to.write_all(&[WORDS])?;
+                    to.write_all(bytemuck::cast_slice(&words[..]))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what [`write`](Self::write) has written of a tensor of this shape.
+    ///
+    /// [`Error::Input`] if it is too short or no share.
+    pub fn read(shape: &Shape, from: &mut impl Read) -> Result<Self> {
+        let short = |e: std::io::Error| Error::Input(format!("a share of shape {shape}: {e}"));
+        let mut component = || {
+            let mut kind = [0];
+            from.read_exact(&mut kind).map_err(short)?;
+            match kind {
+                [SEED] => {
+                    let mut seed = Zeroizing::new([0u32; 8]);
+                    from.read_exact(bytemuck::cast_slice_mut(&mut seed[..])).map_err(short)?;
+                    Ok(Component::Seed(seed))
+                }
+                [WORDS] => {
+                    let mut words = Zeroizing::new(vec![0u64; shape.elements()]);
+                    from.read_exact(bytemuck::cast_slice_mut(&mut words[..])).map_err(short)?;
+                    Ok(Component::Words(Arc::new(words)))
+                }
+                [other] => Err(Error::Input(format!("a share of shape {shape}: a component of kind {other}"))),
+            }
+        };
+        Ok(Self { shape: shape.clone(), own: component()?, next: component()? })
+    }
 }
+
+const SEED: u8 = 0;
+const WORDS: u8 = 1;
 
 impl std::fmt::Debug for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,0 +1,463 @@
+//! An owner of models or of data: shares what it has among the three parties, and puts its results together.
+
+use super::{
+    ClientSetup,
+    config::{Limits, Network},
+    link::{Fresh, Incoming, Link, Options},
+    secrets::{Id, random},
+    server::{clock, mismatch},
+    tls,
+    wire::{Ask, Control, Hello, ModelFacts, PIECE, Spent, Status, Upload, VERSION, Why, check_name, pack, parcels, unpack},
+};
+use crate::{
+    Error, Result, clock as seconds,
+    fixed::Fixed,
+    nn::{Answer, Architecture, Graph, Reveal},
+    protocol as mpc,
+    ring::Word,
+};
+use ring::digest::{Context, SHA256};
+use std::{
+    collections::HashMap,
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    time::{Duration, Instant},
+};
+use zeroize::Zeroizing;
+
+/// How a client behaves.
+#[derive(Debug, Clone)]
+pub struct Manners {
+    /// Until a connection must be there.
+    pub connect: Duration,
+    /// Silence after which a party is taken for lost.
+    pub idle: Duration,
+    /// Until an answer must be there.
+    pub patience: Duration,
+    /// Makes the links as slow as such a network, for trials on one machine.
+    pub shape: Option<Network>,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self { connect: limits.connect(), idle: limits.idle(), patience: limits.request(), shape: None }
+    }
+}
+
+/// What a batch of inputs is asked with.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking {
+    /// Inputs of one request.
+    pub batch: usize,
+    /// Requests under way at one time; their leads take turns.
+    pub in_flight: usize,
+    /// What is revealed.
+    pub reveal: Reveal,
+}
+
+/// Connections to all three parties.
+pub struct Connection {
+    links: [Link; 3],
+    inbox: Receiver<(usize, Result<Incoming>)>,
+    addresses: [String; 3],
+    manners: Manners,
+    fixed: Fixed,
+}
+
+/// What has come of a request.
+struct Waiting {
+    first: usize,
+    count: usize,
+    parts: [Option<Vec<Vec<Word>>>; 3],
+    spent: [Option<Spent>; 3],
+    began: Instant,
+}
+
+impl Connection {
+    /// Connects to all three.
+    pub fn open(setup: &ClientSetup, manners: Manners) -> Result<Self> {
+        let (to, inbox) = channel();
+        let limits = Limits { connect_seconds: manners.connect.as_secs_f64(), idle_seconds: manners.idle.as_secs_f64(), ..Limits::default() };
+        let options = Options::new(&limits, manners.shape);
+        let mut links = Vec::new();
+        for number in 0..3 {
+            let named = |e: Error| of_party(number, &setup.cluster.party[number].address, e);
+            let fresh = meet(setup, number, &options, false).map_err(named)?.0;
+            let (one, other) = (to.clone(), to.clone());
+            let on = move |incoming, _: &_| {
+                // nobody listens any more once the connection is dropped
+                let _ = one.send((number, Ok(incoming)));
+                Ok(())
+            };
+            links.push(fresh.start(on, move |error| drop(other.send((number, Err(error))))).map_err(named)?);
+        }
+        let links = links.try_into().unwrap_or_else(|_| unreachable!("three parties"));
+        let addresses = std::array::from_fn(|i| setup.cluster.party[i].address.clone());
+        Ok(Self { links, inbox, addresses, manners, fixed: setup.cluster.fixed()? })
+    }
+
+    /// How each party is.
+    pub fn status(&self) -> Result<[Status; 3]> {
+        self.ask_all(&|| Control::Status, |control| match control {
+            Control::StatusIs(status) => Some(status),
+            _ => None,
+        })
+    }
+
+    /// Waits until the parties have a session.
+    pub fn ready(&self) -> Result<()> {
+        let until = Instant::now() + self.manners.connect;
+        loop {
+            let status = self.status()?;
+            match status.iter().position(|status| !status.session) {
+                None => return Ok(()),
+                Some(party) if Instant::now() > until => {
+                    return Err(of_party(party, &self.addresses[party], Error::Peer("has no session with the other parties".into())));
+                }
+                Some(_) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    /// The models that all three parties keep for this client, the newest last.
+    pub fn models(&self) -> Result<Vec<ModelFacts>> {
+        let [mut first, second, third] = self.ask_all(&|| Control::Models, |control| match control {
+            Control::ModelList(models) => Some(models),
+            _ => None,
+        })?;
+        first.retain(|model| [&second, &third].iter().all(|models| models.iter().any(|other| other.id == model.id)));
+        first.sort_by_key(|model| model.uploaded);
+        Ok(first)
+    }
+
+    /// The whole id of a model, or of the newest of that name.
+    pub fn find(&self, model: &str) -> Result<String> {
+        let models = self.models()?;
+        let found = models.iter().rev().find(|facts| facts.id == model || facts.id.split_once('@').is_some_and(|(name, _)| name == model));
+        found.map(|facts| facts.id.clone()).ok_or_else(|| {
+            let known: Vec<_> = models.iter().map(|facts| &facts.id[..]).collect();
+            let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+            Error::Input(format!("there is no model '{model}' that all three parties keep for this client; known: {known}"))
+        })
+    }
+
+    /// What is public of a model, in which all three parties must agree.
+    pub fn architecture(&self, id: &str) -> Result<Architecture> {
+        let [first, second, third] = self.ask_all(&|| Control::Architecture { id: id.into() }, |control| match control {
+            Control::ArchitectureIs { architecture } => Some(architecture),
+            _ => None,
+        })?;
+        if first != second || first != third {
+            return Err(Error::Peer(format!("the parties do not agree on what model {id} is")));
+        }
+        let architecture: Architecture = unpack(&first)?;
+        architecture.check(self.fixed)?;
+        Ok(architecture)
+    }
+
+    /// Shares a model's weights among the parties, which keep them under the id that is returned. `progress` is told the share
+    /// that is done.
+    pub fn upload(&self, name: &str, graph: &Graph, progress: impl Fn(f64)) -> Result<String> {
+        check_name(name)?;
+        let (architecture, parameters) = Architecture::of(graph, self.fixed)?;
+        let (architecture, number) = (pack(&architecture)?.to_vec(), *random::<16>()?);
+        let words: u64 = parameters.iter().map(|parameter| parameter.words.len() as u64).sum();
+        let (uploaded, tensors) = (clock() / 1000, parameters.len() as u64);
+        let mut id = String::new();
+        for (party, link) in self.links.iter().enumerate() {
+            // two seeds, or one and all words
+            let bytes = if party == 0 { tensors * 66 } else { tensors * 34 + words * 8 };
+            let upload = Upload { name: name.into(), architecture: architecture.clone(), uploaded, number, bytes };
+            id = upload.id();
+            link.control(&Control::Upload(upload));
+        }
+        let mut digests = [(); 3].map(|()| Context::new(&SHA256));
+        let mut done = 0;
+        for parameter in parameters {
+            let parameter_words = Zeroizing::new(parameter.words);
+            let shares = mpc::share(&parameter.shape, &parameter_words)?;
+            for (party, share) in shares.iter().enumerate() {
+                let mut pieces = Pieces { link: &self.links[party], digest: &mut digests[party], piece: Zeroizing::new(Vec::new()) };
+                share.write(&mut pieces).and_then(|()| pieces.end()).map_err(|_| self.trouble(party))?;
+            }
+            done += parameter_words.len() as u64;
+            progress(done as f64 / words as f64);
+        }
+        for (link, digest) in self.links.iter().zip(digests) {
+            let mut bytes = [0; 32];
+            bytes.copy_from_slice(digest.finish().as_ref());
+            link.control(&Control::Sealed { digest: bytes });
+        }
+        self.answers(|control| matches!(control, Control::Stored).then_some(()))?;
+        self.ask_all(&|| Control::Commit, |control| matches!(control, Control::Committed).then_some(()))?;
+        Ok(id)
+    }
+
+    /// The reason why a party takes nothing more.
+    fn trouble(&self, party: usize) -> Error {
+        while let Ok((from, incoming)) = self.inbox.try_recv() {
+            if let Err(error) = self.checked(from, incoming) {
+                return error;
+            }
+        }
+        of_party(party, &self.addresses[party], Error::Peer("closed the connection".into()))
+    }
+
+    /// Scores of `values.len() / inputs` images. The session must be there ([`ready`](Self::ready)). `progress` is told how many
+    /// are done.
+    pub fn infer(&self, id: &str, architecture: &Architecture, values: &[f32], asking: Asking, mut progress: impl FnMut(usize)) -> Result<Answer> {
+        let Asking { batch, in_flight, reveal } = asking;
+        let size: usize = architecture.input_extents().iter().product();
+        if values.is_empty() || !values.len().is_multiple_of(size) || batch == 0 || in_flight == 0 {
+            return Err(Error::Input(format!("{} numbers in batches of {batch}: an input of the model has {size}", values.len())));
+        }
+        let began = seconds::now();
+        let mut parts: Vec<Option<Answer>> = values.chunks(batch.saturating_mul(size)).map(|_| None).collect();
+        let mut todo = values.chunks(batch.saturating_mul(size)).enumerate();
+        let mut waiting: HashMap<Id, Waiting> = HashMap::new();
+        let mut done = 0;
+        let ended = loop {
+            while waiting.len() < in_flight
+                && let Some((first, part)) = todo.next()
+            {
+                let (request, state) = self.ask(id, architecture, first, part, part.len() / size, reveal)?;
+                waiting.insert(request, state);
+            }
+            if waiting.is_empty() {
+                break Ok(());
+            }
+            match self.collect(architecture, &mut waiting, reveal) {
+                Ok(answers) => {
+                    for (first, count, answer) in answers {
+                        parts[first] = Some(answer);
+                        done += count;
+                        progress(done);
+                    }
+                }
+                Err(error) => break Err(error),
+            }
+        };
+        for request in waiting.into_keys() {
+            self.links.iter().for_each(|link| link.control(&Control::Cancel { request }));
+        }
+        ended?;
+        let mut whole = Answer::default();
+        for part in parts.into_iter().flatten() {
+            whole.append(part);
+        }
+        whole.cost.seconds.compute = seconds::now() - began;
+        Ok(whole)
+    }
+
+    /// Shares some inputs among the parties.
+    fn ask(&self, id: &str, architecture: &Architecture, first: usize, part: &[f32], count: usize, reveal: Reveal) -> Result<(Id, Waiting)> {
+        let (request, lead) = (*random::<16>()?, first % 3);
+        let words = Zeroizing::new(self.fixed.encode("input", part)?);
+        // components are counted from the lead, so that its two are seeds
+        let mut shares = mpc::share(&architecture.input_shape(count)?, &words)?;
+        shares.rotate_right(lead);
+        let patience = self.manners.patience.as_millis() as u64;
+        let ask = Ask { request, model: id.into(), count: count as u32, reveal, lead: lead as u8, patience };
+        for (link, share) in self.links.iter().zip(&shares) {
+            let mut bytes = Zeroizing::new(Vec::with_capacity(share.bytes() as usize + 2));
+            share.write(&mut *bytes).map_err(|e| Error::Device(e.to_string()))?;
+            link.control(&Control::Ask(ask.clone()));
+            link.parcel(request, bytes);
+        }
+        Ok((request, Waiting { first, count, parts: Default::default(), spent: Default::default(), began: Instant::now() }))
+    }
+
+    /// The next thing that comes, and the answers that it completes.
+    fn collect(&self, architecture: &Architecture, waiting: &mut HashMap<Id, Waiting>, reveal: Reveal) -> Result<Vec<(usize, usize, Answer)>> {
+        // the parties give up first, and say why
+        let until = waiting.values().map(|w| w.began).min().unwrap_or_else(Instant::now) + self.manners.patience + self.manners.idle;
+        let (party, incoming) = match self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(incoming) => incoming,
+            Err(RecvTimeoutError::Timeout) => return Err(Error::Peer("no answer came in time, and no party says why".into())),
+            Err(RecvTimeoutError::Disconnected) => return Err(Error::Peer("all parties are gone".into())),
+        };
+        let body = match self.checked(party, incoming)? {
+            Incoming::Control(Control::Answer { request, spent }) => {
+                waiting.entry(request).and_modify(|w| w.spent[party] = Some(spent));
+                return Ok(Vec::new());
+            }
+            Incoming::Parcels(body) => body,
+            _ => return Ok(Vec::new()),
+        };
+        let bad = |what: &str| of_party(party, &self.addresses[party], Error::Peer(what.into()));
+        let mut answers = Vec::new();
+        for (request, bytes) in parcels(&body)? {
+            let Some(state) = waiting.get_mut(&request) else { continue };
+            let lengths = architecture.revealed(state.count, reveal)?;
+            if bytes.len() != 8 * lengths.iter().sum::<usize>() {
+                return Err(bad("sent a result of another size than the model's outputs have"));
+            }
+            let mut rest = bytes.chunks_exact(8).map(|b| Word::from_le_bytes(std::array::from_fn(|i| b[i])));
+            state.parts[party] = Some(lengths.iter().map(|&length| rest.by_ref().take(length).collect()).collect());
+            if let [Some(a), Some(b), Some(c)] = &state.parts {
+                let mut answer = architecture.answer([a, b, c], state.count, reveal, self.fixed)?;
+                let spent = state.spent.map(Option::unwrap_or_default);
+                answer.cost.rounds = 1 + spent.iter().map(|spent| spent.rounds).max().unwrap_or(0);
+                answer.cost.bytes_sent = spent.map(|spent| spent.bytes);
+                answers.push((state.first, state.count, answer));
+                waiting.remove(&request);
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Round-trip time in seconds to each party, and bytes a second there and back.
+    pub fn measure(&self) -> Result<[(f64, f64); 3]> {
+        let mut figures: [(f64, f64); 3] = [(f64::INFINITY, 0.0); 3];
+        for (party, figure) in figures.iter_mut().enumerate() {
+            for (size, rounds) in [(0, 5), (4 << 20, 2)] {
+                for _ in 0..rounds {
+                    let began = Instant::now();
+                    self.links[party].control(&Control::Echo { bytes: vec![0x5a; size] });
+                    self.one(party, |control| matches!(control, Control::Echoed { .. }).then_some(()))?;
+                    let took = began.elapsed().as_secs_f64();
+                    match size {
+                        0 => figure.0 = figure.0.min(took),
+                        _ => figure.1 = figure.1.max(2.0 * size as f64 / (took - figure.0).max(1e-9)),
+                    }
+                }
+            }
+        }
+        Ok(figures)
+    }
+
+    fn ask_all<T>(&self, ask: &dyn Fn() -> Control, take: impl Fn(Control) -> Option<T>) -> Result<[T; 3]> {
+        self.links.iter().for_each(|link| link.control(&ask()));
+        self.answers(take)
+    }
+
+    fn answers<T>(&self, take: impl Fn(Control) -> Option<T>) -> Result<[T; 3]> {
+        let mut answers: [Option<T>; 3] = [None, None, None];
+        while answers.iter().any(Option::is_none) {
+            let (party, control) = self.next()?;
+            answers[party] = take(control).or(answers[party].take());
+        }
+        Ok(answers.map(|answer| answer.unwrap_or_else(|| unreachable!("all have answered"))))
+    }
+
+    fn one<T>(&self, party: usize, take: impl Fn(Control) -> Option<T>) -> Result<T> {
+        loop {
+            let (from, control) = self.next()?;
+            if let Some(answer) = take(control).filter(|_| from == party) {
+                return Ok(answer);
+            }
+        }
+    }
+
+    fn next(&self) -> Result<(usize, Control)> {
+        loop {
+            let (party, incoming) =
+                self.inbox.recv_timeout(self.manners.patience).map_err(|_| Error::Peer("no answer came in time".into()))?;
+            if let Incoming::Control(control) = self.checked(party, incoming)? {
+                return Ok((party, control));
+            }
+        }
+    }
+
+    /// A refusal as an error that says whose it is.
+    fn checked(&self, party: usize, incoming: Result<Incoming>) -> Result<Incoming> {
+        let named = |e| of_party(party, &self.addresses[party], e);
+        match incoming.map_err(named)? {
+            Incoming::Control(Control::Refused { why, text, .. }) => Err(named(refusal(why, text))),
+            incoming => Ok(incoming),
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.links.iter().for_each(|link| link.close("the client has done"));
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Connection({})", self.addresses.join(", "))
+    }
+}
+
+/// A party that was met: for doctors.
+#[derive(Debug, Clone)]
+pub struct Met {
+    /// The party's clock minus this one's, in seconds.
+    pub clock: f64,
+    /// Whole days until its certificate expires.
+    pub days_left: i64,
+}
+
+/// Whether a party can be met at all.
+pub fn probe(setup: &ClientSetup, number: usize, manners: &Manners) -> Result<Met> {
+    let limits = Limits { connect_seconds: manners.connect.as_secs_f64(), ..Limits::default() };
+    let (fresh, clock) = meet(setup, number, &Options::new(&limits, None), true)?;
+    Ok(Met { clock, days_left: fresh.validity()?.days_left() })
+}
+
+/// Dials a party and exchanges HELLO; and how far its clock is ahead.
+fn meet(setup: &ClientSetup, number: usize, options: &Options, probe: bool) -> Result<(Fresh, f64)> {
+    let peer = &setup.cluster.party[number];
+    let hash = setup.cluster.hash()?;
+    let mut fresh = Fresh::dial(&peer.address, tls::dialler(&setup.identity, peer.certificate)?, options)?;
+    let party = setup.cluster.party_of(setup.identity.fingerprint()).map(|own| own as u8);
+    let program = env!("CARGO_PKG_VERSION").into();
+    let sent = clock();
+    fresh.send(&Control::Hello(Hello { version: VERSION, program, party, probe, cluster: hash, clock: sent, contribution: None }))?;
+    match fresh.receive()? {
+        Control::Hello(hello) => match mismatch(&hello, &hash) {
+            Some(what) => Err(Error::Peer(what)),
+            None if hello.party != Some(number as u8) => Err(Error::Peer(format!("says that it is not party {number}"))),
+            None => Ok((fresh, (hello.clock as f64 - (sent as f64 + clock() as f64) / 2.0) / 1000.0)),
+        },
+        Control::Refused { why, text, .. } => Err(refusal(why, text)),
+        _ => Err(Error::Peer("answered HELLO with something else".into())),
+    }
+}
+
+fn refusal(why: Why, text: String) -> Error {
+    match why {
+        Why::Unauthorised | Why::NoSuchModel | Why::BadRequest | Why::TooMuch => Error::Input(format!("refused: {text}")),
+        _ => Error::Peer(format!("gave up ({why:?}): {text}")),
+    }
+}
+
+/// An error with the party that it is of.
+fn of_party(number: usize, address: &str, error: Error) -> Error {
+    match error {
+        Error::Peer(text) => Error::Peer(format!("party {number} at {address} {text}")),
+        Error::Input(text) => Error::Input(format!("party {number} at {address} {text}")),
+        other => other,
+    }
+}
+
+/// Cuts what is written into pieces of an upload.
+struct Pieces<'a> {
+    link: &'a Link,
+    digest: &'a mut Context,
+    piece: Zeroizing<Vec<u8>>,
+}
+
+impl Pieces<'_> {
+    fn end(&mut self) -> std::io::Result<()> {
+        self.digest.update(&self.piece);
+        self.link.piece(std::mem::take(&mut self.piece)).map_err(std::io::Error::other)
+    }
+}
+
+impl std::io::Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.piece.len() == PIECE {
+            self.end()?;
+        }
+        let n = bytes.len().min(PIECE - self.piece.len());
+        self.piece.extend_from_slice(&bytes[..n]);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

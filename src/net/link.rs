@@ -1,0 +1,611 @@
+//! A TLS connection with a thread that reads and one that writes, so that both go on at the same time whatever the sizes.
+//!
+//! Writing takes all that waits, and puts parcels that lie there together into one record. Reading checks magic, session,
+//! sequence and length before a body is allocated. A side that has nothing to say says that it is alive.
+
+use super::{
+    Fingerprint,
+    config::{Limits, Network},
+    identity::Validity,
+    secrets::Id,
+    wire::{Control, Header, Kind, PARCEL_HEADER, RECORD_HEADER, pack, parcel_header, unpack},
+};
+use crate::{Error, Result};
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection, pki_types::ServerName};
+use std::{
+    collections::VecDeque,
+    io::{self, ErrorKind, Read, Write},
+    net::{Shutdown, TcpStream, ToSocketAddrs},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use zeroize::Zeroizing;
+
+/// Bytes of parcels that share a record, unless one alone is larger.
+const TOGETHER: usize = 1 << 20;
+
+/// Plaintext bytes that are encrypted under one lock.
+const CHUNK: usize = 1 << 16;
+
+/// How a link behaves.
+#[derive(Clone)]
+pub(super) struct Options {
+    pub(super) limit: u64,
+    pub(super) connect: Duration,
+    pub(super) idle: Duration,
+    pub(super) shape: Option<Network>,
+    #[cfg(feature = "seeded")]
+    pub(super) fault: Option<Arc<super::faults::Plan>>,
+}
+
+impl Options {
+    pub(super) fn new(limits: &Limits, shape: Option<Network>) -> Self {
+        Self {
+            limit: limits.frame,
+            connect: limits.connect(),
+            idle: limits.idle(),
+            shape,
+            #[cfg(feature = "seeded")]
+            fault: None,
+        }
+    }
+}
+
+/// A connection that has shaken hands and on which each side speaks in turn, until a deadline.
+pub(super) struct Fresh {
+    tcp: TcpStream,
+    tls: Connection,
+    options: Options,
+    deadline: Instant,
+    sequences: [u64; 2],
+}
+
+/// A stream whose every wait ends at one moment.
+struct Until<'a>(&'a TcpStream, Instant);
+
+impl Until<'_> {
+    fn left(&self) -> io::Result<Duration> {
+        match self.1.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Err(ErrorKind::TimedOut.into()),
+            left => Ok(left),
+        }
+    }
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        self.0.set_read_timeout(Some(self.left()?))?;
+        (&mut &*self.0).read(to)
+    }
+}
+
+impl Write for Until<'_> {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.0.set_write_timeout(Some(self.left()?))?;
+        (&mut &*self.0).write(from)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (&mut &*self.0).flush()
+    }
+}
+
+impl Fresh {
+    /// Dials an address.
+    pub(super) fn dial(address: &str, config: Arc<ClientConfig>, options: &Options) -> Result<Self> {
+        let failed = |e: &dyn std::fmt::Display| Error::Peer(format!("cannot be reached at {address}: {e}"));
+        let deadline = Instant::now() + options.connect;
+        let mut last = failed(&"the name has no address");
+        for socket in address.to_socket_addrs().map_err(|e| failed(&e))? {
+            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            match TcpStream::connect_timeout(&socket, left) {
+                Ok(tcp) => {
+                    // certificates are pinned: the name says nothing
+                    let name = ServerName::try_from("trishade").map_err(|e| failed(&e))?;
+                    let tls = ClientConnection::new(config, name).map_err(|e| failed(&e))?;
+                    return Self::shake(tcp, tls.into(), options.clone(), deadline);
+                }
+                Err(e) => last = failed(&e),
+            }
+        }
+        Err(last)
+    }
+
+    /// Takes a connection that has come in.
+    pub(super) fn accept(tcp: TcpStream, config: Arc<ServerConfig>, options: &Options) -> Result<Self> {
+        let deadline = Instant::now() + options.connect;
+        let tls = ServerConnection::new(config).map_err(|e| Error::Peer(e.to_string()))?;
+        Self::shake(tcp, tls.into(), options.clone(), deadline)
+    }
+
+    fn shake(tcp: TcpStream, mut tls: Connection, options: Options, deadline: Instant) -> Result<Self> {
+        tcp.set_nodelay(true).map_err(|e| broken(&e))?;
+        while tls.is_handshaking() {
+            tls.complete_io(&mut Until(&tcp, deadline)).map_err(|e| broken(&e))?;
+        }
+        Ok(Self { tcp, tls, options, deadline, sequences: [0; 2] })
+    }
+
+    /// The other side's certificate.
+    pub(super) fn fingerprint(&self) -> Result<Fingerprint> {
+        let certificate = self.tls.peer_certificates().and_then(|chain| chain.first());
+        certificate.map(|certificate| Fingerprint::of(certificate)).ok_or_else(|| Error::Peer("has shown no certificate".into()))
+    }
+
+    /// When the other side's certificate is valid.
+    pub(super) fn validity(&self) -> Result<Validity> {
+        let certificate = self.tls.peer_certificates().and_then(|chain| chain.first());
+        certificate.map_or_else(|| Err(Error::Peer("has shown no certificate".into())), |certificate| Validity::of(certificate))
+    }
+
+    /// Where the other side is.
+    pub(super) fn address(&self) -> String {
+        self.tcp.peer_addr().map_or_else(|_| "an unknown address".into(), |address| address.to_string())
+    }
+
+    pub(super) fn send(&mut self, control: &Control) -> Result<()> {
+        let body = pack(control)?;
+        let header = Header { kind: Kind::Control, session: [0; 16], sequence: self.sequences[0], length: body.len() as u64 };
+        self.sequences[0] += 1;
+        let mut stream = Until(&self.tcp, self.deadline);
+        let mut writer = self.tls.writer();
+        writer.write_all(&header.bytes()).and_then(|()| writer.write_all(&body)).map_err(|e| broken(&e))?;
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut stream).map_err(|e| broken(&e))?;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, mut to: &mut [u8]) -> Result<()> {
+        let mut stream = Until(&self.tcp, self.deadline);
+        while !to.is_empty() {
+            match self.tls.reader().read(to) {
+                Ok(0) => return Err(broken(&ErrorKind::UnexpectedEof.into())),
+                Ok(n) => to = &mut to[n..],
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    let n = self.tls.read_tls(&mut stream).map_err(|e| broken(&e))?;
+                    let read = self.tls.process_new_packets();
+                    read.map_err(|e| broken(&io::Error::new(ErrorKind::InvalidData, e)))?;
+                    if n == 0 {
+                        return Err(broken(&ErrorKind::UnexpectedEof.into()));
+                    }
+                }
+                Err(e) => return Err(broken(&e)),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn receive(&mut self) -> Result<Control> {
+        let mut head = [0; RECORD_HEADER];
+        self.read(&mut head)?;
+        // nothing large comes before the two know each other
+        let header = Header::parse(&head, 1 << 16)?;
+        check(&header, Kind::Control, &[0; 16], self.sequences[1])?;
+        self.sequences[1] += 1;
+        let mut body = Zeroizing::new(vec![0; header.length as usize]);
+        self.read(&mut body)?;
+        unpack(&body)
+    }
+
+    /// Starts both threads. `on` takes what comes, and ends the link with an error; `ended` is told why it ended, once.
+    pub(super) fn start(
+        self,
+        mut on: impl FnMut(Incoming, &Link) -> Result<()> + Send + 'static,
+        ended: impl FnOnce(Error) + Send + 'static,
+    ) -> Result<Link> {
+        let Self { tcp, mut tls, options, sequences: [sent, received], .. } = self;
+        tcp.set_read_timeout(Some(options.idle)).and_then(|()| tcp.set_write_timeout(Some(options.idle))).map_err(|e| broken(&e))?;
+        tls.set_buffer_limit(None);
+        let queue = Queue { items: VecDeque::new(), session: [0; 16], free: Instant::now(), closing: false, closed: None };
+        let copy = || tcp.try_clone().map_err(|e| broken(&e));
+        let (reading, writing) = (copy()?, copy()?);
+        let link = Link(Arc::new(Shared {
+            queue: Mutex::new(queue),
+            wake: Condvar::new(),
+            tls: Mutex::new(tls),
+            tcp,
+            options,
+            counted: Default::default(),
+        }));
+        let (reader, writer) = (link.clone(), link.clone());
+        let spawned = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new().name(name.into()).spawn(run).map(drop).map_err(|e| Error::Device(format!("no thread: {e}")))
+        };
+        spawned("trishade writer", Box::new(move || writer.write_all(writing, sent)))?;
+        let read = move || {
+            let error = reader.read_all(reading, received, &mut on);
+            let error = reader.queue().closed.clone().unwrap_or(error);
+            reader.kill(error.clone());
+            ended(error);
+        };
+        spawned("trishade reader", Box::new(read))?;
+        Ok(link)
+    }
+}
+
+/// What has come.
+pub(super) enum Incoming {
+    Control(Control),
+    Parcels(Zeroizing<Vec<u8>>),
+    Piece(Zeroizing<Vec<u8>>),
+}
+
+/// One end of a connection at work; copies are the same end.
+#[derive(Clone)]
+pub(super) struct Link(Arc<Shared>);
+
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    tls: Mutex<Connection>,
+    tcp: TcpStream,
+    options: Options,
+    counted: Counted,
+}
+
+/// Bytes that went through.
+#[derive(Default)]
+pub(super) struct Counted {
+    /// On the socket.
+    pub(super) sent: AtomicU64,
+    pub(super) received: AtomicU64,
+    /// Of frames, without any header of records, parcels or TLS.
+    pub(super) frames_sent: AtomicU64,
+}
+
+struct Queue {
+    items: VecDeque<Item>,
+    /// Of what is put in from now on.
+    session: Id,
+    /// When the shaped link has sent what is in the queue.
+    free: Instant,
+    /// What is in the queue still goes out.
+    closing: bool,
+    closed: Option<Error>,
+}
+
+struct Item {
+    release: Instant,
+    session: Id,
+    kind: Kind,
+    request: Id,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+impl Item {
+    fn length(&self) -> usize {
+        self.bytes.len() + if self.kind == Kind::Parcels { PARCEL_HEADER } else { 0 }
+    }
+}
+
+impl Link {
+    pub(super) fn control(&self, control: &Control) {
+        match pack(control) {
+            Ok(bytes) => self.put(Kind::Control, [0; 16], bytes),
+            Err(error) => self.kill(error),
+        }
+    }
+
+    pub(super) fn parcel(&self, request: Id, bytes: Zeroizing<Vec<u8>>) {
+        self.put(Kind::Parcels, request, bytes);
+    }
+
+    /// Waits while many pieces are in the queue.
+    pub(super) fn piece(&self, bytes: Zeroizing<Vec<u8>>) -> Result<()> {
+        let mut queue = self.queue();
+        while queue.items.len() > 8 && queue.closed.is_none() {
+            queue = self.0.wake.wait_timeout(queue, self.0.options.idle).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if let Some(error) = &queue.closed {
+            return Err(error.clone());
+        }
+        drop(queue);
+        self.put(Kind::Piece, [0; 16], bytes);
+        Ok(())
+    }
+
+    /// Begins a session: what is sent from now on carries its number, after a message that says so.
+    pub(super) fn begin(&self, session: Id) {
+        self.control(&Control::Begin { session });
+        self.queue().session = session;
+    }
+
+    /// Sends what is in the queue, says why, and ends.
+    pub(super) fn close(&self, text: &str) {
+        self.control(&Control::Goodbye { text: text.into() });
+        self.queue().closing = true;
+        self.0.wake.notify_all();
+    }
+
+    /// Ends at once.
+    pub(super) fn kill(&self, error: Error) {
+        let mut queue = self.queue();
+        queue.items.clear();
+        queue.closed.get_or_insert(error);
+        let _ = self.0.tcp.shutdown(Shutdown::Both);
+        self.0.wake.notify_all();
+    }
+
+    pub(super) fn counted(&self) -> &Counted {
+        &self.0.counted
+    }
+
+    fn put(&self, kind: Kind, request: Id, bytes: Zeroizing<Vec<u8>>) {
+        let mut queue = self.queue();
+        if queue.closed.is_some() || queue.closing {
+            return;
+        }
+        if kind == Kind::Parcels {
+            self.0.counted.frames_sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        }
+        let mut item = Item { release: Instant::now(), session: queue.session, kind, request, bytes };
+        if let Some(Network { latency_us, bits_per_second }) = self.0.options.shape {
+            let seconds = (item.length() + RECORD_HEADER) as f64 * 8.0 / bits_per_second as f64;
+            queue.free = queue.free.max(item.release) + Duration::from_secs_f64(seconds);
+            item.release = queue.free + Duration::from_micros(latency_us);
+        }
+        queue.items.push_back(item);
+        self.0.wake.notify_all();
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tls(&self) -> MutexGuard<'_, Connection> {
+        self.0.tls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The items of the next record, or none if it is time to say that one is alive; `Err` if all is over.
+    fn next(&self, spoken: Instant) -> std::result::Result<Vec<Item>, ()> {
+        let alive = spoken + self.0.options.idle / 3;
+        let mut queue = self.queue();
+        loop {
+            if queue.closed.is_some() || queue.closing && queue.items.is_empty() {
+                return Err(());
+            }
+            let now = Instant::now();
+            if queue.items.front().is_some_and(|item| item.release <= now) {
+                let (mut items, mut length): (Vec<Item>, usize) = (Vec::new(), 0);
+                while let Some(item) = queue.items.front()
+                    && item.release <= now
+                    && items.first().is_none_or(|first| (first.kind, first.session) == (item.kind, item.session))
+                    && (items.is_empty() || item.kind == Kind::Parcels && length + item.length() <= TOGETHER)
+                {
+                    length += item.length();
+                    items.extend(queue.items.pop_front());
+                }
+                drop(queue);
+                self.0.wake.notify_all();
+                return Ok(items);
+            }
+            if now >= alive {
+                return Ok(Vec::new());
+            }
+            let until = queue.items.front().map_or(alive, |item| item.release.min(alive));
+            queue = self.0.wake.wait_timeout(queue, until - now).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn write_all(&self, mut tcp: TcpStream, mut sequence: u64) {
+        let mut cipher = Vec::new();
+        let mut spoken = Instant::now();
+        while let Ok(items) = self.next(spoken) {
+            let first = items.first();
+            let header = Header {
+                kind: first.map_or(Kind::Alive, |item| item.kind),
+                session: first.map_or_else(|| self.queue().session, |item| item.session),
+                sequence,
+                length: items.iter().map(|item| item.length() as u64).sum(),
+            };
+            #[cfg(feature = "seeded")]
+            let header = match self.sabotage(&mut tcp, header) {
+                Some(header) => header,
+                None => continue,
+            };
+            let parcels = header.kind == Kind::Parcels;
+            let mut plain = Zeroizing::new(header.bytes().to_vec());
+            let mut write = |plain: &[u8]| self.encrypt(plain, &mut cipher, &mut tcp);
+            let mut all = || {
+                for item in &items {
+                    if parcels {
+                        plain.extend(parcel_header(&item.request, item.bytes.len()));
+                    }
+                    // small things travel in one TLS record
+                    match plain.len() + item.bytes.len() <= CHUNK {
+                        true => plain.extend_from_slice(&item.bytes),
+                        false => {
+                            write(&plain)?;
+                            plain.clear();
+                            write(&item.bytes)?;
+                        }
+                    }
+                }
+                write(&plain)
+            };
+            if let Err(e) = all() {
+                return self.kill(broken(&e));
+            }
+            sequence = header.sequence + 1;
+            spoken = Instant::now();
+        }
+        {
+            let mut tls = self.tls();
+            tls.send_close_notify();
+            let _ = tls.write_tls(&mut cipher);
+        }
+        let _ = tcp.write_all(&cipher);
+        let _ = tcp.shutdown(Shutdown::Write);
+    }
+
+    fn encrypt(&self, plain: &[u8], cipher: &mut Vec<u8>, tcp: &mut TcpStream) -> io::Result<()> {
+        for chunk in plain.chunks(CHUNK) {
+            cipher.clear();
+            {
+                let mut tls = self.tls();
+                tls.writer().write_all(chunk)?;
+                while tls.wants_write() {
+                    tls.write_tls(cipher)?;
+                }
+            }
+            tcp.write_all(cipher)?;
+            self.0.counted.sent.fetch_add(cipher.len() as u64, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Reads until something is wrong, and says what.
+    fn read_all(&self, mut tcp: TcpStream, sequence: u64, on: &mut dyn FnMut(Incoming, &Link) -> Result<()>) -> Error {
+        let mut cipher = vec![0; 4 * CHUNK];
+        let mut reading = Reading { session: [0; 16], sequence, head: [0; RECORD_HEADER], got: 0, record: None };
+        // what came with the handshake
+        let mut read = self.take(&mut reading, on);
+        loop {
+            if let Err(error) = read {
+                return error;
+            }
+            let n = match tcp.read(&mut cipher) {
+                Ok(0) if reading.got > 0 || reading.record.is_some() => return Error::Peer("closed the connection within a record".into()),
+                Ok(0) => return Error::Peer("closed the connection".into()),
+                Ok(n) => n,
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) => return broken(&e),
+            };
+            self.0.counted.received.fetch_add(n as u64, Ordering::Relaxed);
+            read = self.decrypt(&cipher[..n], &mut reading, on);
+        }
+    }
+
+    fn decrypt(&self, mut cipher: &[u8], reading: &mut Reading, on: &mut dyn FnMut(Incoming, &Link) -> Result<()>) -> Result<()> {
+        while !cipher.is_empty() {
+            {
+                let mut tls = self.tls();
+                tls.read_tls(&mut cipher).map_err(|e| broken(&e))?;
+                tls.process_new_packets().map_err(|e| broken(&io::Error::new(ErrorKind::InvalidData, e)))?;
+            }
+            self.take(reading, on)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what has been decrypted; records that are complete are handed on.
+    fn take(&self, reading: &mut Reading, on: &mut dyn FnMut(Incoming, &Link) -> Result<()>) -> Result<()> {
+        loop {
+            let read = {
+                let mut tls = self.tls();
+                let mut reader = tls.reader();
+                match &mut reading.record {
+                    None => reader.read(&mut reading.head[reading.got..]),
+                    Some((_, body)) => reader.read(&mut body[reading.got..]),
+                }
+            };
+            match read {
+                Ok(0) => return Ok(()),
+                Ok(n) => reading.got += n,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(e) => return Err(broken(&e)),
+            }
+            if reading.record.is_none() && reading.got == RECORD_HEADER {
+                let header = Header::parse(&reading.head, self.0.options.limit)?;
+                check(&header, header.kind, &reading.session, reading.sequence)?;
+                reading.sequence += 1;
+                reading.got = 0;
+                reading.record = Some((header, Zeroizing::new(vec![0; header.length as usize])));
+            }
+            if let Some((header, body)) = reading.record.take_if(|(_, body)| body.len() == reading.got) {
+                reading.got = 0;
+                let incoming = match header.kind {
+                    Kind::Alive => continue,
+                    Kind::Parcels => Incoming::Parcels(body),
+                    Kind::Piece => Incoming::Piece(body),
+                    Kind::Control => Incoming::Control(unpack(&body)?),
+                };
+                match &incoming {
+                    Incoming::Control(Control::Begin { session }) => reading.session = *session,
+                    Incoming::Control(Control::Goodbye { text }) => return Err(Error::Peer(format!("has ended the connection: {text}"))),
+                    _ => {}
+                }
+                on(incoming, self)?;
+            }
+        }
+    }
+}
+
+/// A record that is coming in.
+struct Reading {
+    session: Id,
+    sequence: u64,
+    head: [u8; RECORD_HEADER],
+    /// Bytes of the head, or of the body.
+    got: usize,
+    record: Option<(Header, Zeroizing<Vec<u8>>)>,
+}
+
+fn check(header: &Header, kind: Kind, session: &Id, sequence: u64) -> Result<()> {
+    if header.kind != kind {
+        return Err(Error::Peer(format!("sent {:?} before the two knew each other", header.kind)));
+    }
+    if header.sequence != sequence {
+        let what = if header.sequence < sequence { "repeated" } else { "left out" };
+        return Err(Error::Peer(format!("{what} a record: number {} came where {sequence} was due", header.sequence)));
+    }
+    if header.session != *session {
+        return Err(Error::Peer("sent a record of another session".into()));
+    }
+    Ok(())
+}
+
+/// What an error of a socket or of TLS means to people.
+fn broken(e: &io::Error) -> Error {
+    let tls = e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    Error::Peer(match (tls, e.kind()) {
+        (Some(rustls::Error::General(what)), _) => what.clone(),
+        (Some(rustls::Error::AlertReceived(alert)), _) => {
+            format!("refused the connection (TLS alert {alert:?}): its cluster.toml may pin another certificate for this side, or it has expired")
+        }
+        (Some(error), _) => format!("does not speak TLS as it should: {error}"),
+        (None, ErrorKind::WouldBlock | ErrorKind::TimedOut) => "has stalled: nothing came in time".into(),
+        (None, ErrorKind::UnexpectedEof) => "closed the connection".into(),
+        (None, _) => format!("the connection broke: {e}"),
+    })
+}
+
+#[cfg(feature = "seeded")]
+impl Link {
+    /// A fault that is due comes instead of the record, or before it.
+    fn sabotage(&self, tcp: &mut TcpStream, header: Header) -> Option<Header> {
+        use super::faults::Fault;
+        let plan = match &self.0.options.fault {
+            Some(plan) => plan,
+            None => return Some(header),
+        };
+        match plan.due(header.kind == Kind::Parcels) {
+            None => return Some(header),
+            Some(Fault::Stop) => self.kill(Error::Peer("stopped on purpose".into())),
+            Some(Fault::Stall) => {
+                thread::sleep(Duration::from_millis(50));
+            }
+            Some(Fault::Garbage) => {
+                let _ = self.encrypt(&[0xa5; 400], &mut Vec::new(), tcp);
+            }
+            Some(Fault::RawGarbage) => {
+                let _ = tcp.write_all(&[0x16; 400]);
+            }
+            Some(Fault::Truncated) => {
+                let _ = self.encrypt(&Header { length: header.length + 1000, ..header }.bytes(), &mut Vec::new(), tcp);
+                self.kill(Error::Peer("stopped on purpose".into()));
+            }
+            Some(Fault::Oversized) => {
+                let _ = self.encrypt(&Header { length: u64::MAX / 2, ..header }.bytes(), &mut Vec::new(), tcp);
+            }
+            Some(Fault::Repeated) => return Some(Header { sequence: header.sequence.saturating_sub(1), ..header }),
+            Some(Fault::Replayed) => return Some(Header { session: header.session.map(|byte| !byte), ..header }),
+        }
+        None
+    }
+}

@@ -1,0 +1,231 @@
+//! A network as one party holds it, whose other parties are elsewhere: what is public of it, the party's shares, its part of a run.
+
+use super::{
+    Answer, Graph, Reveal,
+    forward::{Held, forward},
+    ranges::Bits,
+    steps::{Kind, Parameter, Steps},
+};
+use crate::{
+    Error, Result,
+    device::{Buffer, Device},
+    fixed::Fixed,
+    kernels::gather::{NONE, Table},
+    party::{Party, Tag, tagged},
+    protocol as mpc,
+    ring::Word,
+    shape::Shape,
+    share::Arith,
+};
+use std::sync::Arc;
+
+/// All of a network but its weights: what the parties learn of it.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize))]
+pub struct Architecture {
+    steps: Steps,
+    softmax: bool,
+}
+
+/// More steps than any network has: layers are numbered in 16 bits.
+const MOST_STEPS: usize = u16::MAX as usize - 1;
+
+/// Numbers of values, some of which no step makes any more.
+const MOST_VALUES: usize = 1 << 20;
+
+impl Architecture {
+    /// Separates what is public of a network from its parameters as ring elements, in the order in which [`Hosted::new`] takes
+    /// their shares.
+    pub fn of(graph: &Graph, fixed: Fixed) -> Result<(Self, Vec<Parameter>)> {
+        let mut steps = Steps::new(graph)?;
+        let parameters = steps.parameters(fixed)?;
+        for step in &mut steps.steps {
+            if let Kind::Product(product) = &mut step.kind {
+                (product.weights.values, product.bias) = Default::default();
+            }
+        }
+        let architecture = Self { steps, softmax: graph.softmax };
+        architecture.check(fixed)?;
+        Ok((architecture, parameters))
+    }
+
+    /// Whether it can run: each value is made once and before it is read, and all shapes and public numbers fit. An
+    /// architecture that somebody else has sent must pass before anything else is done with it.
+    pub fn check(&self, fixed: Fixed) -> Result<()> {
+        let Steps { steps, values, input, .. } = &self.steps;
+        let bad = |what: String| Error::Model(format!("architecture: {what}"));
+        if steps.len() > MOST_STEPS || *values > MOST_VALUES || self.steps.outputs.is_empty() {
+            return Err(bad(format!("{} steps on {values} values, {} outputs", steps.len(), self.steps.outputs.len())));
+        }
+        let mut made = vec![false; *values];
+        *made.get_mut(*input).ok_or_else(|| bad("the input has no number".into()))? = true;
+        for step in steps {
+            let name = &step.name;
+            if step.inputs.is_empty() || !step.inputs.iter().all(|&value| made.get(value) == Some(&true)) {
+                return Err(bad(format!("step '{name}' reads what has not been made")));
+            }
+            if let Kind::Concat(axis) = step.kind
+                && (axis == 0 || axis > MOST_AXES)
+            {
+                return Err(bad(format!("step '{name}' joins along axis {axis}")));
+            }
+            match made.get_mut(step.output) {
+                Some(made) if !*made => *made = true,
+                _ => return Err(bad(format!("step '{name}' makes what has been made"))),
+            }
+        }
+        if !self.steps.outputs.iter().all(|output| made.get(output.value) == Some(&true)) {
+            return Err(bad("an output that no step makes".into()));
+        }
+        self.check_shapes(fixed)
+    }
+
+    /// Shapes of all steps, whose values have been found to be made in order.
+    fn check_shapes(&self, fixed: Fixed) -> Result<()> {
+        let mut shapes = vec![None; self.steps.values];
+        shapes[self.steps.input] = Some(self.input_shape(1)?);
+        for step in &self.steps.steps {
+            let bad = |what: &str| Error::Model(format!("architecture: step '{}': {what}", step.name));
+            let inputs: Vec<Shape> = step.inputs.iter().filter_map(|&value| shapes[value].clone()).collect();
+            let (x, alone) = (&inputs[0], inputs.len() == 1);
+            let rows = |shape: &Shape| shape.extents()[1..].iter().try_fold(1usize, |n, &extent| n.checked_mul(extent)).unwrap_or(0);
+            let fits = match &step.kind {
+                Kind::Product(product) => {
+                    let weights = product.weights.shape.extents();
+                    let flat = weights.len() == 2 && x.rank() >= 2 && x.extents().last() == weights.get(1);
+                    let whole = product.weights.values.is_empty() && product.bias.is_empty();
+                    whole && (product.conv.is_some() || flat) && inputs.len() == 1 + product.residuals.len()
+                }
+                Kind::Sum { factors, .. } => factors.len() == inputs.len() && inputs.iter().all(|shape| shape == x),
+                Kind::Concat(axis) => inputs.iter().all(|y| {
+                    y.rank() == x.rank() && *axis < x.rank() && (0..x.rank()).all(|i| i == *axis || y.extents()[i] == x.extents()[i])
+                }),
+                Kind::Select { extents, table } => {
+                    let size = Shape::new(extents.clone())?.elements();
+                    alone && table.len() == size && table.iter().all(|&i| i == NONE || (i as usize) < rows(x))
+                }
+                Kind::Activation(_) | Kind::MaxPool(_) | Kind::SumPool(_) | Kind::Reshape(_) => alone,
+            };
+            if !fits {
+                return Err(bad("its inputs do not fit it"));
+            }
+            step.check(fixed)?;
+            let shape = step.output_shape(&shapes)?;
+            if let Kind::Product(product) = &step.kind {
+                let sum = product.product_shape(x)?;
+                if inputs[1..].iter().any(|residual| *residual != sum) {
+                    return Err(bad("what is added has another shape"));
+                }
+            }
+            shapes[step.output] = Some(shape);
+        }
+        Ok(())
+    }
+
+    /// Shapes of the parameters, in order.
+    pub fn parameter_shapes(&self) -> Result<Vec<Shape>> {
+        let mut shapes = Vec::new();
+        for step in &self.steps.steps {
+            if let Kind::Product(product) = &step.kind {
+                shapes.extend([product.weights.shape.clone(), Shape::new([product.weights.shape.extents()[0]])?]);
+            }
+        }
+        Ok(shapes)
+    }
+
+    /// Extents of an input without the batch.
+    pub fn input_extents(&self) -> &[usize] {
+        &self.steps.input_extents
+    }
+
+    /// Shape of so many inputs.
+    pub fn input_shape(&self, count: usize) -> Result<Shape> {
+        Shape::new([&[count], &self.steps.input_extents[..]].concat())
+    }
+
+    /// Words that each party reveals of so many inputs: of each output, or one index an input.
+    pub fn revealed(&self, count: usize, reveal: Reveal) -> Result<Vec<usize>> {
+        if reveal == Reveal::Argmax {
+            return Ok(vec![count]);
+        }
+        let shapes = self.steps.shapes(count)?;
+        Ok(self.steps.outputs.iter().filter_map(|output| shapes[output.value].as_ref()).map(Shape::elements).collect())
+    }
+
+    /// What the owner of the inputs learns from the summands of the three parties, of each output.
+    pub fn answer(&self, parts: [&[Vec<Word>]; 3], count: usize, reveal: Reveal, fixed: Fixed) -> Result<Answer> {
+        let lengths = self.revealed(count, reveal)?;
+        for (party, outputs) in parts.iter().enumerate() {
+            if outputs.len() != lengths.len() || outputs.iter().zip(&lengths).any(|(words, &length)| words.len() != length) {
+                return Err(Error::Peer(format!("party {party} sent a result of other sizes than the model's outputs have")));
+            }
+        }
+        let mut answer = Answer { softmax: self.softmax, ..Answer::default() };
+        for (output, named) in self.steps.outputs.iter().enumerate().take(lengths.len()) {
+            let words = mpc::combine(parts.map(|outputs| &outputs[output][..]));
+            match output {
+                0 => answer.take(&words, count, reveal, fixed),
+                _ => answer.take_other(output - 1, &named.name, &words, count, fixed),
+            }
+        }
+        answer.cost.bytes_to_owner = 3 * 8 * lengths.iter().sum::<usize>() as u64;
+        Ok(answer)
+    }
+}
+
+/// No tensor has more dimensions.
+const MOST_AXES: usize = 16;
+
+/// A network as one party holds it.
+#[derive(Debug)]
+pub struct Hosted {
+    architecture: Architecture,
+    bits: Vec<Bits>,
+    held: Held,
+}
+
+impl Hosted {
+    /// Places a party's shares of the parameters, which `next` gives one after another for their shapes. The architecture has
+    /// been [checked](Architecture::check).
+    pub fn new(party: &Party, architecture: Architecture, mut next: impl FnMut(&Shape) -> Result<mpc::Input>) -> Result<Self> {
+        let device: &Device = party.device();
+        let mut held = Held::default();
+        for step in &architecture.steps.steps {
+            if let Kind::Select { table, .. } = &step.kind {
+                held.tables.push(Table::new(device, table));
+            }
+        }
+        for shape in architecture.parameter_shapes()? {
+            held.parameters.push(mpc::input(party, &next(&shape)?));
+        }
+        let bits = vec![Bits::default(); architecture.steps.steps.len()];
+        Ok(Self { architecture, bits, held })
+    }
+
+    /// What is public of it.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// This party's part of an inference under a lead: its summands of what is revealed.
+    pub async fn infer(self: Arc<Self>, p: Arc<Party>, input: mpc::Input, lead: usize, reveal: Reveal) -> Vec<Buffer> {
+        let x = mpc::input(&p, &input);
+        drop(input);
+        let outcome = outcome(&p, &self.architecture.steps, &self.bits, &self.held, x, reveal);
+        tagged(&p, Tag { lead: Some(lead), ..Tag::default() }, outcome).await
+    }
+}
+
+/// The forward pass and this party's summands of what is revealed: each output, or the index of the first one's largest entry.
+pub(super) async fn outcome(p: &Party, steps: &Steps, bits: &[Bits], held: &Held, x: Arith, reveal: Reveal) -> Vec<Buffer> {
+    let rows = x.shape().extents()[0];
+    let results = forward(p, steps, bits, held, x).await;
+    match reveal {
+        Reveal::Logits => results.iter().map(|y| mpc::reveal(p, y)).collect(),
+        Reveal::Argmax => {
+            let y = &results[0];
+            let y = y.reshaped(&[rows, y.shape().elements() / rows]).unwrap_or_else(|_| y.clone());
+            vec![mpc::reveal(p, &mpc::argmax(p, &y).await)]
+        }
+    }
+}

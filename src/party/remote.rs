@@ -1,0 +1,91 @@
+//! One party's part of a run whose other two parties are elsewhere: frames come in as bytes, and go out as bytes.
+
+use super::{
+    Link, Party,
+    local::Turn,
+    message::{Frame, decode, encode},
+};
+use crate::{Result, device::Buffer};
+use std::{future::Future, pin::Pin, sync::Arc};
+use zeroize::Zeroizing;
+
+/// A party's task, and what it waits for. Dropping it is the only clean-up.
+pub struct Remote<T> {
+    // before the party that it borrows from
+    task: Pin<Box<dyn Future<Output = T> + Send>>,
+    party: Arc<Party>,
+}
+
+/// What came of a turn.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Progress<T> {
+    /// The task has ended; nothing more is to come for it but credit.
+    Done(T),
+    /// There is more to do at once.
+    Again,
+    /// The task waits for a frame.
+    Blocked,
+}
+
+impl<T> Remote<T> {
+    /// Begins a run at a party whose keys have served no other one.
+    pub fn begin<F>(party: Party, task: impl FnOnce(Arc<Party>) -> F) -> Self
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        party.begin(1, Link::Bytes, false);
+        let party = Arc::new(party);
+        Self { task: Box::pin(task(party.clone())), party }
+    }
+
+    /// The party, for its meter.
+    pub fn party(&self) -> &Party {
+        &self.party
+    }
+
+    /// Takes in a frame of a peer.
+    ///
+    /// [`OutOfStep`](crate::Error::OutOfStep) if it is none, or if it repeats a message.
+    pub fn deliver(&self, from: usize, frame: &[u8]) -> Result<()> {
+        let (credit, messages) = decode(frame)?;
+        self.party.lock().windows[from].credit(credit);
+        messages.into_iter().try_for_each(|message| self.party.deliver(from, self.party.place(message)))
+    }
+
+    /// Goes on to the next point where something may leave; what leaves is handed to `send` with the number of the receiver.
+    ///
+    /// Errors: those of the party, of its device, and [`OutOfStep`](crate::Error::OutOfStep) for a message at the end that nobody awaited.
+    pub async fn turn(&mut self, send: &mut (dyn FnMut(usize, Zeroizing<Vec<u8>>) + Send)) -> Result<Progress<T>> {
+        let turn = self.party.turn(self.task.as_mut())?;
+        self.party.device.check()?;
+        for peer in (0..3).filter(|&peer| peer != self.party.number) {
+            let frame = self.party.frame(peer);
+            if !frame.is_empty() {
+                send(peer, self.bytes(&frame).await?);
+            }
+        }
+        match turn {
+            Turn::Done(output) => self.party.end().map(|()| Progress::Done(output)),
+            Turn::Again => Ok(Progress::Again),
+            Turn::Blocked => Ok(Progress::Blocked),
+        }
+    }
+
+    async fn bytes(&self, frame: &Frame) -> Result<Zeroizing<Vec<u8>>> {
+        let payloads: Vec<&Buffer> = frame.messages.iter().map(|message| &message.payload).collect();
+        Ok(encode(frame, &Zeroizing::new(self.party.device.download(&payloads).await?)))
+    }
+
+    /// What the task waits for, for an error that says so.
+    pub fn waits(&self) -> String {
+        let waits = &self.party.lock().waits;
+        waits.iter().filter(|wait| !wait.is_empty()).take(2).cloned().collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl<T> std::fmt::Debug for Remote<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Remote({:?})", self.party)
+    }
+}
+

@@ -1,0 +1,92 @@
+//! Three parties of this process, each with sockets of its own, and an owner.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use trishade::{
+    device::Device,
+    net::{
+        ClientSetup, Connection, Manners, PartySetup, Server,
+        config::{Limits, Network},
+        faults, setup,
+    },
+};
+
+pub struct Cluster {
+    pub folder: PathBuf,
+    pub parties: [Option<Server>; 3],
+    pub device: Device,
+}
+
+/// Ports that nobody uses.
+fn ports() -> [u16; 3] {
+    let bound = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    bound.map(|listener| listener.local_addr().unwrap().port())
+}
+
+/// Limits for tests: short waits.
+pub fn limits() -> Limits {
+    Limits { connect_seconds: 3.0, idle_seconds: 2.0, request_seconds: 20.0, ..Limits::default() }
+}
+
+impl Cluster {
+    pub fn new(name: &str, shape: Option<Network>, limits: &Limits) -> Self {
+        let folder = std::env::temp_dir().join(format!("trishade-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        setup::local(&folder, ports(), "cpu", shape, limits).unwrap();
+        Self { folder, parties: [None, None, None], device: Device::cpu(2).unwrap() }
+    }
+
+    pub fn setup(&self, number: usize) -> PartySetup {
+        PartySetup::open(&self.folder.join(format!("party{number}.toml"))).unwrap()
+    }
+
+    pub fn start(&mut self, number: usize) {
+        self.parties[number] = Some(Server::start(self.setup(number), self.device.clone()).unwrap());
+    }
+
+    pub fn start_all(&mut self) {
+        (0..3).for_each(|number| self.start(number));
+        self.wait();
+    }
+
+    pub fn start_with_fault(&mut self, number: usize, plan: Arc<faults::Plan>) {
+        self.parties[number] = Some(Server::start_with_fault(self.setup(number), self.device.clone(), plan).unwrap());
+    }
+
+    /// Until all that run have a session.
+    pub fn wait(&self) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !self.parties.iter().flatten().all(|party| party.status().session) {
+            assert!(Instant::now() < until, "no session");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn owner(&self) -> ClientSetup {
+        client(&self.folder, "owner")
+    }
+
+    pub fn connect(&self) -> Connection {
+        Connection::open(&self.owner(), manners()).unwrap()
+    }
+}
+
+pub fn client(folder: &Path, name: &str) -> ClientSetup {
+    let file = |end: &str| folder.join(format!("{name}.{end}"));
+    ClientSetup::open(&folder.join("cluster.toml"), &file("crt"), &file("key")).unwrap()
+}
+
+pub fn manners() -> Manners {
+    Manners { connect: Duration::from_secs(3), idle: Duration::from_secs(2), patience: Duration::from_secs(20), shape: None }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.parties.iter_mut().filter_map(Option::take).for_each(Server::stop);
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
