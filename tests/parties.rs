@@ -4,13 +4,13 @@
 #[path = "common/cluster.rs"]
 mod cluster;
 
-use cluster::{Cluster, client, limits, manners};
+use cluster::{Cluster, limits};
 use std::{path::Path, sync::atomic::Ordering};
 use trishade::{
     device::Device,
     fixed::Fixed,
-    net::{Asking, Connection, Identity, PartySetup},
-    nn::{Graph, Reveal, Session, onnx, zoo},
+    net::Asking,
+    nn::{Graph, Reveal, Session, onnx},
 };
 
 fn example(name: &str) -> std::path::PathBuf {

@@ -17,7 +17,7 @@ const BATCH: usize = 128;
 
 pub fn run(options: &Infer) -> Result<(), Failure> {
     let graph = engine::graph(&options.model)?;
-    let inputs = inputs::read(&options.input, &graph, options.preprocess)?;
+    let inputs = inputs::read(&options.input, &graph.input_extents, options.preprocess)?;
     let count = inputs.count;
     let labels = options.labels.as_ref().map(|path| inputs::labels(path, count)).transpose()?.or_else(|| inputs.labels.clone());
     let classes = options.classes.as_ref().map(|path| inputs::classes(path)).transpose()?.unwrap_or_else(|| inputs.classes.clone());
@@ -50,16 +50,13 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
     if let (Some(path), Some(profile)) = (&options.trace, &answer.profile) {
         std::fs::write(path, profile.trace()).map_err(|e| Error::File(format!("cannot write the trace {}: {e}", path.display())))?;
     }
-    let accuracy = labels.map(|labels| {
-        let right = labels.iter().zip(&answer.predictions).filter(|(label, found)| label == found).count();
-        right as f64 / count as f64
-    });
+    let accuracy = labels.map(|labels| accuracy(&labels, &answer.predictions));
     let device = session.parties()[0].device().name();
     if options.json {
         print(&answer, accuracy, &device)
     } else {
         predictions(&answer, &inputs.names, &classes, options.top);
-        report(&answer, accuracy, &device)
+        report(&answer, accuracy, &format!("{device}, three parties in one process"))
     }
     if let Some(profile) = answer.profile.filter(|_| options.profile) {
         layers(&profile);
@@ -91,7 +88,13 @@ fn layers(profile: &Profile) {
     paint::columns(&rows);
 }
 
-fn print(answer: &Answer, accuracy: Option<f64>, device: &str) {
+/// The share of predictions that are right.
+pub fn accuracy(labels: &[usize], predictions: &[usize]) -> f64 {
+    let right = labels.iter().zip(predictions).filter(|(label, found)| label == found).count();
+    right as f64 / predictions.len().max(1) as f64
+}
+
+pub fn print(answer: &Answer, accuracy: Option<f64>, device: &str) {
     let cost = &answer.cost;
     let others: serde_json::Map<_, _> = answer.others.iter().map(|other| (other.name.clone(), json!(other.values))).collect();
     let mut object = json!({
@@ -115,7 +118,7 @@ fn print(answer: &Answer, accuracy: Option<f64>, device: &str) {
 }
 
 /// The best classes of the first inputs.
-fn predictions(answer: &Answer, names: &[String], classes: &[String], top: usize) {
+pub fn predictions(answer: &Answer, names: &[String], classes: &[String], top: usize) {
     for (i, prediction) in answer.predictions.iter().enumerate().take(20) {
         let name = names.get(i).cloned().unwrap_or_else(|| format!("input {i}"));
         let line = |class: usize| {
@@ -139,13 +142,13 @@ fn predictions(answer: &Answer, names: &[String], classes: &[String], top: usize
     }
 }
 
-fn report(answer: &Answer, accuracy: Option<f64>, device: &str) {
+pub fn report(answer: &Answer, accuracy: Option<f64>, device: &str) {
     let mut rows = vec![];
     if let Some(accuracy) = accuracy {
         rows.push(("accuracy", format!("{:.2} %", accuracy * 100.0)));
     }
     rows.extend(costs(answer));
-    rows.push(("device", format!("{device}, three parties in one process")));
+    rows.push(("device", device.to_owned()));
     paint::table(&rows);
 }
 

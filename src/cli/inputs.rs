@@ -4,7 +4,6 @@ use super::{args::Preprocess, npy};
 use crate::{
     Error, Result,
     data::{cifar, idx, images},
-    nn::Graph,
     shape::Shape,
 };
 use std::path::{Path, PathBuf};
@@ -23,18 +22,18 @@ pub struct Inputs {
 }
 
 /// Reads arrays, collections or images. `preprocess` is what was asked for.
-pub fn read(paths: &[PathBuf], graph: &Graph, preprocess: Option<Preprocess>) -> Result<Inputs> {
+pub fn read(paths: &[PathBuf], extents: &[usize], preprocess: Option<Preprocess>) -> Result<Inputs> {
     match paths {
         [folder] if folder.is_dir() => {
             let images::Folder { files, labels, classes } = images::in_folder(folder)?;
-            Ok(Inputs { labels, classes, ..photographs(&files, graph, preprocess)? })
+            Ok(Inputs { labels, classes, ..photographs(&files, extents, preprocess)? })
         }
-        [file] if !images::is(file) => array(file, graph, preprocess),
-        files => photographs(files, graph, preprocess),
+        [file] if !images::is(file) => array(file, extents, preprocess),
+        files => photographs(files, extents, preprocess),
     }
 }
 
-fn photographs(files: &[PathBuf], graph: &Graph, preprocess: Option<Preprocess>) -> Result<Inputs> {
+fn photographs(files: &[PathBuf], extents: &[usize], preprocess: Option<Preprocess>) -> Result<Inputs> {
     let preprocess = match preprocess {
         None | Some(Preprocess::Unit) => images::Preprocess::Unit,
         Some(Preprocess::Imagenet) => images::Preprocess::Imagenet,
@@ -43,14 +42,14 @@ fn photographs(files: &[PathBuf], graph: &Graph, preprocess: Option<Preprocess>)
     };
     let mut values = Vec::new();
     for file in files {
-        values.extend(images::input(&npy::read(file)?, &file.display().to_string(), &graph.input_extents, preprocess)?);
+        values.extend(images::input(&npy::read(file)?, &file.display().to_string(), extents, preprocess)?);
     }
     let name = |file: &PathBuf| file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Inputs { count: files.len(), values, names: files.iter().map(name).collect(), labels: None, classes: Vec::new() })
 }
 
 /// A .npy file, an IDX file, or one of CIFAR's.
-fn array(file: &Path, graph: &Graph, preprocess: Option<Preprocess>) -> Result<Inputs> {
+fn array(file: &Path, extents: &[usize], preprocess: Option<Preprocess>) -> Result<Inputs> {
     let (bytes, name) = (npy::read(file)?, file.display().to_string());
     let factor = match preprocess {
         Some(Preprocess::Imagenet | Preprocess::Caffe) => {
@@ -61,11 +60,11 @@ fn array(file: &Path, graph: &Graph, preprocess: Option<Preprocess>) -> Result<I
     };
     let scaled = |pixels: &[u8]| pixels.iter().map(|&v| f32::from(v) * factor).collect();
     let (shape, values, labels): (Shape, Vec<f32>, _) = if idx::is(&bytes) {
-        let (extents, pixels) = idx::read(&bytes, &name)?;
+        let (own, pixels) = idx::read(&bytes, &name)?;
         // images of one channel do not say so
-        let grey = extents.len() == 3 && graph.input_extents.len() == 3;
-        let extents = if grey { vec![extents[0], 1, extents[1], extents[2]] } else { extents };
-        (Shape::new(extents)?, scaled(pixels), None)
+        let grey = own.len() == 3 && extents.len() == 3;
+        let own = if grey { vec![own[0], 1, own[1], own[2]] } else { own };
+        (Shape::new(own)?, scaled(pixels), None)
     } else if file.extension().is_some_and(|ending| ending == "bin") {
         let batch = cifar::read(&bytes, 1, &name).or_else(|first| cifar::read(&bytes, 2, &name).map_err(|_| first))?;
         let shape = Shape::new([&[batch.labels.len()], &batch.extents[..]].concat())?;
@@ -74,16 +73,16 @@ fn array(file: &Path, graph: &Graph, preprocess: Option<Preprocess>) -> Result<I
         let (shape, values) = npy::inputs(bytes, &name, preprocess)?;
         (shape, values, None)
     };
-    let count = check(graph, &shape, &name)?;
+    let count = check(extents, &shape, &name)?;
     Ok(Inputs { count, values, names: Vec::new(), labels, classes: Vec::new() })
 }
 
 /// The number of inputs, if their shape is the model's.
-fn check(graph: &Graph, shape: &Shape, name: &str) -> Result<usize> {
+fn check(extents: &[usize], shape: &Shape, name: &str) -> Result<usize> {
     match shape.extents() {
-        [count, extents @ ..] if extents == graph.input_extents => Ok(*count),
+        [count, own @ ..] if own == extents => Ok(*count),
         _ => {
-            let wanted: Vec<String> = graph.input_extents.iter().map(ToString::to_string).collect();
+            let wanted: Vec<String> = extents.iter().map(ToString::to_string).collect();
             Err(Error::Input(format!("{name}: an array {shape}; the model takes (N, {})", wanted.join(", "))))
         }
     }

@@ -1,4 +1,4 @@
-//! The command line: `demo`, `infer`, `check`, `plan`, `zoo`, `bench`, `devices`, `selftest`.
+//! The command line: `demo`, `infer`, `check`, `plan`, `zoo`, `bench`, `devices`, `selftest`; `party`, `client` and what belongs to them.
 
 mod args;
 mod bench;
@@ -9,6 +9,8 @@ mod engine;
 mod infer;
 mod inputs;
 mod memory;
+#[cfg(feature = "net")]
+mod network;
 mod npy;
 mod paint;
 mod plan;
@@ -51,6 +53,18 @@ pub fn run() -> ExitCode {
         Command::Check(options) => check::run(options),
         Command::Zoo(options) => zoo::run(options),
         Command::Bench(options) => bench::run(options),
+        #[cfg(feature = "net")]
+        Command::Keygen(options) => network::keygen(options),
+        #[cfg(feature = "net")]
+        Command::Cluster(command) => network::cluster(command),
+        #[cfg(feature = "net")]
+        Command::Config(command) => network::config(command),
+        #[cfg(feature = "net")]
+        Command::Party(options) => network::party(options),
+        #[cfg(feature = "net")]
+        Command::Client(command) => network::client(command),
+        #[cfg(feature = "net")]
+        Command::Doctor(options) => network::doctor(options),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

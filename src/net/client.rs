@@ -70,6 +70,7 @@ struct Waiting {
     count: usize,
     parts: [Option<Vec<Vec<Word>>>; 3],
     spent: [Option<Spent>; 3],
+    shared: u64,
     began: Instant,
 }
 
@@ -77,7 +78,8 @@ impl Connection {
     /// Connects to all three.
     pub fn open(setup: &ClientSetup, manners: Manners) -> Result<Self> {
         let (to, inbox) = channel();
-        let limits = Limits { connect_seconds: manners.connect.as_secs_f64(), idle_seconds: manners.idle.as_secs_f64(), ..Limits::default() };
+        let limits =
+            Limits { connect_seconds: manners.connect.as_secs_f64(), idle_seconds: manners.idle.as_secs_f64(), ..Limits::default() };
         let options = Options::new(&limits, manners.shape);
         let mut links = Vec::new();
         for number in 0..3 {
@@ -195,17 +197,24 @@ impl Connection {
 
     /// The reason why a party takes nothing more.
     fn trouble(&self, party: usize) -> Error {
-        while let Ok((from, incoming)) = self.inbox.try_recv() {
-            if let Err(error) = self.checked(from, incoming) {
-                return error;
+        while let Ok((from, incoming)) = self.inbox.recv_timeout(self.manners.connect) {
+            if let Err(error) = incoming {
+                return of_party(from, &self.addresses[from], error);
             }
         }
-        of_party(party, &self.addresses[party], Error::Peer("closed the connection".into()))
+        of_party(party, &self.addresses[party], Error::Peer("takes nothing more".into()))
     }
 
     /// Scores of `values.len() / inputs` images. The session must be there ([`ready`](Self::ready)). `progress` is told how many
     /// are done.
-    pub fn infer(&self, id: &str, architecture: &Architecture, values: &[f32], asking: Asking, mut progress: impl FnMut(usize)) -> Result<Answer> {
+    pub fn infer(
+        &self,
+        id: &str,
+        architecture: &Architecture,
+        values: &[f32],
+        asking: Asking,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Answer> {
         let Asking { batch, in_flight, reveal } = asking;
         let size: usize = architecture.input_extents().iter().product();
         if values.is_empty() || !values.len().is_multiple_of(size) || batch == 0 || in_flight == 0 {
@@ -220,7 +229,8 @@ impl Connection {
             while waiting.len() < in_flight
                 && let Some((first, part)) = todo.next()
             {
-                let (request, state) = self.ask(id, architecture, first, part, part.len() / size, reveal)?;
+                let request = *random::<16>()?;
+                let state = self.ask(request, id, architecture, first, part, part.len() / size, reveal)?;
                 waiting.insert(request, state);
             }
             if waiting.is_empty() {
@@ -250,25 +260,54 @@ impl Connection {
     }
 
     /// Shares some inputs among the parties.
-    fn ask(&self, id: &str, architecture: &Architecture, first: usize, part: &[f32], count: usize, reveal: Reveal) -> Result<(Id, Waiting)> {
-        let (request, lead) = (*random::<16>()?, first % 3);
+    fn ask(
+        &self,
+        request: Id,
+        id: &str,
+        architecture: &Architecture,
+        first: usize,
+        part: &[f32],
+        count: usize,
+        reveal: Reveal,
+    ) -> Result<Waiting> {
+        let lead = first % 3;
         let words = Zeroizing::new(self.fixed.encode("input", part)?);
         // components are counted from the lead, so that its two are seeds
         let mut shares = mpc::share(&architecture.input_shape(count)?, &words)?;
         shares.rotate_right(lead);
         let patience = self.manners.patience.as_millis() as u64;
         let ask = Ask { request, model: id.into(), count: count as u32, reveal, lead: lead as u8, patience };
+        let shared = shares.iter().map(mpc::Input::bytes).sum();
         for (link, share) in self.links.iter().zip(&shares) {
             let mut bytes = Zeroizing::new(Vec::with_capacity(share.bytes() as usize + 2));
             share.write(&mut *bytes).map_err(|e| Error::Device(e.to_string()))?;
             link.control(&Control::Ask(ask.clone()));
             link.parcel(request, bytes);
         }
-        Ok((request, Waiting { first, count, parts: Default::default(), spent: Default::default(), began: Instant::now() }))
+        Ok(Waiting { first, count, parts: Default::default(), spent: Default::default(), shared, began: Instant::now() })
+    }
+
+    /// Makes a request twice under one number, as nobody does who means well.
+    #[cfg(feature = "seeded")]
+    pub fn replay(&self, id: &str, architecture: &Architecture, values: &[f32]) -> Result<()> {
+        let request = *random::<16>()?;
+        for _ in 0..2 {
+            let state = self.ask(request, id, architecture, 0, values, 1, Reveal::Logits)?;
+            let mut waiting = HashMap::from([(request, state)]);
+            while !waiting.is_empty() {
+                self.collect(architecture, &mut waiting, Reveal::Logits)?;
+            }
+        }
+        Ok(())
     }
 
     /// The next thing that comes, and the answers that it completes.
-    fn collect(&self, architecture: &Architecture, waiting: &mut HashMap<Id, Waiting>, reveal: Reveal) -> Result<Vec<(usize, usize, Answer)>> {
+    fn collect(
+        &self,
+        architecture: &Architecture,
+        waiting: &mut HashMap<Id, Waiting>,
+        reveal: Reveal,
+    ) -> Result<Vec<(usize, usize, Answer)>> {
         // the parties give up first, and say why
         let until = waiting.values().map(|w| w.began).min().unwrap_or_else(Instant::now) + self.manners.patience + self.manners.idle;
         let (party, incoming) = match self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -276,7 +315,11 @@ impl Connection {
             Err(RecvTimeoutError::Timeout) => return Err(Error::Peer("no answer came in time, and no party says why".into())),
             Err(RecvTimeoutError::Disconnected) => return Err(Error::Peer("all parties are gone".into())),
         };
-        let body = match self.checked(party, incoming)? {
+        let named = |e| of_party(party, &self.addresses[party], e);
+        let body = match incoming.map_err(named)? {
+            // of a request that was given up before: the others say so too
+            Incoming::Control(Control::Refused { request: Some(request), .. }) if !waiting.contains_key(&request) => return Ok(Vec::new()),
+            Incoming::Control(Control::Refused { why, text, .. }) => return Err(named(refusal(why, text))),
             Incoming::Control(Control::Answer { request, spent }) => {
                 waiting.entry(request).and_modify(|w| w.spent[party] = Some(spent));
                 return Ok(Vec::new());
@@ -284,13 +327,12 @@ impl Connection {
             Incoming::Parcels(body) => body,
             _ => return Ok(Vec::new()),
         };
-        let bad = |what: &str| of_party(party, &self.addresses[party], Error::Peer(what.into()));
         let mut answers = Vec::new();
         for (request, bytes) in parcels(&body)? {
             let Some(state) = waiting.get_mut(&request) else { continue };
             let lengths = architecture.revealed(state.count, reveal)?;
             if bytes.len() != 8 * lengths.iter().sum::<usize>() {
-                return Err(bad("sent a result of another size than the model's outputs have"));
+                return Err(named(Error::Peer("sent a result of another size than the model's outputs have".into())));
             }
             let mut rest = bytes.chunks_exact(8).map(|b| Word::from_le_bytes(std::array::from_fn(|i| b[i])));
             state.parts[party] = Some(lengths.iter().map(|&length| rest.by_ref().take(length).collect()).collect());
@@ -298,6 +340,7 @@ impl Connection {
                 let mut answer = architecture.answer([a, b, c], state.count, reveal, self.fixed)?;
                 let spent = state.spent.map(Option::unwrap_or_default);
                 answer.cost.rounds = 1 + spent.iter().map(|spent| spent.rounds).max().unwrap_or(0);
+                answer.cost.bytes_from_owners = state.shared;
                 answer.cost.bytes_sent = spent.map(|spent| spent.bytes);
                 answers.push((state.first, state.count, answer));
                 waiting.remove(&request);
@@ -306,66 +349,27 @@ impl Connection {
         Ok(answers)
     }
 
-    /// Round-trip time in seconds to each party, and bytes a second there and back.
-    pub fn measure(&self) -> Result<[(f64, f64); 3]> {
-        let mut figures: [(f64, f64); 3] = [(f64::INFINITY, 0.0); 3];
-        for (party, figure) in figures.iter_mut().enumerate() {
-            for (size, rounds) in [(0, 5), (4 << 20, 2)] {
-                for _ in 0..rounds {
-                    let began = Instant::now();
-                    self.links[party].control(&Control::Echo { bytes: vec![0x5a; size] });
-                    self.one(party, |control| matches!(control, Control::Echoed { .. }).then_some(()))?;
-                    let took = began.elapsed().as_secs_f64();
-                    match size {
-                        0 => figure.0 = figure.0.min(took),
-                        _ => figure.1 = figure.1.max(2.0 * size as f64 / (took - figure.0).max(1e-9)),
-                    }
-                }
-            }
-        }
-        Ok(figures)
-    }
-
     fn ask_all<T>(&self, ask: &dyn Fn() -> Control, take: impl Fn(Control) -> Option<T>) -> Result<[T; 3]> {
         self.links.iter().for_each(|link| link.control(&ask()));
         self.answers(take)
     }
 
+    /// One answer or refusal of each party, so that nothing is left for the next question; then the first refusal, if any.
     fn answers<T>(&self, take: impl Fn(Control) -> Option<T>) -> Result<[T; 3]> {
-        let mut answers: [Option<T>; 3] = [None, None, None];
+        let mut answers: [Option<Result<T>>; 3] = [None, None, None];
         while answers.iter().any(Option::is_none) {
-            let (party, control) = self.next()?;
-            answers[party] = take(control).or(answers[party].take());
-        }
-        Ok(answers.map(|answer| answer.unwrap_or_else(|| unreachable!("all have answered"))))
-    }
-
-    fn one<T>(&self, party: usize, take: impl Fn(Control) -> Option<T>) -> Result<T> {
-        loop {
-            let (from, control) = self.next()?;
-            if let Some(answer) = take(control).filter(|_| from == party) {
-                return Ok(answer);
-            }
-        }
-    }
-
-    fn next(&self) -> Result<(usize, Control)> {
-        loop {
             let (party, incoming) =
                 self.inbox.recv_timeout(self.manners.patience).map_err(|_| Error::Peer("no answer came in time".into()))?;
-            if let Incoming::Control(control) = self.checked(party, incoming)? {
-                return Ok((party, control));
-            }
+            let named = |e| of_party(party, &self.addresses[party], e);
+            let answer = match incoming.map_err(named)? {
+                Incoming::Control(Control::Refused { request: None, why, text }) => Some(Err(named(refusal(why, text)))),
+                Incoming::Control(control) => take(control).map(Ok),
+                _ => None,
+            };
+            answers[party] = answers[party].take().or(answer);
         }
-    }
-
-    /// A refusal as an error that says whose it is.
-    fn checked(&self, party: usize, incoming: Result<Incoming>) -> Result<Incoming> {
-        let named = |e| of_party(party, &self.addresses[party], e);
-        match incoming.map_err(named)? {
-            Incoming::Control(Control::Refused { why, text, .. }) => Err(named(refusal(why, text))),
-            incoming => Ok(incoming),
-        }
+        let [a, b, c] = answers.map(|answer| answer.unwrap_or_else(|| unreachable!("all have answered")));
+        Ok([a?, b?, c?])
     }
 }
 
@@ -381,20 +385,56 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// A party that was met: for doctors.
+/// What a doctor finds at a party.
 #[derive(Debug, Clone)]
-pub struct Met {
+pub struct Found {
     /// The party's clock minus this one's, in seconds.
     pub clock: f64,
     /// Whole days until its certificate expires.
     pub days_left: i64,
+    /// Seconds.
+    pub round_trip: f64,
+    /// There and back, the better of two messages of 4 MiB.
+    pub bytes_a_second: f64,
+    /// What it says of itself.
+    pub status: Status,
 }
 
-/// Whether a party can be met at all.
-pub fn probe(setup: &ClientSetup, number: usize, manners: &Manners) -> Result<Met> {
+/// Meets one party, as a client or as another party, and measures the way.
+pub fn probe(setup: &ClientSetup, number: usize, manners: &Manners) -> Result<Found> {
     let limits = Limits { connect_seconds: manners.connect.as_secs_f64(), ..Limits::default() };
-    let (fresh, clock) = meet(setup, number, &Options::new(&limits, None), true)?;
-    Ok(Met { clock, days_left: fresh.validity()?.days_left() })
+    let (fresh, clock) = meet(setup, number, &Options::new(&limits, manners.shape), true)?;
+    let days_left = fresh.validity()?.days_left();
+    let (to, inbox) = channel();
+    let other = to.clone();
+    let on = move |incoming, _: &_| {
+        let _ = to.send(Ok(incoming));
+        Ok(())
+    };
+    let link = fresh.start(on, move |error| drop(other.send(Err(error))))?;
+    let ask = |control: Control| {
+        let began = Instant::now();
+        link.control(&control);
+        match inbox.recv_timeout(manners.patience).map_err(|_| Error::Peer("does not answer".into()))?? {
+            Incoming::Control(control) => Ok((control, began.elapsed().as_secs_f64())),
+            _ => Err(Error::Peer("answered with something else".into())),
+        }
+    };
+    let (mut round_trip, mut bytes_a_second) = (f64::INFINITY, 0.0f64);
+    for _ in 0..5 {
+        round_trip = round_trip.min(ask(Control::Echo { bytes: Vec::new() })?.1);
+    }
+    for _ in 0..2 {
+        let size = 4 << 20;
+        let (_, took) = ask(Control::Echo { bytes: vec![0x5a; size] })?;
+        bytes_a_second = bytes_a_second.max(2.0 * size as f64 / (took - round_trip).max(1e-9));
+    }
+    let status = match ask(Control::Status)?.0 {
+        Control::StatusIs(status) => status,
+        _ => return Err(Error::Peer("answered with something else".into())),
+    };
+    link.close("the doctor has done");
+    Ok(Found { clock, days_left, round_trip, bytes_a_second, status })
 }
 
 /// Dials a party and exchanges HELLO; and how far its clock is ahead.

@@ -268,7 +268,8 @@ impl Default for Limits {
 
 impl Limits {
     fn check(&self) -> Result<()> {
-        let times = [("connect_seconds", self.connect_seconds), ("idle_seconds", self.idle_seconds), ("request_seconds", self.request_seconds)];
+        let times =
+            [("connect_seconds", self.connect_seconds), ("idle_seconds", self.idle_seconds), ("request_seconds", self.request_seconds)];
         if let Some((name, seconds)) = times.iter().find(|(_, seconds)| !(0.1..=86_400.0).contains(seconds)) {
             return Err(Error::Input(format!("limits: {name} = {seconds}: from 0.1 to 86400")));
         }

@@ -1,5 +1,13 @@
 //! Parties that misbehave on purpose (feature `seeded`): for the tests of what the others do then.
 
+use super::{
+    ClientSetup,
+    config::Limits,
+    link::{Fresh, Options},
+    tls,
+    wire::{Control, Hello},
+};
+use crate::{Error, Result};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// What goes wrong.
@@ -23,7 +31,7 @@ pub enum Fault {
     Replayed,
 }
 
-/// When it goes wrong: before the record of parcels of this number, counted over both links of a party.
+/// When it goes wrong: before the frame of this number, counted over all links of a party, whose frames have records of their own.
 #[derive(Debug)]
 pub struct Plan {
     fault: Fault,
@@ -31,7 +39,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Goes wrong after so many records of parcels.
+    /// Goes wrong after so many frames.
     pub fn new(fault: Fault, after: u32) -> Self {
         Self { fault, left: AtomicI64::new(i64::from(after)) }
     }
@@ -46,5 +54,26 @@ impl Plan {
             return None;
         }
         self.happened().then_some(self.fault)
+    }
+}
+
+/// Says HELLO with any version and as any party, and gives back why the party refuses.
+pub fn hello(setup: &ClientSetup, number: usize, version: u16, party: Option<u8>) -> Result<()> {
+    let peer = &setup.cluster.party[number];
+    let options = Options::new(&Limits { connect_seconds: 3.0, ..Limits::default() }, None);
+    let mut fresh = Fresh::dial(&peer.address, tls::dialler(&setup.identity, peer.certificate)?, &options)?;
+    let cluster = setup.cluster.hash()?;
+    fresh.send(&Control::Hello(Hello {
+        version,
+        program: "another".into(),
+        party,
+        probe: false,
+        cluster,
+        clock: 0,
+        contribution: None,
+    }))?;
+    match fresh.receive()? {
+        Control::Refused { text, .. } => Err(Error::Peer(format!("party {number} refused: {text}"))),
+        _ => Ok(()),
     }
 }

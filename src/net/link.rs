@@ -375,7 +375,7 @@ impl Link {
                 while let Some(item) = queue.items.front()
                     && item.release <= now
                     && items.first().is_none_or(|first| (first.kind, first.session) == (item.kind, item.session))
-                    && (items.is_empty() || item.kind == Kind::Parcels && length + item.length() <= TOGETHER)
+                    && (items.is_empty() || item.kind == Kind::Parcels && length + item.length() <= self.together())
                 {
                     length += item.length();
                     items.extend(queue.items.pop_front());
@@ -390,6 +390,15 @@ impl Link {
             let until = queue.items.front().map_or(alive, |item| item.release.min(alive));
             queue = self.0.wake.wait_timeout(queue, until - now).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    fn together(&self) -> usize {
+        // a fault comes before a frame of a certain number
+        #[cfg(feature = "seeded")]
+        if self.0.options.fault.is_some() {
+            return 0;
+        }
+        TOGETHER
     }
 
     fn write_all(&self, mut tcp: TcpStream, mut sequence: u64) {
@@ -435,6 +444,7 @@ impl Link {
             spoken = Instant::now();
         }
         {
+            cipher.clear();
             let mut tls = self.tls();
             tls.send_close_notify();
             let _ = tls.write_tls(&mut cipher);
@@ -566,7 +576,9 @@ fn broken(e: &io::Error) -> Error {
     Error::Peer(match (tls, e.kind()) {
         (Some(rustls::Error::General(what)), _) => what.clone(),
         (Some(rustls::Error::AlertReceived(alert)), _) => {
-            format!("refused the connection (TLS alert {alert:?}): its cluster.toml may pin another certificate for this side, or it has expired")
+            format!(
+                "refused the connection (TLS alert {alert:?}): its cluster.toml may pin another certificate for this side, or it has expired"
+            )
         }
         (Some(error), _) => format!("does not speak TLS as it should: {error}"),
         (None, ErrorKind::WouldBlock | ErrorKind::TimedOut) => "has stalled: nothing came in time".into(),

@@ -16,7 +16,6 @@ pub mod store;
 mod tls;
 mod wire;
 
-
 pub use client::{Asking, Connection, Manners};
 pub use config::{ClientSetup, Cluster, PartyConfig, PartySetup};
 pub use identity::{Fingerprint, Generated, Identity};

@@ -68,11 +68,6 @@ impl SessionKeys {
         Self { session, own: key(number, before), next: key(after, after) }
     }
 
-    /// The session's number.
-    pub fn session(&self) -> Id {
-        self.session
-    }
-
     /// The keys of one request: `digest` binds all that is public of it.
     pub fn request(&self, id: &Id, digest: &[u8; 32]) -> Keys {
         let salt = sha256(&[&self.session, id, digest]);

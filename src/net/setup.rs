@@ -26,7 +26,7 @@ pub fn local(folder: &Path, ports: [u16; 3], device: &str, shape: Option<Network
     for (number, port) in ports.into_iter().enumerate() {
         let name = format!("party{number}");
         party.push(Peer { address: format!("127.0.0.1:{port}"), certificate: made(&name)?.fingerprint });
-        write_secret(&folder.join(format!("{name}.store.key")), &*random::<32>()?)?;
+        store_key(&folder.join(format!("{name}.store.key")))?;
         let config = PartyConfig {
             party: number,
             cluster: "cluster.toml".into(),
@@ -48,6 +48,11 @@ pub fn local(folder: &Path, ports: [u16; 3], device: &str, shape: Option<Network
     let text = cluster.to_text()?;
     Cluster::parse(&text)?;
     write_new(&folder.join("cluster.toml"), &text)
+}
+
+/// Writes the key of a store.
+pub fn store_key(path: &Path) -> Result<()> {
+    write_secret(path, &*random::<32>()?)
 }
 
 fn write_new(path: &Path, text: &str) -> Result<()> {

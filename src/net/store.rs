@@ -103,7 +103,9 @@ impl Store {
         let needed = upload.bytes.saturating_add(upload.architecture.len() as u64);
         if needed > self.limit.saturating_sub(used).saturating_sub(*reserved) {
             let limit = self.limit;
-            return Err(Error::Input(format!("the store is full: {needed} bytes for {id}, {used} of {limit} are in use, {reserved} promised")));
+            return Err(Error::Input(format!(
+                "the store is full: {needed} bytes for {id}, {used} of {limit} are in use, {reserved} promised"
+            )));
         }
         *reserved += needed;
         drop(reserved);
@@ -131,9 +133,9 @@ impl std::fmt::Debug for Store {
 
 /// Ids are file names.
 fn check_id(id: &str) -> Result<()> {
-    let known = id.split_once('@').is_some_and(|(name, hash)| {
-        wire::check_name(name).is_ok() && hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit())
-    });
+    let known = id
+        .split_once('@')
+        .is_some_and(|(name, hash)| wire::check_name(name).is_ok() && hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()));
     if known { Ok(()) } else { Err(Error::Input("a model's id is its name, @ and 16 hexadecimal digits".into())) }
 }
 
@@ -155,7 +157,8 @@ pub(super) struct Writing {
 impl Writing {
     /// The next bytes.
     pub(super) fn piece(&mut self, bytes: &[u8]) -> Result<()> {
-        self.left = self.left.checked_sub(bytes.len() as u64).ok_or_else(|| Error::Peer("sent more of a model than it announced".into()))?;
+        self.left =
+            self.left.checked_sub(bytes.len() as u64).ok_or_else(|| Error::Peer("sent more of a model than it announced".into()))?;
         self.digest.update(bytes);
         let Some(to) = &mut self.to else { return Err(Error::Peer("sent more of a model after its end".into())) };
         to.write_all(bytes).map_err(|e| at(&self.path, &e))
@@ -232,7 +235,8 @@ impl<W: Write> Closing<W> {
     }
 
     fn end_chunk(&mut self, last: bool) -> io::Result<()> {
-        let tag = self.cipher.seal_in_place_separate_tag(nonce(self.chunk, last), Aad::from(&self.head), &mut self.plain).map_err(|_| lost())?;
+        let tag =
+            self.cipher.seal_in_place_separate_tag(nonce(self.chunk, last), Aad::from(&self.head), &mut self.plain).map_err(|_| lost())?;
         self.to.write_all(&self.plain)?;
         self.to.write_all(tag.as_ref())?;
         self.plain.clear();

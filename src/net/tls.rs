@@ -1,9 +1,6 @@
 //! TLS 1.3 between those who know each other's certificates, and nobody else.
 
-use super::{
-    Fingerprint, Identity,
-    identity::Validity,
-};
+use super::{Fingerprint, Identity, identity::Validity};
 use crate::{Error, Result};
 use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,

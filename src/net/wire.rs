@@ -3,10 +3,7 @@
 //! A record is a header of 40 bytes (magic, kind, session, sequence, length) and a body. Bodies are control messages, or parcels:
 //! frames of the requests under way, each with the request's number and its length before it.
 
-use super::{
-    Fingerprint,
-    secrets::{Contribution, Id},
-};
+use super::secrets::{Contribution, Id};
 use crate::{Error, Result, nn::Reveal};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
@@ -307,29 +304,18 @@ pub(super) fn parcel_header(request: &Id, length: usize) -> [u8; PARCEL_HEADER] 
 
 /// The names that an uploaded model may have.
 pub(super) fn check_name(name: &str) -> Result<()> {
-    let fits = (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) && !name.starts_with('.');
-    if fits { Ok(()) } else { Err(Error::Input("a model's name is of 1 to 64 letters, digits, - _ and ., and does not begin with .".into())) }
+    let fits =
+        (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) && !name.starts_with('.');
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::Input("a model's name is of 1 to 64 letters, digits, - _ and ., and does not begin with .".into()))
+    }
 }
 
 /// For logs: the beginning of a number.
 pub(super) fn short(id: &Id) -> String {
     id[..4].iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
-}
-
-/// Who is at the other end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Who {
-    Party(usize),
-    Client { name: String, certificate: Fingerprint },
-}
-
-impl std::fmt::Display for Who {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Party(number) => write!(f, "party {number}"),
-            Self::Client { name, .. } => write!(f, "client '{name}'"),
-        }
-    }
 }
 
 #[cfg(test)]

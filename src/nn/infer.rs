@@ -5,8 +5,8 @@
 use super::{
     Answer,
     forward::Held,
-    hosted::outcome,
     graph::Graph,
+    hosted::outcome,
     profile::Profile,
     ranges::{Bits, ranges},
     steps::{Kind, Steps},

@@ -88,4 +88,3 @@ impl<T> std::fmt::Debug for Remote<T> {
         write!(f, "Remote({:?})", self.party)
     }
 }
-

@@ -1,8 +1,14 @@
 //! The options, with the help that people read.
 
 mod bench;
+#[cfg(feature = "net")]
+mod net;
 
 pub use bench::{Bench, Network, Output, Suite};
+#[cfg(feature = "net")]
+pub use net::{
+    Caller, Client as ClientCommand, Cluster as ClusterCommand, Config as ConfigCommand, Doctor, Infer as ClientInfer, Keygen, Log, Party,
+};
 
 use crate::party;
 use clap::{Args as Options, Parser, Subcommand, ValueEnum};
@@ -10,8 +16,8 @@ use std::{num::NonZeroUsize, path::PathBuf};
 
 /// Secure three-party inference of neural networks in compute shaders.
 ///
-/// A model and its input are secret-shared among three parties, which compute on shares and learn nothing; here all three
-/// run in this process. Semi-honest security with one corrupted party of three.
+/// A model and its input are secret-shared among three parties, which compute on shares and learn nothing: all three in this
+/// process, or each on a machine of its own (`party`, `client`). Semi-honest security with one corrupted party of three.
 ///
 /// Exit codes: 0 success, 1 failure, 2 usage, 3 no such device or it failed, 4 peer or network, 5 a check failed.
 #[derive(Debug, Parser)]
@@ -40,6 +46,27 @@ pub enum Command {
     Zoo(Zoo),
     /// Measure kernels, protocols and networks; masks and randomness are inside the clock.
     Bench(Bench),
+    /// Make a key and a certificate for a party or a client, and print the certificate's fingerprint.
+    #[cfg(feature = "net")]
+    Keygen(Keygen),
+    /// Write the files of a cluster of three parties.
+    #[cfg(feature = "net")]
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Check configuration files.
+    #[cfg(feature = "net")]
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Serve as one of three parties, until SIGTERM.
+    #[cfg(feature = "net")]
+    Party(Party),
+    /// Use three parties as the owner of models or of inputs.
+    #[cfg(feature = "net")]
+    #[command(subcommand)]
+    Client(ClientCommand),
+    /// Dial the parties: round-trip time, bandwidth, clocks, certificates. Exit code 5 if something is wrong.
+    #[cfg(feature = "net")]
+    Doctor(Doctor),
 }
 
 /// The ends of a range, `LOW:HIGH`.

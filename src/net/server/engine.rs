@@ -541,7 +541,15 @@ impl Engine {
         metrics.protocol_bytes.fetch_add(spent.bytes, Ordering::Relaxed);
         metrics.busy.fetch_add(request.busy.as_micros() as u64, Ordering::Relaxed);
         let busy = request.busy.as_secs_f64();
-        tracing::info!(request = short(id), model = request.model, rounds = spent.rounds, bytes = spent.bytes, seconds = spent.seconds, busy, "answered");
+        tracing::info!(
+            request = short(id),
+            model = request.model,
+            rounds = spent.rounds,
+            bytes = spent.bytes,
+            seconds = spent.seconds,
+            busy,
+            "answered"
+        );
     }
 
     /// Ends a request without an answer; `by` is the peer that has given it up already.

@@ -24,7 +24,10 @@ pub(in crate::net) fn clock() -> u64 {
 pub(in crate::net) fn mismatch(hello: &Hello, cluster: &[u8; 32]) -> Option<String> {
     let own = env!("CARGO_PKG_VERSION");
     if hello.version != VERSION {
-        return Some(format!("speaks version {} of the protocol (trishade {}), this side {VERSION} (trishade {own})", hello.version, hello.program));
+        return Some(format!(
+            "speaks version {} of the protocol (trishade {}), this side {VERSION} (trishade {own})",
+            hello.version, hello.program
+        ));
     }
     (hello.cluster != *cluster).then(|| "has another cluster.toml: the file must be the same everywhere".into())
 }

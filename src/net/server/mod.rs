@@ -57,12 +57,36 @@ struct House {
 /// What the engine is told.
 enum Event {
     /// A link to a peer is there.
-    Peer { number: usize, link: Link, generation: u64, mine: Contribution, theirs: Contribution },
-    FromPeer { number: usize, generation: u64, incoming: Incoming },
-    PeerGone { number: usize, generation: u64, error: Error },
-    DialFailed { number: usize, error: Error },
-    FromVisitor { visitor: u64, client: Arc<Client>, link: Link, incoming: Incoming },
-    VisitorGone { visitor: u64 },
+    Peer {
+        number: usize,
+        link: Link,
+        generation: u64,
+        mine: Contribution,
+        theirs: Contribution,
+    },
+    FromPeer {
+        number: usize,
+        generation: u64,
+        incoming: Incoming,
+    },
+    PeerGone {
+        number: usize,
+        generation: u64,
+        error: Error,
+    },
+    DialFailed {
+        number: usize,
+        error: Error,
+    },
+    FromVisitor {
+        visitor: u64,
+        client: Arc<Client>,
+        link: Link,
+        incoming: Incoming,
+    },
+    VisitorGone {
+        visitor: u64,
+    },
     /// Ends in order.
     Stop,
     /// Ends at once, as if the process had been killed.
