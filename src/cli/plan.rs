@@ -5,6 +5,7 @@ use crate::{
     Error,
     fixed::Fixed,
     nn::{self, Reveal, Session},
+    party::Net,
 };
 use serde_json::json;
 use std::ops::RangeInclusive;
@@ -19,15 +20,47 @@ pub fn run(options: &Plan) -> Result<(), Failure> {
     session.parties().iter().for_each(|p| p.set_net(net));
     let range = options.range_bits.clone().map(RangeInclusive::from);
     let plan = engine::wait(nn::plan_on(&session, &graph, range, options.batch, Reveal::Logits))?;
+    let sign = options.sign.into();
+    let network = net.map(|net| engine::wait(nn::network_seconds(&graph, options.batch, fixed, sign, net))).transpose()?;
+    let computing = options.measure.as_ref().map(|device| measure(&graph, options, device, net)).transpose()?;
+    let times = Times { network, computing };
     if options.json {
-        print(&plan)
+        print(&plan, &times)
     } else {
-        report(&plan, options.batch)
+        report(&plan, &times, options.batch)
     }
     Ok(())
 }
 
-fn print(plan: &nn::plan::Plan) {
+/// What a batch takes.
+struct Times {
+    /// On the network, if the computing took no time.
+    network: Option<f64>,
+    /// All three parties' computing on one device.
+    computing: Option<f64>,
+}
+
+impl Times {
+    /// On three machines like this one only if they share it: each has its own otherwise, and it takes less.
+    fn total(&self) -> Option<f64> {
+        Some(self.network.unwrap_or(0.0) + self.computing?)
+    }
+}
+
+/// Seconds of an inference in one process, the second of two.
+fn measure(graph: &nn::Graph, options: &Plan, device: &str, net: Option<Net>) -> Result<f64, Failure> {
+    let device = engine::device(device, 0, false)?;
+    let session =
+        Session::new([device.clone(), device.clone(), device], Fixed::new(options.fraction_bits)?)?.with_sign(options.sign.into());
+    session.parties().iter().for_each(|p| p.set_net(net));
+    let model = session.load(graph)?;
+    let zeros = vec![0.0; options.batch * graph.input_extents.iter().product::<usize>()];
+    let run = || engine::wait(session.infer(&model, &zeros, options.batch, Reveal::Logits, |_| {}));
+    run()?;
+    Ok(run()?.cost.seconds.total())
+}
+
+fn print(plan: &nn::plan::Plan, times: &Times) {
     let layers: Vec<_> = plan
         .layers
         .iter()
@@ -43,13 +76,14 @@ fn print(plan: &nn::plan::Plan) {
         "signs": {"six": plan.signs.six, "five": plan.signs.five, "short": plan.signs.short},
         "bytes_from_owners": plan.bytes_from_owners,
         "memory": plan.memory,
+        "seconds": {"network": times.network, "computing": times.computing, "total": times.total()},
         "memory_of_one_process": plan.process,
         "parties": 3,
     });
     paint::print(&object.to_string());
 }
 
-fn report(plan: &nn::plan::Plan, batch: usize) {
+fn report(plan: &nn::plan::Plan, times: &Times, batch: usize) {
     let mut rows = vec![["layer", "does", "output", "rounds", "party 0", "party 1", "party 2"].map(String::from).to_vec()];
     for layer in &plan.layers {
         let mut row = vec![layer.name.clone(), layer.kind.clone(), layer.shape.to_string(), layer.rounds.to_string()];
@@ -58,7 +92,7 @@ fn report(plan: &nn::plan::Plan, batch: usize) {
     }
     paint::columns(&rows);
     paint::say("");
-    paint::table(&[
+    let mut rows = vec![
         ("batch", batch.to_string()),
         ("rounds", format!("{}, the one that reveals included", plan.rounds)),
         ("signs", plan.signs.to_string()),
@@ -66,5 +100,9 @@ fn report(plan: &nn::plan::Plan, batch: usize) {
         ("shared out by the owners", paint::bytes(plan.bytes_from_owners)),
         ("memory of each party", plan.memory.map(paint::bytes).join(", ")),
         ("all in one process", paint::bytes(plan.process)),
-    ]);
+    ];
+    let times =
+        [("time on the network", times.network), ("computing of all three", times.computing), ("time, sharing that device", times.total())];
+    rows.extend(times.into_iter().filter_map(|(name, seconds)| Some((name, paint::seconds(seconds?)))));
+    paint::table(&rows);
 }

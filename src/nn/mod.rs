@@ -23,6 +23,6 @@ pub use answer::{Answer, Cost, Seconds};
 pub use graph::Graph;
 pub use hosted::{Architecture, Hosted};
 pub use infer::{Leads, Model, Prepared, Reveal, Session};
-pub use plan::{plan, plan_on};
+pub use plan::{network_seconds, plan, plan_on};
 pub use profile::Profile;
 pub use weights::Weights;

@@ -1,7 +1,12 @@
 //! What an inference will cost: the same code on devices that keep sizes and no words.
 
 use super::{Graph, Reveal, Session, profile, ranges::Bits, steps::Steps};
-use crate::{Result, fixed::Fixed, party::Signs, shape::Shape};
+use crate::{
+    Result,
+    fixed::Fixed,
+    party::{Link, Net, Sign, Signs},
+    shape::Shape,
+};
 use std::ops::RangeInclusive;
 
 /// The cost of one layer.
@@ -73,6 +78,18 @@ pub async fn plan_on(session: &Session, graph: &Graph, inputs: Option<RangeInclu
         memory: memory.map(|m| m.live),
         process: memory[0].held + model_bytes(graph),
     })
+}
+
+/// Seconds that a batch spends on a network between three machines whose computing takes no time: the messages of a dry run on a
+/// shaped link, and the owner's shares and result on links alike.
+pub async fn network_seconds(graph: &Graph, batch: usize, fixed: Fixed, sign: Sign, net: Net) -> Result<f64> {
+    let session = Session::dry(fixed)?.with_sign(sign).with_link(Link::Shaped(net));
+    plan_on(&session, graph, None, batch, Reveal::Logits).await?;
+    let between = session.parties().iter().map(|p| p.meter().seconds).fold(0.0, f64::max);
+    // the words of the input reach two parties side by side
+    let size: usize = Shape::new(Steps::new(graph)?.input_extents)?.elements() * batch;
+    let there = size as f64 * 64.0 / net.bits_per_second as f64;
+    Ok(between + there + 2e-6 * net.latency_us as f64)
 }
 
 /// The graph's own numbers.

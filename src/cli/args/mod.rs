@@ -316,9 +316,12 @@ pub struct Plan {
     /// How signs are computed.
     #[arg(long, value_enum, default_value = "auto")]
     pub sign: Sign,
-    /// What lies between the parties, for `--sign auto`.
+    /// What lies between the parties: for `--sign auto`, and for the time on the network.
     #[arg(long, value_enum, default_value = "local")]
     pub net: Network,
+    /// Run it on this device, on zeros, to know what the computing takes.
+    #[arg(long, value_name = "DEVICE")]
+    pub measure: Option<String>,
     /// Compare on as few bits as the weights and inputs from LOW to HIGH need: proven from the weights, public from then on.
     #[arg(long, value_name = "LOW:HIGH", allow_hyphen_values = true)]
     pub range_bits: Option<InputRange>,

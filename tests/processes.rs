@@ -1,0 +1,133 @@
+//! Three processes and a client, as the README starts them: by the program alone.
+#![allow(missing_docs, reason = "tests")]
+#![cfg(unix)]
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_trishade");
+
+struct Three {
+    folder: PathBuf,
+    parties: Vec<Child>,
+}
+
+fn example(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).display().to_string()
+}
+
+/// Three free ports in a row.
+fn port() -> u16 {
+    (20_000..60_000).step_by(37).find(|&port| (port..port + 3).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())).unwrap()
+}
+
+impl Three {
+    fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("trishade-processes-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let dir = folder.display().to_string();
+        let made = trishade(&["cluster", "init", "--local", "--dir", &dir, "--port", &port().to_string(), "--device", "cpu"]);
+        assert!(made.status.success(), "{made:?}");
+        let mut three = Self { folder, parties: Vec::new() };
+        three.parties = (0..3).map(|number| three.start(number)).collect();
+        three
+    }
+
+    fn start(&self, number: usize) -> Child {
+        let config = self.folder.join(format!("party{number}.toml"));
+        let log = std::fs::File::create(self.folder.join(format!("log{number}"))).unwrap();
+        let mut command = Command::new(PROGRAM);
+        command.arg("party").arg("--config").arg(config).args(["--log", "json"]).stderr(log).stdin(Stdio::null());
+        command.spawn().unwrap()
+    }
+
+    fn client(&self, arguments: &[&str]) -> Output {
+        let cluster = self.folder.join("cluster.toml").display().to_string();
+        trishade(&[&["client", arguments[0], "--cluster", &cluster], &arguments[1..]].concat())
+    }
+
+    /// Until all three have a session.
+    fn wait(&self) {
+        let until = Instant::now() + Duration::from_secs(20);
+        let cluster = self.folder.join("cluster.toml").display().to_string();
+        loop {
+            let doctor = trishade(&["doctor", "--cluster", &cluster, "--json"]);
+            let text = String::from_utf8_lossy(&doctor.stdout).into_owned();
+            if text.matches("\"session\":true").count() == 3 {
+                return;
+            }
+            assert!(Instant::now() < until, "no session: {text}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn infer(&self) -> Output {
+        let (images, labels) = (example("data/mnist100.npy"), example("data/mnist100_labels.npy"));
+        self.client(&["infer", "--model-id", "lenet", "--input", &images, "--labels", &labels, "--preprocess", "unit", "--json"])
+    }
+}
+
+impl Drop for Three {
+    fn drop(&mut self) {
+        for party in &mut self.parties {
+            let _ = party.kill();
+            let _ = party.wait();
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn trishade(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn three_processes_serve_are_killed_and_serve_again() {
+    let mut three = Three::new();
+    three.wait();
+    let uploaded = three.client(&["upload", "--model", &example("models/lenet_mnist.onnx"), "--name", "lenet"]);
+    assert!(uploaded.status.success(), "{uploaded:?}");
+    let remote = json(&three.infer());
+    let (images, labels) = (example("data/mnist100.npy"), example("data/mnist100_labels.npy"));
+    let model = example("models/lenet_mnist.onnx");
+    let in_one = ["infer", "--model", &model, "--input", &images, "--labels", &labels, "--preprocess", "unit", "--device", "cpu", "--json"];
+    let local = json(&trishade(&in_one));
+    assert_eq!(remote["predictions"], local["predictions"]);
+    assert_eq!(remote["accuracy"], local["accuracy"]);
+
+    // killed in the middle of many requests
+    let arguments = ["infer", "--model-id", "lenet", "--input", &images, "--preprocess", "unit", "--batch", "1", "--in-flight", "100"];
+    let cluster = three.folder.join("cluster.toml").display().to_string();
+    let mut asking = Command::new(PROGRAM);
+    asking.arg("client").args(&arguments[..1]).args(["--cluster", &cluster]).args(&arguments[1..]);
+    let asking = asking.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(150));
+    three.parties[1].kill().unwrap();
+    three.parties[1].wait().unwrap();
+    let began = Instant::now();
+    let ended = asking.wait_with_output().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(20));
+    let said = String::from_utf8_lossy(&ended.stderr);
+    // it may have been quicker than the signal
+    assert!(ended.status.success() || ended.status.code() == Some(4) && said.contains("party 1"), "{said}");
+
+    three.parties[1] = three.start(1);
+    three.wait();
+    assert_eq!(json(&three.infer())["predictions"], local["predictions"]);
+
+    // an orderly end, and a log of JSON objects
+    let id = three.parties[2].id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert_eq!(three.parties[2].wait().unwrap().code(), Some(0));
+    let log = std::fs::read_to_string(three.folder.join("log2")).unwrap();
+    assert!(log.lines().count() > 3 && log.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{log}");
+}
