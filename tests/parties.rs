@@ -58,3 +58,27 @@ fn lenet_on_sockets_reads_as_in_one_process() {
     let answered = cluster.parties[0].as_ref().unwrap().metrics().answered.load(Ordering::Relaxed);
     assert_eq!(answered, 10 + 3 + 1);
 }
+
+#[test]
+fn the_meter_counts_what_the_sockets_see() {
+    let mut cluster = Cluster::new("meter", None, &limits());
+    cluster.start_all();
+    let (graph, images) = lenet();
+    let owner = cluster.connect();
+    let id = owner.upload("lenet", &graph, |_| {}).unwrap();
+    let architecture = owner.architecture(&id).unwrap();
+    let one = Asking { batch: 1, in_flight: 1, reveal: Reveal::Logits };
+    let answer = owner.infer(&id, &architecture, &images[..784 * 20], one, |_| {}).unwrap();
+    drop(owner);
+    let metrics = [0, 1, 2].map(|i| cluster.parties[i].as_ref().unwrap().metrics());
+    let page = metrics[0].page();
+    assert!(page.contains("trishade_requests_answered_total 20\n"), "{page}");
+    cluster.parties.iter_mut().filter_map(Option::take).for_each(trishade::net::Server::stop);
+    for (party, metrics) in metrics.iter().enumerate() {
+        let (counted, seen) = (metrics.protocol_bytes.load(Ordering::Relaxed), metrics.socket_bytes.load(Ordering::Relaxed));
+        assert_eq!(counted, answer.cost.bytes_sent[party]);
+        let more = seen as f64 / counted as f64 - 1.0;
+        println!("party {party}: {counted} bytes counted, {seen} on the sockets: {:.2} % more", more * 100.0);
+        assert!((0.0..0.02).contains(&more), "party {party}: {counted} bytes counted, {seen} on the sockets");
+    }
+}

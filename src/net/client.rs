@@ -3,7 +3,7 @@
 use super::{
     ClientSetup,
     config::{Limits, Network},
-    link::{Fresh, Incoming, Link, Options},
+    link::{Fresh, Incoming, Link, Options, Owned},
     secrets::{Id, random},
     server::{clock, mismatch},
     tls,
@@ -57,7 +57,7 @@ pub struct Asking {
 
 /// Connections to all three parties.
 pub struct Connection {
-    links: [Link; 3],
+    links: [Owned; 3],
     inbox: Receiver<(usize, Result<Incoming>)>,
     addresses: [String; 3],
     manners: Manners,
@@ -91,7 +91,7 @@ impl Connection {
                 let _ = one.send((number, Ok(incoming)));
                 Ok(())
             };
-            links.push(fresh.start(on, move |error| drop(other.send((number, Err(error))))).map_err(named)?);
+            links.push(Owned(fresh.start(on, move |error| drop(other.send((number, Err(error))))).map_err(named)?));
         }
         let links = links.try_into().unwrap_or_else(|_| unreachable!("three parties"));
         let addresses = std::array::from_fn(|i| setup.cluster.party[i].address.clone());
@@ -373,12 +373,6 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.links.iter().for_each(|link| link.close("the client has done"));
-    }
-}
-
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Connection({})", self.addresses.join(", "))
@@ -411,7 +405,7 @@ pub fn probe(setup: &ClientSetup, number: usize, manners: &Manners) -> Result<Fo
         let _ = to.send(Ok(incoming));
         Ok(())
     };
-    let link = fresh.start(on, move |error| drop(other.send(Err(error))))?;
+    let link = Owned(fresh.start(on, move |error| drop(other.send(Err(error))))?);
     let ask = |control: Control| {
         let began = Instant::now();
         link.control(&control);
@@ -433,7 +427,6 @@ pub fn probe(setup: &ClientSetup, number: usize, manners: &Manners) -> Result<Fo
         Control::StatusIs(status) => status,
         _ => return Err(Error::Peer("answered with something else".into())),
     };
-    link.close("the doctor has done");
     Ok(Found { clock, days_left, round_trip, bytes_a_second, status })
 }
 

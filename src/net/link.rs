@@ -239,6 +239,23 @@ pub(super) enum Incoming {
 #[derive(Clone)]
 pub(super) struct Link(Arc<Shared>);
 
+/// An end that is closed when it is let go.
+pub(super) struct Owned(pub(super) Link);
+
+impl std::ops::Deref for Owned {
+    type Target = Link;
+
+    fn deref(&self) -> &Link {
+        &self.0
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.close("the other side has done");
+    }
+}
+
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
@@ -254,8 +271,6 @@ pub(super) struct Counted {
     /// On the socket.
     pub(super) sent: AtomicU64,
     pub(super) received: AtomicU64,
-    /// Of frames, without any header of records, parcels or TLS.
-    pub(super) frames_sent: AtomicU64,
 }
 
 struct Queue {
@@ -331,6 +346,11 @@ impl Link {
         self.0.wake.notify_all();
     }
 
+    /// Whether nothing more goes through.
+    pub(super) fn ended(&self) -> bool {
+        self.queue().closed.is_some()
+    }
+
     pub(super) fn counted(&self) -> &Counted {
         &self.0.counted
     }
@@ -339,9 +359,6 @@ impl Link {
         let mut queue = self.queue();
         if queue.closed.is_some() || queue.closing {
             return;
-        }
-        if kind == Kind::Parcels {
-            self.0.counted.frames_sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         }
         let mut item = Item { release: Instant::now(), session: queue.session, kind, request, bytes };
         if let Some(Network { latency_us, bits_per_second }) = self.0.options.shape {

@@ -10,7 +10,7 @@ use crate::{
     device::Buffer,
     net::{
         config::Client,
-        link::{Incoming, Link},
+        link::{Incoming, Link, Owned},
         secrets::{Contribution, Id, SessionKeys, random, sha256},
         wire::{Ask, Control, Spent, Why, pack, parcels, short, unpack},
     },
@@ -32,7 +32,7 @@ const MOST_REQUESTS: usize = 1_000_000;
 
 /// A link to a peer, and what both have given to their common key.
 struct Peer {
-    link: Link,
+    link: Owned,
     generation: u64,
     contributions: [Contribution; 2],
     /// The session that the peer has said.
@@ -147,7 +147,7 @@ impl Engine {
             Event::FromPeer { number, generation, incoming } => {
                 let bytes = size(&incoming);
                 if self.peers[number].as_ref().is_some_and(|peer| peer.generation == generation)
-                    && let Err(error) = self.from_peer(number, incoming)
+                    && let Err(error) = self.hear_peer(number, incoming)
                 {
                     self.end_session(number, error);
                 }
@@ -168,7 +168,7 @@ impl Engine {
             }
             Event::FromVisitor { visitor, client, link, incoming } => {
                 let bytes = size(&incoming);
-                self.from_visitor(visitor, &client, &link, incoming);
+                self.hear_visitor(visitor, &client, &link, incoming);
                 self.budget().give(bytes);
             }
             Event::VisitorGone { visitor } => {
@@ -181,6 +181,8 @@ impl Engine {
                 let number = self.house.number;
                 all.iter().for_each(|id| self.give_up(id, Why::Stopping, &format!("party {number} is being stopped"), None));
                 self.peers.iter().flatten().for_each(|peer| peer.link.close("it is being stopped"));
+                self.count_links();
+                self.house.visitors().values().for_each(|link| link.close("it is being stopped"));
                 self.keys = None;
                 self.report();
                 self.house.party.device().clear();
@@ -191,7 +193,7 @@ impl Engine {
             #[cfg(feature = "seeded")]
             Event::Kill => {
                 self.peers.iter().flatten().for_each(|peer| peer.link.kill(Error::Peer("killed".into())));
-                self.requests.values().for_each(|request| request.client.kill(Error::Peer("killed".into())));
+                self.house.visitors().values().for_each(|link| link.kill(Error::Peer("killed".into())));
                 return false;
             }
         }
@@ -267,10 +269,9 @@ impl Engine {
             other => format!("party {number}: {other}"),
         };
         tracing::warn!(peer = number, why = %what, requests = self.requests.len(), "the session has ended");
+        self.count_links();
         for (i, peer) in self.peers.iter_mut().enumerate() {
             if let Some(peer) = peer.take() {
-                let counted = peer.link.counted();
-                self.house.metrics.socket_bytes.fetch_add(counted.sent.load(Ordering::Relaxed), Ordering::Relaxed);
                 match i == number {
                     true => peer.link.kill(error.clone()),
                     false => peer.link.close(&format!("the session has ended: {what}")),
@@ -285,7 +286,15 @@ impl Engine {
         self.dial_at = [Instant::now() + Duration::from_millis(100); 3];
     }
 
-    fn from_peer(&mut self, number: usize, incoming: Incoming) -> Result<()> {
+    /// What has gone through the links of a session that is over.
+    fn count_links(&self) {
+        for peer in self.peers.iter().flatten() {
+            let sent = peer.link.counted().sent.load(Ordering::Relaxed);
+            self.house.metrics.socket_bytes.fetch_add(sent, Ordering::Relaxed);
+        }
+    }
+
+    fn hear_peer(&mut self, number: usize, incoming: Incoming) -> Result<()> {
         match incoming {
             Incoming::Control(Control::Begin { session }) => {
                 if let Some(peer) = &mut self.peers[number] {
@@ -379,7 +388,7 @@ impl Engine {
 
     // Requests
 
-    fn from_visitor(&mut self, visitor: u64, client: &Client, link: &Link, incoming: Incoming) {
+    fn hear_visitor(&mut self, visitor: u64, client: &Client, link: &Link, incoming: Incoming) {
         let refuse = |id: Id, (why, text): Refused| {
             tracing::warn!(client = client.name, request = short(&id), ?why, text, "refused");
             link.control(&Control::Refused { request: Some(id), why, text });
@@ -496,7 +505,7 @@ impl Engine {
 
     fn turn(&mut self, id: &Id) {
         let Some(request) = self.requests.get_mut(id) else { return };
-        let links = [0, 1, 2].map(|i| self.peers[i].as_ref().map(|peer| peer.link.clone()));
+        let links = [0, 1, 2].map(|i| self.peers[i].as_ref().map(|peer| peer.link.0.clone()));
         let mut send = |to: usize, frame| {
             if let Some(link) = &links[to] {
                 link.parcel(*id, frame);

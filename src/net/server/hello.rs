@@ -4,7 +4,7 @@ use super::{Event, House, size, visitor::Visitor};
 use crate::{
     Error, Result,
     net::{
-        link::{Fresh, Incoming},
+        link::{Fresh, Incoming, Owned},
         secrets::{Contribution, random},
         tls,
         wire::{Control, Hello, Secret, VERSION, Why},
@@ -133,7 +133,7 @@ fn peer_link(house: &Arc<House>, fresh: Fresh, number: usize, mine: Contribution
         other.tell(Event::PeerGone { number, generation, error });
     };
     let link = fresh.start(on, ended)?;
-    house.tell(Event::Peer { number, link, generation, mine, theirs });
+    house.tell(Event::Peer { number, link: Owned(link), generation, mine, theirs });
     // both ends of the wait are over from here on
     drop(known);
     Ok(())

@@ -8,7 +8,7 @@ mod visitor;
 use super::{
     PartySetup,
     config::Client,
-    link::{Fresh, Incoming, Link, Options},
+    link::{Fresh, Incoming, Link, Options, Owned},
     secrets::Contribution,
     store::Store,
     tls,
@@ -23,9 +23,10 @@ use engine::Engine;
 pub(super) use hello::{clock, mismatch};
 pub use metrics::Metrics;
 use std::{
+    collections::HashMap,
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::{Sender, channel},
     },
@@ -50,7 +51,7 @@ struct House {
     status: Mutex<Status>,
     stopping: AtomicBool,
     strangers: AtomicUsize,
-    visitors: AtomicUsize,
+    visitors: Mutex<HashMap<u64, Link>>,
     numbers: AtomicU64,
 }
 
@@ -59,7 +60,7 @@ enum Event {
     /// A link to a peer is there.
     Peer {
         number: usize,
-        link: Link,
+        link: Owned,
         generation: u64,
         mine: Contribution,
         theirs: Contribution,
@@ -126,6 +127,10 @@ fn size(incoming: &Incoming) -> u64 {
 }
 
 impl House {
+    fn visitors(&self) -> MutexGuard<'_, HashMap<u64, Link>> {
+        self.visitors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn tell(&self, event: Event) {
         // the engine is gone only when all is over
         let _ = self.events.send(event);
@@ -178,7 +183,7 @@ impl Server {
             status: Mutex::new(status),
             stopping: AtomicBool::new(false),
             strangers: AtomicUsize::new(0),
-            visitors: AtomicUsize::new(0),
+            visitors: Mutex::default(),
             numbers: AtomicU64::new(0),
             setup,
         });
@@ -203,8 +208,8 @@ impl Server {
     }
 
     /// What it has done so far.
-    pub fn metrics(&self) -> &Metrics {
-        &self.house.metrics
+    pub fn metrics(&self) -> Arc<Metrics> {
+        self.house.metrics.clone()
     }
 
     /// How it is.

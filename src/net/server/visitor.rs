@@ -27,22 +27,29 @@ pub(super) struct Visitor {
 
 impl Visitor {
     pub(super) fn start(house: &Arc<House>, fresh: Fresh, name: &str, client: Option<Client>) -> Result<()> {
-        if house.visitors.fetch_add(1, Ordering::Relaxed) >= MOST_VISITORS {
-            house.visitors.fetch_sub(1, Ordering::Relaxed);
+        if house.visitors().len() >= MOST_VISITORS {
             return Err(Error::Input(format!("{MOST_VISITORS} clients are connected already")));
         }
         let number = house.numbers.fetch_add(1, Ordering::Relaxed);
         tracing::info!(client = name, address = fresh.address(), "connected");
         let mut visitor = Self { upload: None, house: house.clone(), number, client: client.map(Arc::new) };
         let (end, name) = (house.clone(), name.to_owned());
-        fresh.start(
+        let link = fresh.start(
             move |incoming, link| visitor.take(incoming, link),
             move |error| {
-                end.visitors.fetch_sub(1, Ordering::Relaxed);
+                end.visitors().remove(&number);
                 end.tell(Event::VisitorGone { visitor: number });
                 tracing::info!(client = name, why = %error, "disconnected");
             },
         )?;
+        house.visitors().insert(number, link.clone());
+        // it may be over already, and the party too
+        if link.ended() {
+            house.visitors().remove(&number);
+        }
+        if house.stopping.load(Ordering::Relaxed) {
+            link.close("it is being stopped");
+        }
         Ok(())
     }
 
