@@ -3,7 +3,8 @@
 use super::{
     ClientSetup,
     config::{Limits, Network},
-    link::{Fresh, Incoming, Link, Options, Owned},
+    fresh::{Fresh, Options},
+    link::{Incoming, Link, Owned},
     secrets::{Id, random},
     server::{clock, mismatch},
     tls,

@@ -3,7 +3,7 @@
 use super::{
     ClientSetup,
     config::Limits,
-    link::{Fresh, Options},
+    fresh::{Fresh, Options},
     tls,
     wire::{Control, Hello},
 };

@@ -7,6 +7,7 @@ pub mod client;
 pub mod config;
 #[cfg(feature = "seeded")]
 pub mod faults;
+mod fresh;
 pub mod identity;
 mod link;
 mod secrets;

@@ -4,7 +4,8 @@ use super::{Event, House, size, visitor::Visitor};
 use crate::{
     Error, Result,
     net::{
-        link::{Fresh, Incoming, Owned},
+        fresh::Fresh,
+        link::{Incoming, Owned},
         secrets::{Contribution, random},
         tls,
         wire::{Control, Hello, Secret, VERSION, Why},

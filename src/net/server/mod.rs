@@ -8,7 +8,8 @@ mod visitor;
 use super::{
     PartySetup,
     config::Client,
-    link::{Fresh, Incoming, Link, Options, Owned},
+    fresh::{Fresh, Options},
+    link::{Incoming, Link, Owned},
     secrets::Contribution,
     store::Store,
     tls,

@@ -5,7 +5,8 @@ use crate::{
     Error, Result,
     net::{
         config::Client,
-        link::{Fresh, Incoming, Link},
+        fresh::Fresh,
+        link::{Incoming, Link},
         store::Writing,
         wire::{self, Control, Upload, Why, pack, unpack},
     },

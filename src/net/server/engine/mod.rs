@@ -1,0 +1,219 @@
+//! The engine: one thread that keeps the session with the two peers and runs every request a turn at a time.
+//!
+//! A session begins when both links are there: party 0 chooses its number, each side says it on each link, and keys are derived
+//! from what all have contributed. It ends with the first link that fails: every request is given up, the other peer is told
+//! why, the keys are cleared, and links are made anew with fresh contributions.
+
+mod requests;
+mod session;
+
+use super::{Budget, Event, House, hello, size};
+use crate::{
+    Error,
+    device::Buffer,
+    net::{
+        link::{Link, Owned},
+        secrets::{Contribution, Id, SessionKeys},
+        wire::{Ask, Why},
+    },
+    nn::Hosted,
+    party::Remote,
+};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, PoisonError, mpsc::Receiver},
+    thread,
+    time::{Duration, Instant},
+};
+use zeroize::Zeroizing;
+
+/// A link to a peer, and what both have given to their common key.
+struct Peer {
+    link: Owned,
+    generation: u64,
+    contributions: [Contribution; 2],
+    /// The session that the peer has said.
+    said: Option<Id>,
+}
+
+/// Messages of a request that has not begun here.
+struct Early {
+    since: Instant,
+    frames: Vec<(usize, Zeroizing<Vec<u8>>)>,
+    digests: Vec<(usize, [u8; 32])>,
+    bytes: u64,
+}
+
+/// A request under way.
+struct Request {
+    visitor: u64,
+    client: Link,
+    model: String,
+    run: Remote<Vec<Buffer>>,
+    digest: [u8; 32],
+    began: Instant,
+    deadline: Instant,
+    busy: Duration,
+    ready: bool,
+}
+
+pub(super) struct Engine {
+    house: Arc<House>,
+    peers: [Option<Peer>; 3],
+    dialling: [bool; 3],
+    dial_at: [Instant; 3],
+    failures: [u32; 3],
+    /// Chosen by party 0, and said by this party on both links.
+    session: Option<Id>,
+    keys: Option<SessionKeys>,
+    requests: BTreeMap<Id, Request>,
+    /// Asked for, the shares not yet there.
+    asked: HashMap<(u64, Id), (Ask, Instant)>,
+    early: HashMap<Id, Early>,
+    /// Of this session.
+    seen: HashSet<Id>,
+    models: HashMap<String, Arc<Hosted>>,
+}
+
+impl Engine {
+    pub(super) fn new(house: Arc<House>) -> Self {
+        Self {
+            house,
+            peers: Default::default(),
+            dialling: [false; 3],
+            dial_at: [Instant::now(); 3],
+            failures: [0; 3],
+            session: None,
+            keys: None,
+            requests: BTreeMap::new(),
+            asked: HashMap::new(),
+            early: HashMap::new(),
+            seen: HashSet::new(),
+            models: HashMap::new(),
+        }
+    }
+
+    pub(super) fn run(mut self, events: &Receiver<Event>) {
+        loop {
+            self.dial();
+            let ready = self.requests.values().any(|request| request.ready);
+            let wait = if ready { Duration::ZERO } else { self.next_deadline() };
+            let mut next = events.recv_timeout(wait).ok();
+            while let Some(event) = next {
+                if !self.handle(event) {
+                    return;
+                }
+                next = events.try_recv().ok();
+            }
+            self.time_out();
+            let ready: Vec<Id> = self.requests.iter().filter(|(_, request)| request.ready).map(|(id, _)| *id).collect();
+            ready.iter().for_each(|id| self.turn(id));
+            self.report();
+        }
+    }
+
+    fn report(&self) {
+        let mut status = self.house.status.lock().unwrap_or_else(PoisonError::into_inner);
+        (status.session, status.requests) = (self.keys.is_some(), self.requests.len() as u32);
+    }
+
+    fn budget(&self) -> &Budget {
+        &self.house.budget
+    }
+
+    /// False when all is over.
+    fn handle(&mut self, event: Event) -> bool {
+        match event {
+            Event::Peer { number, link, generation, mine, theirs } => {
+                self.dialling[number] = false;
+                if self.peers[number].is_some() {
+                    self.end_session(number, Error::Peer("has connected anew".into()));
+                }
+                self.failures[number] = 0;
+                tracing::info!(peer = number, "linked");
+                self.peers[number] = Some(Peer { link, generation, contributions: [mine, theirs], said: None });
+                self.begin_session();
+            }
+            Event::FromPeer { number, generation, incoming } => {
+                let bytes = size(&incoming);
+                if self.peers[number].as_ref().is_some_and(|peer| peer.generation == generation)
+                    && let Err(error) = self.hear_peer(number, incoming)
+                {
+                    self.end_session(number, error);
+                }
+                self.budget().give(bytes);
+            }
+            Event::PeerGone { number, generation, error } => {
+                if self.peers[number].as_ref().is_some_and(|peer| peer.generation == generation) {
+                    self.end_session(number, error);
+                }
+            }
+            Event::DialFailed { number, error } => {
+                self.dialling[number] = false;
+                self.failures[number] += 1;
+                self.dial_at[number] = Instant::now() + Duration::from_millis(100 << self.failures[number].min(5));
+                if self.failures[number].is_power_of_two() {
+                    tracing::warn!(peer = number, %error, attempts = self.failures[number], "no link yet");
+                }
+            }
+            Event::FromVisitor { visitor, client, link, incoming } => {
+                let bytes = size(&incoming);
+                self.hear_visitor(visitor, &client, &link, incoming);
+                self.budget().give(bytes);
+            }
+            Event::VisitorGone { visitor } => {
+                self.asked.retain(|(of, _), _| *of != visitor);
+                let gone: Vec<Id> = self.requests.iter().filter(|(_, r)| r.visitor == visitor).map(|(id, _)| *id).collect();
+                gone.iter().for_each(|id| self.give_up(id, Why::Cancelled, "the client is gone", None));
+            }
+            Event::Stop => {
+                let all: Vec<Id> = self.requests.keys().copied().collect();
+                let number = self.house.number;
+                all.iter().for_each(|id| self.give_up(id, Why::Stopping, &format!("party {number} is being stopped"), None));
+                self.peers.iter().flatten().for_each(|peer| peer.link.close("it is being stopped"));
+                self.count_links();
+                self.house.visitors().values().for_each(|link| link.close("it is being stopped"));
+                self.keys = None;
+                self.report();
+                self.house.party.device().clear();
+                // what is in the queues goes out
+                thread::sleep(Duration::from_millis(200));
+                return false;
+            }
+            #[cfg(feature = "seeded")]
+            Event::Kill => {
+                self.peers.iter().flatten().for_each(|peer| peer.link.kill(Error::Peer("killed".into())));
+                self.house.visitors().values().for_each(|link| link.kill(Error::Peer("killed".into())));
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Peers of lower numbers are dialled until there is a link.
+    fn dial(&mut self) {
+        let now = Instant::now();
+        for number in 0..self.house.number {
+            if self.peers[number].is_none() && !self.dialling[number] && self.dial_at[number] <= now {
+                self.dialling[number] = true;
+                let house = self.house.clone();
+                let dial = move || {
+                    if let Err(error) = hello::dial(&house, number) {
+                        house.tell(Event::DialFailed { number, error });
+                    }
+                };
+                if thread::Builder::new().name("trishade dialler".into()).spawn(dial).is_err() {
+                    self.dialling[number] = false;
+                    self.dial_at[number] = now + Duration::from_secs(1);
+                }
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Duration {
+        let dials = (0..self.house.number).filter(|&i| self.peers[i].is_none() && !self.dialling[i]).map(|i| self.dial_at[i]);
+        let all = dials.chain(self.requests.values().map(|request| request.deadline));
+        let first = all.min().map_or(Duration::from_secs(1), |at| at.saturating_duration_since(Instant::now()));
+        first.clamp(Duration::from_millis(1), Duration::from_secs(1))
+    }
+}
