@@ -23,7 +23,11 @@ pub fn run(options: &Plan) -> Result<(), Failure> {
     let sign = options.sign.into();
     let network = net.map(|net| engine::wait(nn::network_seconds(&graph, options.batch, fixed, sign, net))).transpose()?;
     let computing = options.measure.as_ref().map(|device| measure(&graph, options, device, net)).transpose()?;
-    let times = Times { network, computing };
+    let transport = match (&options.measure, net) {
+        (Some(_), Some(net)) => transport(net, plan.rounds, plan.bytes_sent.iter().sum())?,
+        _ => None,
+    };
+    let times = Times { network, computing, transport };
     if options.json {
         print(&plan, &times)
     } else {
@@ -38,13 +42,27 @@ struct Times {
     network: Option<f64>,
     /// All three parties' computing on one device.
     computing: Option<f64>,
+    /// TLS, sockets and threads of all three on this machine.
+    transport: Option<f64>,
 }
 
 impl Times {
     /// On three machines like this one only if they share it: each has its own otherwise, and it takes less.
     fn total(&self) -> Option<f64> {
-        Some(self.network.unwrap_or(0.0) + self.computing?)
+        Some(self.network.unwrap_or(0.0) + self.computing? + self.transport.unwrap_or(0.0))
     }
+}
+
+#[cfg(feature = "net")]
+fn transport(net: Net, rounds: u32, bytes: u64) -> Result<Option<f64>, Failure> {
+    let transport = crate::net::transport::Transport::measure(Some(net))?;
+    Ok(Some(transport.seconds(rounds, bytes)))
+}
+
+/// A program without sockets does not know what they take.
+#[cfg(not(feature = "net"))]
+fn transport(_: Net, _: u32, _: u64) -> Result<Option<f64>, Failure> {
+    Ok(None)
 }
 
 /// Seconds of an inference in one process, the second of two.
@@ -76,7 +94,7 @@ fn print(plan: &nn::plan::Plan, times: &Times) {
         "signs": {"six": plan.signs.six, "five": plan.signs.five, "short": plan.signs.short},
         "bytes_from_owners": plan.bytes_from_owners,
         "memory": plan.memory,
-        "seconds": {"network": times.network, "computing": times.computing, "total": times.total()},
+        "seconds": {"network": times.network, "computing": times.computing, "transport": times.transport, "total": times.total()},
         "memory_of_one_process": plan.process,
         "parties": 3,
     });
@@ -101,8 +119,12 @@ fn report(plan: &nn::plan::Plan, times: &Times, batch: usize) {
         ("memory of each party", plan.memory.map(paint::bytes).join(", ")),
         ("all in one process", paint::bytes(plan.process)),
     ];
-    let times =
-        [("time on the network", times.network), ("computing of all three", times.computing), ("time, sharing that device", times.total())];
+    let times = [
+        ("time on the network", times.network),
+        ("computing of all three", times.computing),
+        ("TLS and sockets of all three", times.transport),
+        ("time, all on this machine", times.total()),
+    ];
     rows.extend(times.into_iter().filter_map(|(name, seconds)| Some((name, paint::seconds(seconds?)))));
     paint::table(&rows);
 }

@@ -134,6 +134,14 @@ pub struct Generated {
 }
 
 impl Generated {
+    /// For use at once.
+    pub fn identity(&self) -> Result<Identity> {
+        let failed = |e| Error::Misuse(format!("the new key: {e}"));
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).map_err(failed)?;
+        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes()).map_err(failed)?;
+        Ok(Identity { certificate, key })
+    }
+
     /// Writes both files, the key for its owner alone. Files that are there are left as they are: that is an error.
     pub fn write(&self, certificate: &Path, key: &Path) -> Result<()> {
         write_secret(key, self.key.as_bytes())?;

@@ -15,6 +15,7 @@ pub mod server;
 pub mod setup;
 pub mod store;
 mod tls;
+pub mod transport;
 mod wire;
 
 pub use client::{Asking, Connection, Manners};

@@ -319,7 +319,7 @@ pub struct Plan {
     /// What lies between the parties: for `--sign auto`, and for the time on the network.
     #[arg(long, value_enum, default_value = "local")]
     pub net: Network,
-    /// Run it on this device, on zeros, to know what the computing takes.
+    /// Run it on this device, on zeros, to know what the computing takes; with `--net`, also TLS and sockets.
     #[arg(long, value_name = "DEVICE")]
     pub measure: Option<String>,
     /// Compare on as few bits as the weights and inputs from LOW to HIGH need: proven from the weights, public from then on.
