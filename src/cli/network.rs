@@ -14,6 +14,7 @@ use crate::{
         setup,
     },
     nn,
+    party::Net,
 };
 use serde_json::json;
 use std::{
@@ -97,6 +98,9 @@ fn log(style: args::Log) {
     }
 }
 
+/// Parties that are started in the same script as their client.
+const STARTING: Duration = Duration::from_secs(5);
+
 fn caller(caller: &Caller) -> Result<(ClientSetup, Manners)> {
     let beside = || caller.cluster.parent().unwrap_or(Path::new("")).join("owner");
     let stem = caller.identity.clone().unwrap_or_else(beside);
@@ -104,7 +108,7 @@ fn caller(caller: &Caller) -> Result<(ClientSetup, Manners)> {
     let setup = ClientSetup::open(&caller.cluster, &file("crt"), &file("key"))?;
     let patience = Duration::try_from_secs_f64(caller.timeout).map_err(|e| Error::Input(format!("--timeout {}: {e}", caller.timeout)))?;
     let shape = caller.net.figures().map(|net| Network { latency_us: net.latency_us, bits_per_second: net.bits_per_second });
-    Ok((setup, Manners { patience, shape, ..Manners::default() }))
+    Ok((setup, Manners { patience, shape, starting: STARTING, ..Manners::default() }))
 }
 
 pub fn client(command: &ClientCommand) -> std::result::Result<(), Failure> {
@@ -173,21 +177,25 @@ pub fn doctor(options: &args::Doctor) -> std::result::Result<(), Failure> {
     let mut rows =
         vec![["party", "address", "round trip", "there and back", "clock", "certificate", "session", "device"].map(String::from).to_vec()];
     let (mut objects, mut faults) = (Vec::new(), Vec::new());
+    let graph = options.model.as_ref().map(|model| engine::graph(model)).transpose()?;
+    // of all links: the longest way, and the least bandwidth
+    let (mut latency, mut rate) = (0.0f64, f64::INFINITY);
     for number in (0..3).filter(|&number| Some(number) != own) {
         let address = setup.cluster.party[number].address.clone();
         match probe(&setup, number, &manners) {
             Ok(Found { clock, days_left, round_trip, bytes_a_second, status }) => {
                 objects.push(json!({"party": number, "address": address, "clock_seconds": clock, "certificate_days": days_left,
                     "round_trip_seconds": round_trip, "bytes_a_second": bytes_a_second, "session": status.session, "device": status.device}));
+                (latency, rate) = (latency.max(round_trip / 2.0), rate.min(bytes_a_second));
                 let session = if status.session { "on" } else { "off" };
-                let rate = format!("{}/s", paint::bytes(bytes_a_second as u64));
+                let measured = format!("{}/s", paint::bytes(bytes_a_second as u64));
                 let clock_ahead = format!("{clock:+.3} s");
                 let certificate = format!("{days_left} days");
                 rows.push(vec![
                     number.to_string(),
                     address,
                     paint::seconds(round_trip),
-                    rate,
+                    measured,
                     clock_ahead,
                     certificate,
                     session.into(),
@@ -206,10 +214,25 @@ pub fn doctor(options: &args::Doctor) -> std::result::Result<(), Failure> {
             }
         }
     }
+    let estimate = match &graph {
+        Some(graph) if rate.is_finite() => {
+            let net = Net { latency_us: (latency * 1e6).round() as u64, bits_per_second: (8.0 * rate) as u64 };
+            let cluster = &setup.cluster;
+            Some(engine::wait(nn::network_seconds(graph, 1, cluster.fixed()?, cluster.sign.into(), net))?)
+        }
+        _ => None,
+    };
     if options.json {
+        objects.extend(estimate.map(|seconds| json!({"network_seconds_of_an_input": seconds})));
         paint::print(&json!(objects).to_string());
     } else if rows.len() > 1 {
         paint::columns(&rows);
+        if let Some(seconds) = estimate {
+            paint::say(&format!(
+                "\nan input spends {} on such links; `trishade plan --measure` says what computing takes",
+                paint::seconds(seconds)
+            ));
+        }
     }
     match faults.is_empty() {
         true => Ok(()),

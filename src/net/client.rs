@@ -30,6 +30,8 @@ use zeroize::Zeroizing;
 pub struct Manners {
     /// Until a connection must be there.
     pub connect: Duration,
+    /// How long a party that refuses is dialled again: it may be starting. Within `connect`.
+    pub starting: Duration,
     /// Silence after which a party is taken for lost.
     pub idle: Duration,
     /// Until an answer must be there.
@@ -41,7 +43,7 @@ pub struct Manners {
 impl Default for Manners {
     fn default() -> Self {
         let limits = Limits::default();
-        Self { connect: limits.connect(), idle: limits.idle(), patience: limits.request(), shape: None }
+        Self { connect: limits.connect(), starting: Duration::ZERO, idle: limits.idle(), patience: limits.request(), shape: None }
     }
 }
 
@@ -81,7 +83,7 @@ impl Connection {
         let (to, inbox) = channel();
         let limits =
             Limits { connect_seconds: manners.connect.as_secs_f64(), idle_seconds: manners.idle.as_secs_f64(), ..Limits::default() };
-        let options = Options::new(&limits, manners.shape);
+        let options = Options { starting: manners.starting, ..Options::new(&limits, manners.shape) };
         let mut links = Vec::new();
         for number in 0..3 {
             let named = |e: Error| of_party(number, &setup.cluster.party[number].address, e);

@@ -13,6 +13,7 @@ use std::{
     io::{self, ErrorKind, Read, Write},
     net::{TcpStream, ToSocketAddrs},
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 use zeroize::Zeroizing;
@@ -22,6 +23,8 @@ use zeroize::Zeroizing;
 pub(super) struct Options {
     pub(super) limit: u64,
     pub(super) connect: Duration,
+    /// How long an address that refuses is dialled again: what listens there may be starting.
+    pub(super) starting: Duration,
     pub(super) idle: Duration,
     pub(super) shape: Option<Network>,
     #[cfg(feature = "seeded")]
@@ -33,6 +36,7 @@ impl Options {
         Self {
             limit: limits.frame,
             connect: limits.connect(),
+            starting: Duration::ZERO,
             idle: limits.idle(),
             shape,
             #[cfg(feature = "seeded")]
@@ -84,22 +88,32 @@ impl Write for Until<'_> {
 impl Fresh {
     /// Dials an address.
     pub(super) fn dial(address: &str, config: Arc<ClientConfig>, options: &Options) -> Result<Self> {
-        let failed = |e: &dyn std::fmt::Display| Error::Peer(format!("cannot be reached at {address}: {e}"));
-        let deadline = Instant::now() + options.connect;
+        let failed = |e: &dyn std::fmt::Display| Error::Peer(format!("cannot be reached: {e}"));
+        let began = Instant::now();
+        let deadline = began + options.connect;
         let mut last = failed(&"the name has no address");
-        for socket in address.to_socket_addrs().map_err(|e| failed(&e))? {
-            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            match TcpStream::connect_timeout(&socket, left) {
-                Ok(tcp) => {
-                    // certificates are pinned: the name says nothing
-                    let name = ServerName::try_from("trishade").map_err(|e| failed(&e))?;
-                    let tls = ClientConnection::new(config, name).map_err(|e| failed(&e))?;
-                    return Self::shake(tcp, tls.into(), options.clone(), deadline);
+        loop {
+            let mut refused = false;
+            for socket in address.to_socket_addrs().map_err(|e| failed(&e))? {
+                let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+                match TcpStream::connect_timeout(&socket, left) {
+                    Ok(tcp) => {
+                        // certificates are pinned: the name says nothing
+                        let name = ServerName::try_from("trishade").map_err(|e| failed(&e))?;
+                        let tls = ClientConnection::new(config, name).map_err(|e| failed(&e))?;
+                        return Self::shake(tcp, tls.into(), options.clone(), deadline);
+                    }
+                    Err(e) => {
+                        refused |= e.kind() == ErrorKind::ConnectionRefused;
+                        last = failed(&e);
+                    }
                 }
-                Err(e) => last = failed(&e),
             }
+            if !refused || began.elapsed() >= options.starting {
+                return Err(last);
+            }
+            thread::sleep(Duration::from_millis(50));
         }
-        Err(last)
     }
 
     /// Takes a connection that has come in.

@@ -86,7 +86,13 @@ pub fn try_client(folder: &Path, name: &str) -> trishade::Result<ClientSetup> {
 }
 
 pub fn manners() -> Manners {
-    Manners { connect: Duration::from_secs(3), idle: Duration::from_secs(2), patience: Duration::from_secs(20), shape: None }
+    Manners {
+        connect: Duration::from_secs(3),
+        starting: Duration::ZERO,
+        idle: Duration::from_secs(2),
+        patience: Duration::from_secs(20),
+        shape: None,
+    }
 }
 
 impl Drop for Cluster {

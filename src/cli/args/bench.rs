@@ -46,11 +46,11 @@ pub enum Suite {
 /// What lies between the parties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Network {
-    /// One process, and the device shared by all three.
+    /// Nothing is added.
     Local,
-    /// Simulated clock: 10 Gb/s and 0.2 ms, each link and way.
+    /// 10 Gb/s and 0.2 ms, each link and way.
     Lan,
-    /// Simulated clock: 100 Mb/s and 40 ms, each link and way.
+    /// 100 Mb/s and 40 ms, each link and way.
     Wan,
 }
 

@@ -156,6 +156,9 @@ pub struct Infer {
 pub struct Doctor {
     #[command(flatten)]
     pub caller: Caller,
+    /// Say what a run of this network would take on links such as the slowest found: an ONNX file, or `zoo:NAME`.
+    #[arg(long, value_name = "M.onnx")]
+    pub model: Option<PathBuf>,
     /// Print one JSON array on standard output.
     #[arg(long)]
     pub json: bool,

@@ -153,7 +153,7 @@ impl Engine {
                 self.failures[number] += 1;
                 self.dial_at[number] = Instant::now() + Duration::from_millis(100 << self.failures[number].min(5));
                 if self.failures[number].is_power_of_two() {
-                    tracing::warn!(peer = number, %error, attempts = self.failures[number], "no link yet");
+                    tracing::warn!(peer = number, address = self.house.setup.cluster.party[number].address, %error, attempts = self.failures[number], "no link yet");
                 }
             }
             Event::FromVisitor { visitor, client, link, incoming } => {
