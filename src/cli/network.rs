@@ -75,7 +75,8 @@ pub fn config(command: &ConfigCommand) -> std::result::Result<(), Failure> {
 }
 
 pub fn party(options: &args::Party) -> std::result::Result<(), Failure> {
-    let setup = PartySetup::open(&options.config)?;
+    let mut setup = PartySetup::open(&options.config)?;
+    setup.config.prepare = options.prepare.unwrap_or(setup.config.prepare);
     log(options.log);
     let device = engine::device(&setup.config.device, setup.config.threads, false)?;
     let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])
@@ -156,6 +157,7 @@ fn ask(options: &args::ClientInfer) -> Result<()> {
         Reveal::Argmax => nn::Reveal::Argmax,
     };
     let asking = Asking { batch: options.batch.into(), in_flight: options.in_flight.into(), reveal };
+    connection.prepare(&id, inputs.count, asking)?;
     let bar = paint::progress(inputs.count as u64, "private inference");
     let answer = connection.infer(&id, &architecture, &inputs.values, asking, |done| bar.set_position(done as u64));
     bar.finish_and_clear();

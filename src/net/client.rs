@@ -8,7 +8,10 @@ use super::{
     secrets::{Id, random},
     server::{clock, mismatch},
     tls,
-    wire::{Ask, Control, Hello, ModelFacts, PIECE, Spent, Status, Upload, VERSION, Why, check_name, pack, parcels, unpack},
+    wire::{
+        Ask, Control, Hello, ModelFacts, PIECE, SecretBytes, Sort, Spent, Status, Ticket, Upload, VERSION, Why, check_name, pack, parcels,
+        unpack,
+    },
 };
 use crate::{
     Error, Result, clock as seconds,
@@ -19,6 +22,7 @@ use crate::{
 };
 use ring::digest::{Context, SHA256};
 use std::{
+    cell::RefCell,
     collections::HashMap,
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     time::{Duration, Instant},
@@ -65,6 +69,10 @@ pub struct Connection {
     addresses: [String; 3],
     manners: Manners,
     fixed: Fixed,
+    /// Which parties work ahead for requests to come.
+    prepares: [bool; 3],
+    /// Tickets for requests under each lead.
+    tickets: RefCell<HashMap<(usize, Sort), Vec<Ticket>>>,
 }
 
 /// What has come of a request.
@@ -84,10 +92,11 @@ impl Connection {
         let limits =
             Limits { connect_seconds: manners.connect.as_secs_f64(), idle_seconds: manners.idle.as_secs_f64(), ..Limits::default() };
         let options = Options { starting: manners.starting, ..Options::new(&limits, manners.shape) };
-        let mut links = Vec::new();
+        let (mut links, mut prepares) = (Vec::new(), [false; 3]);
         for number in 0..3 {
             let named = |e: Error| of_party(number, &setup.cluster.party[number].address, e);
-            let fresh = meet(setup, number, &options, false).map_err(named)?.0;
+            let Met { fresh, prepares: ahead, .. } = meet(setup, number, &options, false).map_err(named)?;
+            prepares[number] = ahead;
             let (one, other) = (to.clone(), to.clone());
             let on = move |incoming, _: &_| {
                 // nobody listens any more once the connection is dropped
@@ -98,7 +107,7 @@ impl Connection {
         }
         let links = links.try_into().unwrap_or_else(|_| unreachable!("three parties"));
         let addresses = std::array::from_fn(|i| setup.cluster.party[i].address.clone());
-        Ok(Self { links, inbox, addresses, manners, fixed: setup.cluster.fixed()? })
+        Ok(Self { links, inbox, addresses, manners, fixed: setup.cluster.fixed()?, prepares, tickets: RefCell::default() })
     }
 
     /// How each party is.
@@ -208,6 +217,40 @@ impl Connection {
         of_party(party, &self.addresses[party], Error::Peer("takes nothing more".into()))
     }
 
+    /// Takes tickets for so many inputs, as far as the parties have worked ahead for such requests: [`infer`](Self::infer) uses
+    /// them, and then costs only what was not done before. One round trip, if any party works ahead. Returns how many requests
+    /// are prepared.
+    ///
+    /// A ticket lasts as long as this connection, and at most the parties' `request_seconds`.
+    pub fn prepare(&self, id: &str, inputs: usize, asking: Asking) -> Result<usize> {
+        let mut asked = [0; 3];
+        for (lead, link) in self.links.iter().enumerate().filter(|(lead, _)| self.prepares[*lead]) {
+            let mut wanted: HashMap<usize, u32> = HashMap::new();
+            let counts = sizes(inputs, asking.batch).enumerate().filter(|(request, _)| request % 3 == lead);
+            counts.for_each(|(_, count)| *wanted.entry(count).or_default() += 1);
+            asked[lead] = wanted.len();
+            for (count, wanted) in wanted {
+                link.control(&Control::Tickets { sort: sort(id, count, asking.reveal), wanted });
+            }
+        }
+        let mut taken = 0;
+        while asked.iter().any(|&left| left > 0) {
+            let (party, incoming) =
+                self.inbox.recv_timeout(self.manners.patience).map_err(|_| Error::Peer("no answer came in time".into()))?;
+            let named = |e| of_party(party, &self.addresses[party], e);
+            match incoming.map_err(named)? {
+                Incoming::Control(Control::TicketsAre { sort, tickets }) => {
+                    asked[party] = asked[party].saturating_sub(1);
+                    taken += tickets.len();
+                    self.tickets.borrow_mut().entry((party, sort)).or_default().extend(tickets);
+                }
+                Incoming::Control(Control::Refused { request: None, why, text }) => return Err(named(refusal(why, text))),
+                _ => {}
+            }
+        }
+        Ok(taken)
+    }
+
     /// Scores of `values.len() / inputs` images. The session must be there ([`ready`](Self::ready)). `progress` is told how many
     /// are done.
     pub fn infer(
@@ -232,9 +275,8 @@ impl Connection {
             while waiting.len() < in_flight
                 && let Some((first, part)) = todo.next()
             {
-                let request = *random::<16>()?;
-                let state = self.ask(request, id, architecture, first, part, part.len() / size, reveal)?;
-                waiting.insert(request, state);
+                let ticket = self.ticket(first, &sort(id, part.len() / size, reveal))?;
+                waiting.insert(ticket.request, self.ask(&ticket, id, architecture, first, part, reveal)?);
             }
             if waiting.is_empty() {
                 break Ok(());
@@ -262,41 +304,47 @@ impl Connection {
         Ok(whole)
     }
 
+    /// A ticket of the lead, or one without a share that this side has drawn: nothing is prepared for it.
+    fn ticket(&self, first: usize, sort: &Sort) -> Result<Ticket> {
+        let given = self.tickets.borrow_mut().get_mut(&(first % 3, sort.clone())).and_then(Vec::pop);
+        given.map_or_else(|| Ok(Ticket { request: *random::<16>()?, share: SecretBytes::default() }), Ok)
+    }
+
     /// Shares some inputs among the parties.
-    fn ask(
-        &self,
-        request: Id,
-        id: &str,
-        architecture: &Architecture,
-        first: usize,
-        part: &[f32],
-        count: usize,
-        reveal: Reveal,
-    ) -> Result<Waiting> {
-        let lead = first % 3;
-        let words = Zeroizing::new(self.fixed.encode("input", part)?);
+    fn ask(&self, ticket: &Ticket, id: &str, architecture: &Architecture, first: usize, part: &[f32], reveal: Reveal) -> Result<Waiting> {
+        let (lead, request, ahead) = (first % 3, ticket.request, !ticket.share.0.is_empty());
+        let count = part.len() / architecture.input_extents().iter().product::<usize>();
+        let (words, shape) = (Zeroizing::new(self.fixed.encode("input", part)?), architecture.input_shape(count)?);
+        let promise = match ahead {
+            true => mpc::Promise::of(mpc::Input::read(&shape, &mut &ticket.share.0[..])?)?,
+            false => mpc::promise(&shape)?,
+        };
         // components are counted from the lead, so that its two are seeds
-        let mut shares = mpc::share(&architecture.input_shape(count)?, &words)?;
+        let mut shares = promise.keep(&words)?;
         shares.rotate_right(lead);
         let patience = self.manners.patience.as_millis() as u64;
-        let ask = Ask { request, model: id.into(), count: count as u32, reveal, lead: lead as u8, patience };
-        let shared = shares.iter().map(mpc::Input::bytes).sum();
-        for (link, share) in self.links.iter().zip(&shares) {
+        let ask = Ask { request, model: id.into(), count: count as u32, reveal, lead: lead as u8, ahead, patience };
+        let mut shared = 0;
+        for (party, (link, share)) in self.links.iter().zip(&shares).enumerate() {
             let mut bytes = Zeroizing::new(Vec::with_capacity(share.bytes() as usize + 2));
-            share.write(&mut *bytes).map_err(|e| Error::Device(e.to_string()))?;
+            // the lead that gave the ticket has chosen its share itself
+            if party != lead || !ahead {
+                shared += share.bytes();
+                share.write(&mut *bytes).map_err(|e| Error::Device(e.to_string()))?;
+            }
             link.control(&Control::Ask(ask.clone()));
             link.parcel(request, bytes);
         }
         Ok(Waiting { first, count, parts: Default::default(), spent: Default::default(), shared, began: Instant::now() })
     }
 
-    /// Makes a request twice under one number, as nobody does who means well.
+    /// Makes a request twice under one number, or with one ticket, as nobody does who means well.
     #[cfg(feature = "seeded")]
     pub fn replay(&self, id: &str, architecture: &Architecture, values: &[f32]) -> Result<()> {
-        let request = *random::<16>()?;
+        let ticket = self.ticket(0, &sort(id, 1, Reveal::Logits))?;
         for _ in 0..2 {
-            let state = self.ask(request, id, architecture, 0, values, 1, Reveal::Logits)?;
-            let mut waiting = HashMap::from([(request, state)]);
+            let state = self.ask(&ticket, id, architecture, 0, values, Reveal::Logits)?;
+            let mut waiting = HashMap::from([(ticket.request, state)]);
             while !waiting.is_empty() {
                 self.collect(architecture, &mut waiting, Reveal::Logits)?;
             }
@@ -345,6 +393,8 @@ impl Connection {
                 answer.cost.rounds = 1 + spent.iter().map(|spent| spent.rounds).max().unwrap_or(0);
                 answer.cost.bytes_from_owners = state.shared;
                 answer.cost.bytes_sent = spent.map(|spent| spent.bytes);
+                answer.cost.bytes_prepared = spent.iter().map(|spent| spent.ahead.bytes).sum();
+                answer.cost.seconds.prepare = spent.iter().map(|spent| spent.ahead.seconds).sum();
                 answers.push((state.first, state.count, answer));
                 waiting.remove(&request);
             }
@@ -400,7 +450,7 @@ pub struct Found {
 /// Meets one party, as a client or as another party, and measures the way.
 pub fn probe(setup: &ClientSetup, number: usize, manners: &Manners) -> Result<Found> {
     let limits = Limits { connect_seconds: manners.connect.as_secs_f64(), ..Limits::default() };
-    let (fresh, clock) = meet(setup, number, &Options::new(&limits, manners.shape), true)?;
+    let Met { fresh, clock, .. } = meet(setup, number, &Options::new(&limits, manners.shape), true)?;
     let days_left = fresh.validity()?.days_left();
     let (to, inbox) = channel();
     let other = to.clone();
@@ -433,24 +483,45 @@ pub fn probe(setup: &ClientSetup, number: usize, manners: &Manners) -> Result<Fo
     Ok(Found { clock, days_left, round_trip, bytes_a_second, status })
 }
 
-/// Dials a party and exchanges HELLO; and how far its clock is ahead.
-fn meet(setup: &ClientSetup, number: usize, options: &Options, probe: bool) -> Result<(Fresh, f64)> {
+/// A party that has been met.
+struct Met {
+    fresh: Fresh,
+    /// Its clock minus this one's, in seconds.
+    clock: f64,
+    prepares: bool,
+}
+
+/// Dials a party and exchanges HELLO.
+fn meet(setup: &ClientSetup, number: usize, options: &Options, probe: bool) -> Result<Met> {
     let peer = &setup.cluster.party[number];
     let hash = setup.cluster.hash()?;
     let mut fresh = Fresh::dial(&peer.address, tls::dialler(&setup.identity, peer.certificate)?, options)?;
     let party = setup.cluster.party_of(setup.identity.fingerprint()).map(|own| own as u8);
     let program = env!("CARGO_PKG_VERSION").into();
     let sent = clock();
-    fresh.send(&Control::Hello(Hello { version: VERSION, program, party, probe, cluster: hash, clock: sent, contribution: None }))?;
+    let hello = Hello { version: VERSION, program, party, probe, cluster: hash, clock: sent, prepares: false, contribution: None };
+    fresh.send(&Control::Hello(hello))?;
     match fresh.receive()? {
         Control::Hello(hello) => match mismatch(&hello, &hash) {
             Some(what) => Err(Error::Peer(what)),
             None if hello.party != Some(number as u8) => Err(Error::Peer(format!("says that it is not party {number}"))),
-            None => Ok((fresh, (hello.clock as f64 - (sent as f64 + clock() as f64) / 2.0) / 1000.0)),
+            None => {
+                let clock = (hello.clock as f64 - (sent as f64 + clock() as f64) / 2.0) / 1000.0;
+                Ok(Met { fresh, clock, prepares: hello.prepares })
+            }
         },
         Control::Refused { why, text, .. } => Err(refusal(why, text)),
         _ => Err(Error::Peer("answered HELLO with something else".into())),
     }
+}
+
+/// Inputs of each request for `inputs` of them, `batch` at a time.
+fn sizes(inputs: usize, batch: usize) -> impl Iterator<Item = usize> {
+    (0..inputs).step_by(batch.max(1)).map(move |first| batch.min(inputs - first))
+}
+
+fn sort(model: &str, count: usize, reveal: Reveal) -> Sort {
+    Sort { model: model.into(), count: count as u32, reveal }
 }
 
 fn refusal(why: Why, text: String) -> Error {

@@ -211,6 +211,9 @@ pub struct PartyConfig {
     /// Threads of the CPU device; 0 means one a core.
     #[serde(default)]
     pub threads: usize,
+    /// Requests to come whose lead's part is done in idle time, where this party leads.
+    #[serde(default)]
+    pub prepare: usize,
     /// Where Prometheus reads: a loopback address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<SocketAddr>,
@@ -240,6 +243,8 @@ pub struct Limits {
     pub window: u64,
     /// Bytes of messages that wait for a request that has not begun here, in all.
     pub early: u64,
+    /// Bytes that the leads of requests to come may have dealt to this party, in all.
+    pub ahead: u64,
     /// Bytes of the store.
     pub store: u64,
     /// Seconds until a connection must be there, its certificates checked and its first message read.
@@ -258,6 +263,7 @@ impl Default for Limits {
             frame: 4 << 30,
             window: 256 << 20,
             early: 1 << 30,
+            ahead: 4 << 30,
             store: 100 << 30,
             connect_seconds: 10.0,
             idle_seconds: 15.0,

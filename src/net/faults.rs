@@ -68,6 +68,7 @@ pub fn hello(setup: &ClientSetup, number: usize, version: u16, party: Option<u8>
         program: "another".into(),
         party,
         probe: false,
+        prepares: false,
         cluster,
         clock: 0,
         contribution: None,

@@ -185,6 +185,11 @@ impl Link {
         self.0.wake.notify_all();
     }
 
+    /// Whether nothing waits to be sent.
+    pub(super) fn sent_all(&self) -> bool {
+        self.queue().items.is_empty()
+    }
+
     /// Whether nothing more goes through.
     pub(super) fn ended(&self) -> bool {
         self.queue().closed.is_some()

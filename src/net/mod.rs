@@ -21,5 +21,5 @@ mod wire;
 pub use client::{Asking, Connection, Manners};
 pub use config::{ClientSetup, Cluster, PartyConfig, PartySetup};
 pub use identity::{Fingerprint, Generated, Identity};
-pub use server::Server;
+pub use server::{Metrics, Server};
 pub use wire::{ModelFacts, Status, Why};

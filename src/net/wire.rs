@@ -132,6 +132,8 @@ pub(super) struct Hello {
     pub(super) cluster: [u8; 32],
     /// The sender's clock, in milliseconds since 1970.
     pub(super) clock: u64,
+    /// Whether this party has tickets to give.
+    pub(super) prepares: bool,
     /// For the key that both hold; of a client nothing.
     pub(super) contribution: Option<Secret>,
 }
@@ -162,6 +164,8 @@ pub(super) struct Ask {
     pub(super) reveal: Reveal,
     /// The party that leads.
     pub(super) lead: u8,
+    /// The lead's part was done before, under a ticket.
+    pub(super) ahead: bool,
     /// Milliseconds until the client gives up.
     pub(super) patience: u64,
 }
@@ -172,6 +176,49 @@ pub(super) struct Spent {
     pub(super) rounds: u32,
     pub(super) bytes: u64,
     pub(super) seconds: f64,
+    /// By a lead before the request was there.
+    pub(super) ahead: Ahead,
+}
+
+/// What a lead spent before a request was there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Ahead {
+    pub(super) bytes: u64,
+    /// Of computing.
+    pub(super) seconds: f64,
+}
+
+/// Requests for which a lead does the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Sort {
+    /// The model's whole id.
+    pub(super) model: String,
+    pub(super) count: u32,
+    pub(super) reveal: Reveal,
+}
+
+/// A request whose lead has done its part. It is for one client, once: inputs under the same seeds would tell their difference.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Ticket {
+    pub(super) request: Id,
+    /// The lead's share of the input: two seeds, which the lead has chosen.
+    pub(super) share: SecretBytes,
+}
+
+/// Bytes that are wiped when they are dropped, and never shown.
+#[derive(Clone, Default)]
+pub(super) struct SecretBytes(pub(super) Zeroizing<Vec<u8>>);
+
+impl Serialize for SecretBytes {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        self.0.serialize(to)
+    }
+}
+
+impl<'d> Deserialize<'d> for SecretBytes {
+    fn deserialize<D: serde::Deserializer<'d>>(from: D) -> std::result::Result<Self, D::Error> {
+        Vec::deserialize(from).map(|bytes| Self(Zeroizing::new(bytes)))
+    }
 }
 
 /// What a party says of a model that it keeps.
@@ -217,6 +264,8 @@ pub struct Status {
     pub session: bool,
     /// Requests under way.
     pub requests: u32,
+    /// Requests to come whose lead, this party, has done its part.
+    pub prepared: u32,
 }
 
 /// Everything that is no tensor.
@@ -230,10 +279,20 @@ pub(super) enum Control {
     Begin { session: Id },
     /// A request has begun here; `digest` binds all that is public of it.
     Start { request: Id, digest: [u8; 32] },
+    /// To its second: a request to come, of which nobody knows the input yet. Its lead's messages follow, to be kept until it begins.
+    Ahead { request: Id, digest: [u8; 32] },
+    /// That were all of the lead's messages.
+    Dealt { request: Id },
+    /// They are here.
+    Kept { request: Id },
     /// The end of the connection, in order.
     Goodbye { text: String },
     /// A request; a parcel with the shares follows.
     Ask(Ask),
+    /// For so many requests of a sort: which of them are prepared?
+    Tickets { sort: Sort, wanted: u32 },
+    /// These.
+    TicketsAre { sort: Sort, tickets: Vec<Ticket> },
     /// The client does not want it any more.
     Cancel { request: Id },
     /// A result; a parcel with the summands follows.

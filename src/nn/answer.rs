@@ -105,6 +105,7 @@ impl Answer {
         cost.bytes_prepared += other.bytes_prepared;
         cost.bytes_from_owners += other.bytes_from_owners;
         cost.bytes_to_owner += other.bytes_to_owner;
+        cost.seconds.prepare += other.seconds.prepare;
     }
 
     /// The revealed words of `count` inputs.

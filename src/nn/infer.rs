@@ -50,7 +50,7 @@ pub enum Leads {
 }
 
 /// What the owner of the inputs learns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize))]
 pub enum Reveal {
     /// All scores.

@@ -3,7 +3,7 @@
 use super::{
     Link, Party,
     local::Turn,
-    message::{Frame, decode, encode},
+    message::{Frame, Message, decode, encode},
 };
 use crate::{Result, device::Buffer};
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -14,6 +14,8 @@ pub struct Remote<T> {
     // before the party that it borrows from
     task: Pin<Box<dyn Future<Output = T> + Send>>,
     party: Arc<Party>,
+    /// The party whose part was done before the run.
+    ahead: Option<usize>,
 }
 
 /// What came of a turn.
@@ -33,9 +35,25 @@ impl<T> Remote<T> {
     where
         F: Future<Output = T> + Send + 'static,
     {
-        party.begin(1, Link::Bytes, false);
+        Self::with_lead(party, None, task)
+    }
+
+    /// Begins a run that this lead prepares, at the lead before there are inputs: its messages belong to no round. All three
+    /// parties must know that it does.
+    pub fn begin_prepared<F>(party: Party, lead: usize, task: impl FnOnce(Arc<Party>) -> F) -> Self
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        Self::with_lead(party, Some(lead), task)
+    }
+
+    fn with_lead<F>(party: Party, ahead: Option<usize>, task: impl FnOnce(Arc<Party>) -> F) -> Self
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        party.begin(1, Link::Bytes, ahead.is_some());
         let party = Arc::new(party);
-        Self { task: Box::pin(task(party.clone())), party }
+        Self { task: Box::pin(task(party.clone())), party, ahead }
     }
 
     /// The party, for its meter.
@@ -49,7 +67,11 @@ impl<T> Remote<T> {
     pub fn deliver(&self, from: usize, frame: &[u8]) -> Result<()> {
         let (credit, messages) = decode(frame)?;
         self.party.lock().windows[from].credit(credit);
-        messages.into_iter().try_for_each(|message| self.party.deliver(from, self.party.place(message)))
+        let round = |round| if self.ahead == Some(from) { 0 } else { round };
+        messages.into_iter().try_for_each(|message| {
+            let message = self.party.place(message);
+            self.party.deliver(from, Message { round: round(message.round), ..message })
+        })
     }
 
     /// Goes on to the next point where something may leave; what leaves is handed to `send` with the number of the receiver.

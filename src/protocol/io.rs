@@ -135,6 +135,16 @@ impl Promise {
         Input { shape: self.shape.clone(), own, next }
     }
 
+    /// The promise whose seeds the lead has chosen.
+    ///
+    /// [`Error::Input`] if a component is no seed.
+    pub fn of(lead: Input) -> Result<Self> {
+        match (lead.own, lead.next) {
+            (Component::Seed(own), Component::Seed(next)) => Ok(Self { shape: lead.shape, seeds: [own, next] }),
+            _ => Err(Error::Input("the promised share of a lead is two seeds".into())),
+        }
+    }
+
     /// Shares of the right sizes and of no words, for dry devices.
     pub(crate) fn blank(self) -> [Input; 3] {
         // fresh zeros are not even pages until they are read

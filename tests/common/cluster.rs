@@ -20,6 +20,8 @@ pub struct Cluster {
     pub folder: PathBuf,
     pub parties: [Option<Server>; 3],
     pub device: Device,
+    /// Requests that each party prepares.
+    pub prepare: usize,
 }
 
 /// Ports that nobody uses.
@@ -38,11 +40,13 @@ impl Cluster {
         let folder = std::env::temp_dir().join(format!("trishade-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         setup::local(&folder, ports(), "cpu", shape, limits).unwrap();
-        Self { folder, parties: [None, None, None], device: Device::cpu(2).unwrap() }
+        Self { folder, parties: [None, None, None], device: Device::cpu(2).unwrap(), prepare: 0 }
     }
 
     pub fn setup(&self, number: usize) -> PartySetup {
-        PartySetup::open(&self.folder.join(format!("party{number}.toml"))).unwrap()
+        let mut setup = PartySetup::open(&self.folder.join(format!("party{number}.toml"))).unwrap();
+        setup.config.prepare = self.prepare;
+        setup
     }
 
     pub fn start(&mut self, number: usize) {
@@ -63,6 +67,16 @@ impl Cluster {
         let until = Instant::now() + Duration::from_secs(20);
         while !self.parties.iter().flatten().all(|party| party.status().session) {
             assert!(Instant::now() < until, "no session");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Until each party has prepared so many requests.
+    pub fn wait_prepared(&self, count: u32) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !self.parties.iter().flatten().all(|party| party.status().prepared == count) {
+            let prepared: Vec<u32> = self.parties.iter().flatten().map(|party| party.status().prepared).collect();
+            assert!(Instant::now() < until, "{prepared:?} requests are prepared, not {count}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -68,6 +68,10 @@ pub struct Party {
     /// The party's own file.
     #[arg(long, value_name = "party.toml")]
     pub config: PathBuf,
+    /// Do the lead's part of so many requests before they come, in idle time: as many as the last ones that this party led, of the
+    /// same models and sizes. What it deals waits in the memory of another party. Default: `prepare` in the file, else none.
+    #[arg(long, value_name = "N")]
+    pub prepare: Option<usize>,
     /// How the log is written, on standard error. TRISHADE_LOG sets the level (default: info).
     #[arg(long, value_enum, default_value = "text")]
     pub log: Log,

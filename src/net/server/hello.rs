@@ -42,6 +42,7 @@ impl House {
             probe: false,
             cluster: self.cluster_hash,
             clock: clock(),
+            prepares: self.setup.config.prepare > 0,
             contribution: Some(Secret(contribution.clone())),
         })
     }

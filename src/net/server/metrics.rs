@@ -24,6 +24,8 @@ pub struct Metrics {
     pub answered: AtomicU64,
     /// Requests that ended otherwise.
     pub failed: AtomicU64,
+    /// Requests to come whose lead's part was done here.
+    pub prepared: AtomicU64,
     /// Connections that were refused.
     pub refused: AtomicU64,
     /// Bytes of the protocols to the other parties, as the meter counts them.
@@ -42,6 +44,7 @@ impl Metrics {
             ("requests_total", &self.begun, "Requests that have begun."),
             ("requests_answered_total", &self.answered, "Requests that were answered."),
             ("requests_failed_total", &self.failed, "Requests that ended without an answer."),
+            ("requests_prepared_total", &self.prepared, "Requests to come whose lead, this party, has done its part."),
             ("connections_refused_total", &self.refused, "Connections that were refused."),
             ("protocol_bytes_total", &self.protocol_bytes, "Bytes of the protocols sent to the other parties."),
             ("socket_bytes_total", &self.socket_bytes, "Bytes sent on the sockets to the other parties, of sessions that have ended."),

@@ -170,7 +170,7 @@ impl Server {
         party.set_sign(cluster.sign.into());
         party.set_net(cluster.network.map(Into::into));
         let (events, inbox) = channel();
-        let status = Status { party: number as u8, device: party.device().name(), session: false, requests: 0 };
+        let status = Status { party: number as u8, device: party.device().name(), session: false, requests: 0, prepared: 0 };
         let options = change(Options::new(&config.limits, config.shape));
         let house = Arc::new(House {
             cluster_hash: cluster.hash()?,

@@ -107,7 +107,7 @@ impl Visitor {
                 Some(Err(error)) => refuse((Why::Failed, error)),
                 None => refuse((Why::BadRequest, Error::Input("there is nothing to keep".into()))),
             },
-            asked @ (Incoming::Control(Control::Ask(_) | Control::Cancel { .. }) | Incoming::Parcels(_)) => {
+            asked @ (Incoming::Control(Control::Ask(_) | Control::Cancel { .. } | Control::Tickets { .. }) | Incoming::Parcels(_)) => {
                 if let Some(client) = self.client.clone() {
                     self.house.budget.take(size(&asked));
                     self.house.tell(Event::FromVisitor { visitor: self.number, client, link: link.clone(), incoming: asked });

@@ -4,6 +4,7 @@
 //! from what all have contributed. It ends with the first link that fails: every request is given up, the other peer is told
 //! why, the keys are cleared, and links are made anew with fresh contributions.
 
+mod ahead;
 mod requests;
 mod session;
 
@@ -19,6 +20,7 @@ use crate::{
     nn::Hosted,
     party::Remote,
 };
+use ahead::Ahead;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, PoisonError, mpsc::Receiver},
@@ -42,6 +44,8 @@ struct Early {
     frames: Vec<(usize, Zeroizing<Vec<u8>>)>,
     digests: Vec<(usize, [u8; 32])>,
     bytes: u64,
+    /// Its lead works ahead: it may be long until it begins.
+    ahead: bool,
 }
 
 /// A request under way.
@@ -56,6 +60,9 @@ struct Request {
     busy: Duration,
     ready: bool,
 }
+
+/// How soon the engine looks whether what was dealt ahead has left.
+const DEALING: Duration = Duration::from_millis(2);
 
 pub(super) struct Engine {
     house: Arc<House>,
@@ -73,6 +80,7 @@ pub(super) struct Engine {
     /// Of this session.
     seen: HashSet<Id>,
     models: HashMap<String, Arc<Hosted>>,
+    ahead: Ahead,
 }
 
 impl Engine {
@@ -90,6 +98,7 @@ impl Engine {
             early: HashMap::new(),
             seen: HashSet::new(),
             models: HashMap::new(),
+            ahead: Ahead::default(),
         }
     }
 
@@ -97,7 +106,13 @@ impl Engine {
         loop {
             self.dial();
             let ready = self.requests.values().any(|request| request.ready);
-            let wait = if ready { Duration::ZERO } else { self.next_deadline() };
+            let ahead = !ready && self.may_work_ahead();
+            let wait = match (ready, ahead) {
+                (true, _) => Duration::ZERO,
+                (_, true) if self.has_dealt() => Duration::ZERO,
+                (_, true) => DEALING,
+                _ => self.next_deadline(),
+            };
             let mut next = events.recv_timeout(wait).ok();
             while let Some(event) = next {
                 if !self.handle(event) {
@@ -108,6 +123,9 @@ impl Engine {
             self.time_out();
             let ready: Vec<Id> = self.requests.iter().filter(|(_, request)| request.ready).map(|(id, _)| *id).collect();
             ready.iter().for_each(|id| self.turn(id));
+            if ahead && self.may_work_ahead() && self.has_dealt() {
+                self.work_ahead();
+            }
             self.report();
         }
     }
@@ -115,6 +133,7 @@ impl Engine {
     fn report(&self) {
         let mut status = self.house.status.lock().unwrap_or_else(PoisonError::into_inner);
         (status.session, status.requests) = (self.keys.is_some(), self.requests.len() as u32);
+        status.prepared = self.ahead.ready();
     }
 
     fn budget(&self) -> &Budget {
@@ -165,6 +184,7 @@ impl Engine {
                 self.asked.retain(|(of, _), _| *of != visitor);
                 let gone: Vec<Id> = self.requests.iter().filter(|(_, r)| r.visitor == visitor).map(|(id, _)| *id).collect();
                 gone.iter().for_each(|id| self.give_up(id, Why::Cancelled, "the client is gone", None));
+                self.drop_tickets(|to, _| to == visitor);
             }
             Event::Stop => {
                 let all: Vec<Id> = self.requests.keys().copied().collect();
@@ -174,6 +194,7 @@ impl Engine {
                 self.count_links();
                 self.house.visitors().values().for_each(|link| link.close("it is being stopped"));
                 self.keys = None;
+                self.ahead.end();
                 self.report();
                 self.house.party.device().clear();
                 // what is in the queues goes out

@@ -3,14 +3,15 @@
 use super::{super::visitor::name, Early, Engine, Request};
 use crate::{
     Error, Result,
+    device::Buffer,
     net::{
         config::Client,
         link::{Incoming, Link},
         secrets::{Id, sha256},
-        wire::{Ask, Control, Spent, Why, pack, parcels, short, unpack},
+        wire::{Ask, Control, Sort, Spent, Why, pack, parcels, short, unpack},
     },
     nn::{Architecture, Hosted},
-    party::{Progress, Remote},
+    party::{Keys, Progress, Remote},
     protocol::Input,
 };
 use std::{
@@ -24,7 +25,7 @@ use zeroize::Zeroizing;
 const MOST_REQUESTS: usize = 1_000_000;
 
 /// A refusal: why, for programs, and for people.
-type Refused = (Why, String);
+pub(super) type Refused = (Why, String);
 
 fn refused(why: Why) -> impl Fn(Error) -> Refused {
     move |error| (why, error.to_string())
@@ -57,8 +58,10 @@ impl Engine {
             // credit for a lead that has ended, or what was on its way when the request was given up
             return Ok(());
         }
-        let waiting: u64 = self.early.values().map(|early| early.bytes).sum();
-        if waiting + frame.len() as u64 > self.house.setup.config.limits.early {
+        let ahead = self.early.get(id).is_some_and(|early| early.ahead);
+        let waiting: u64 = self.early.values().filter(|early| early.ahead == ahead).map(|early| early.bytes).sum();
+        let limits = &self.house.setup.config.limits;
+        if waiting + frame.len() as u64 > if ahead { limits.ahead } else { limits.early } {
             self.refuse_early(id, Why::TooMuch, "too many messages wait for requests that have not begun");
             return Ok(());
         }
@@ -69,10 +72,10 @@ impl Engine {
     }
 
     pub(super) fn early(&mut self, id: &Id) -> Result<&mut Early> {
-        if self.early.len() >= 4 * self.house.setup.config.limits.requests && !self.early.contains_key(id) {
+        if self.early.len() >= 5 * self.house.setup.config.limits.requests && !self.early.contains_key(id) {
             return Err(Error::Peer("began too many requests that nobody has asked for here".into()));
         }
-        let new = || Early { since: Instant::now(), frames: Vec::new(), digests: Vec::new(), bytes: 0 };
+        let new = || Early { since: Instant::now(), frames: Vec::new(), digests: Vec::new(), bytes: 0, ahead: false };
         Ok(self.early.entry(*id).or_insert_with(new))
     }
 
@@ -111,6 +114,7 @@ impl Engine {
                 }
                 self.asked.insert((visitor, id), (ask, Instant::now()));
             }
+            Incoming::Control(Control::Tickets { sort, wanted }) => self.give_tickets(visitor, client, link, &sort, wanted),
             Incoming::Control(Control::Cancel { request }) => {
                 self.asked.remove(&(visitor, request));
                 if self.requests.get(&request).is_some_and(|r| r.visitor == visitor) {
@@ -134,6 +138,25 @@ impl Engine {
         }
     }
 
+    /// The model, the keys and the digest of a request that can be computed here, whoever asks.
+    pub(super) fn admit(&mut self, ask: &Ask) -> std::result::Result<(Arc<Hosted>, Keys, [u8; 32]), Refused> {
+        let limits = &self.house.setup.config.limits;
+        let Some(keys) = &self.keys else {
+            let missing: Vec<_> = (0..3).filter(|&i| i != self.house.number && self.peers[i].is_none()).map(|i| i.to_string()).collect();
+            return Err((Why::PeerLost, format!("the parties have no session: no link to party {}", missing.join(" and "))));
+        };
+        if ask.count == 0 || ask.count as usize > limits.batch || ask.lead > 2 {
+            let text = format!("{} inputs under lead {}: at most {} inputs, leads 0 to 2", ask.count, ask.lead, limits.batch);
+            return Err((Why::BadRequest, text));
+        }
+        let digest = sha256(&[&pack(&Ask { patience: 0, ..ask.clone() }).map_err(refused(Why::Failed))?]);
+        let keys = keys.request(&ask.request, &digest);
+        let model = self.model(&ask.model)?;
+        model.architecture().input_shape(ask.count as usize).map_err(refused(Why::BadRequest))?;
+        model.architecture().revealed(ask.count as usize, ask.reveal).map_err(refused(Why::BadRequest))?;
+        Ok((model, keys, digest))
+    }
+
     /// Begins a request whose shares are there.
     pub(super) fn begin(
         &mut self,
@@ -143,43 +166,65 @@ impl Engine {
         ask: Ask,
         mut shares: &[u8],
     ) -> std::result::Result<(), Refused> {
-        let bad = |text: String| Err((Why::BadRequest, text));
-        let (id, limits) = (ask.request, &self.house.setup.config.limits);
+        let (id, lead) = (ask.request, usize::from(ask.lead));
         if !client.may_use(name(&ask.model)) {
             return Err((Why::Unauthorised, format!("client '{}' may not use model {}", client.name, ask.model)));
         }
-        let Some(keys) = &self.keys else {
-            let missing: Vec<_> = (0..3).filter(|&i| i != self.house.number && self.peers[i].is_none()).map(|i| i.to_string()).collect();
-            return Err((Why::PeerLost, format!("the parties have no session: no link to party {}", missing.join(" and "))));
-        };
         if self.seen.contains(&id) {
             return Err((Why::Replayed, "this request was made before, or has been given up by another party".into()));
         }
-        if ask.count == 0 || ask.count as usize > limits.batch || ask.lead > 2 {
-            return bad(format!("{} inputs under lead {}: at most {} inputs, leads 0 to 2", ask.count, ask.lead, limits.batch));
-        }
-        let digest = sha256(&[&pack(&Ask { patience: 0, ..ask.clone() }).map_err(refused(Why::Failed))?]);
-        let keys = keys.request(&id, &digest);
-        let patience = Duration::from_millis(ask.patience).min(limits.request());
-        let model = self.model(&ask.model)?;
-        let shape = model.architecture().input_shape(ask.count as usize).map_err(refused(Why::BadRequest))?;
-        model.architecture().revealed(ask.count as usize, ask.reveal).map_err(refused(Why::BadRequest))?;
-        let input = Input::read(&shape, &mut shares).map_err(refused(Why::BadRequest))?;
+        let (model, keys, digest) = self.admit(&ask)?;
+        let patience = Duration::from_millis(ask.patience).min(self.house.setup.config.limits.request());
+        // of a request that was prepared the lead has chosen its share itself
+        let leads = lead == self.house.number;
+        let input = match ask.ahead && leads {
+            true => None,
+            false => {
+                let shape = model.architecture().input_shape(ask.count as usize).map_err(refused(Why::BadRequest))?;
+                Some(Input::read(&shape, &mut shares).map_err(refused(Why::BadRequest))?)
+            }
+        };
         if !shares.is_empty() {
-            return bad(format!("{} bytes after the shares of {} inputs", shares.len(), ask.count));
+            return Err((Why::BadRequest, format!("{} bytes after the shares of {} inputs", shares.len(), ask.count)));
         }
         let early = self.early.remove(&id);
         if let Some((other, _)) = early.as_ref().and_then(|early| early.digests.iter().find(|(_, other)| *other != digest)) {
             return Err((Why::Disagree, format!("party {other} was asked for something else under the same number")));
         }
+        let made = match &input {
+            Some(_) => None,
+            None => Some(self.ahead.take(&id, visitor, &digest).ok_or((Why::Replayed, "no such ticket was given to this client".into()))?),
+        };
         self.remember(&id);
         for peer in self.peers.iter().flatten() {
             peer.link.control(&Control::Start { request: id, digest });
         }
-        let run = Remote::begin(self.house.party.beside(keys), |p| model.infer(p, input, ask.lead.into(), ask.reveal));
-        let began = Instant::now();
-        tracing::info!(request = short(&id), client = client.name, model = ask.model, inputs = ask.count, lead = ask.lead, "begun");
+        tracing::info!(
+            request = short(&id),
+            client = client.name,
+            model = ask.model,
+            inputs = ask.count,
+            lead,
+            prepared = ask.ahead,
+            "begun"
+        );
         self.house.metrics.begun.fetch_add(1, Ordering::Relaxed);
+        if leads {
+            let sort = Sort { model: ask.model.clone(), count: ask.count, reveal: ask.reveal };
+            self.ahead.note(sort, self.house.setup.config.prepare);
+        }
+        let began = Instant::now();
+        let Some(input) = input else {
+            if let Some((words, ahead)) = made {
+                self.answer(&id, link, &ask.model, &words, Spent { ahead, ..Spent::default() }, Duration::ZERO);
+            }
+            return Ok(());
+        };
+        let party = self.house.party.beside(keys);
+        let run = match ask.ahead {
+            true => Remote::begin_prepared(party, lead, |p| model.infer(p, input, lead, ask.reveal)),
+            false => Remote::begin(party, |p| model.infer(p, input, lead, ask.reveal)),
+        };
         let request = Request {
             visitor,
             client: link.clone(),
@@ -219,60 +264,72 @@ impl Engine {
         Ok(model)
     }
 
-    pub(super) fn turn(&mut self, id: &Id) {
-        let Some(request) = self.requests.get_mut(id) else { return };
-        let links = [0, 1, 2].map(|i| self.peers[i].as_ref().map(|peer| peer.link.0.clone()));
+    /// One turn of a run, whose frames leave at once; its words when it has ended.
+    pub(super) fn step(&self, id: &Id, run: &mut Remote<Vec<Buffer>>) -> Result<Progress<Zeroizing<Vec<Vec<u64>>>>> {
+        let links = self.peers.each_ref().map(|peer| peer.as_ref().map(|peer| peer.link.0.clone()));
         let mut send = |to: usize, frame| {
             if let Some(link) = &links[to] {
                 link.parcel(*id, frame);
             }
         };
-        let began = Instant::now();
         // a request that somebody has made up must not take the others down
-        let turn = catch_unwind(AssertUnwindSafe(|| pollster::block_on(request.run.turn(&mut send))));
+        let turn = catch_unwind(AssertUnwindSafe(|| pollster::block_on(run.turn(&mut send))));
+        Ok(match turn.unwrap_or_else(|_| Err(Error::Misuse("the request cannot be computed".into())))? {
+            Progress::Again => Progress::Again,
+            Progress::Blocked => Progress::Blocked,
+            Progress::Done(outputs) => {
+                let outputs: Vec<&Buffer> = outputs.iter().collect();
+                Progress::Done(Zeroizing::new(pollster::block_on(self.house.party.device().download(&outputs))?))
+            }
+        })
+    }
+
+    pub(super) fn turn(&mut self, id: &Id) {
+        let Some(mut request) = self.requests.remove(id) else { return };
+        let began = Instant::now();
+        let step = self.step(id, &mut request.run);
         request.busy += began.elapsed();
-        let words = match turn {
-            Ok(Ok(Progress::Again)) => return,
-            Ok(Ok(Progress::Blocked)) => {
-                request.ready = false;
+        let ended = match step {
+            Ok(Progress::Done(words)) => Ok(words),
+            Ok(progress) => {
+                request.ready = progress == Progress::Again;
+                self.requests.insert(*id, request);
                 return;
             }
-            Ok(Ok(Progress::Done(outputs))) => {
-                pollster::block_on(self.house.party.device().download(&outputs.iter().collect::<Vec<_>>())).map(Zeroizing::new)
-            }
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(Error::Misuse("the request cannot be computed".into())),
+            Err(error) => Err(error),
         };
-        match words {
-            Ok(words) => self.answer(id, &words),
+        match ended {
+            Ok(words) => {
+                let meter = request.run.party().meter();
+                let seconds = request.began.elapsed().as_secs_f64();
+                let spent = Spent { rounds: meter.rounds, bytes: meter.bytes(), seconds, ..Spent::default() };
+                self.answer(id, &request.client, &request.model, &words, spent, request.busy);
+            }
             Err(error) => {
                 let why = if matches!(error, Error::OutOfStep(_)) { Why::PeerLost } else { Why::Failed };
                 let text = format!("party {}: {error}", self.house.number);
+                self.requests.insert(*id, request);
                 self.give_up(id, why, &text, None);
             }
         }
     }
 
-    pub(super) fn answer(&mut self, id: &Id, words: &[Vec<u64>]) {
-        let Some(request) = self.requests.remove(id) else { return };
-        let meter = request.run.party().meter();
-        let spent = Spent { rounds: meter.rounds, bytes: meter.bytes(), seconds: request.began.elapsed().as_secs_f64() };
+    fn answer(&self, id: &Id, client: &Link, model: &str, words: &[Vec<u64>], spent: Spent, busy: Duration) {
         let mut parcel = Zeroizing::new(Vec::new());
         words.iter().for_each(|words| parcel.extend_from_slice(bytemuck::cast_slice(words)));
-        request.client.control(&Control::Answer { request: *id, spent });
-        request.client.parcel(*id, parcel);
+        client.control(&Control::Answer { request: *id, spent });
+        client.parcel(*id, parcel);
         let metrics = &self.house.metrics;
         metrics.answered.fetch_add(1, Ordering::Relaxed);
-        metrics.protocol_bytes.fetch_add(spent.bytes, Ordering::Relaxed);
-        metrics.busy.fetch_add(request.busy.as_micros() as u64, Ordering::Relaxed);
-        let busy = request.busy.as_secs_f64();
+        metrics.protocol_bytes.fetch_add(spent.bytes + spent.ahead.bytes, Ordering::Relaxed);
+        metrics.busy.fetch_add(busy.as_micros() as u64, Ordering::Relaxed);
         tracing::info!(
             request = short(id),
-            model = request.model,
+            model,
             rounds = spent.rounds,
             bytes = spent.bytes,
             seconds = spent.seconds,
-            busy,
+            busy = busy.as_secs_f64(),
             "answered"
         );
     }
@@ -297,7 +354,9 @@ impl Engine {
             self.give_up(&id, Why::TimedOut, &text, None);
         }
         self.asked.retain(|_, (_, since)| now < *since + patience);
-        let forgotten: Vec<Id> = self.early.iter().filter(|(_, early)| now > early.since + patience).map(|(id, _)| *id).collect();
+        self.drop_tickets(|_, since| now > since + patience);
+        let forgotten = self.early.iter().filter(|(_, early)| !early.ahead && now > early.since + patience);
+        let forgotten: Vec<Id> = forgotten.map(|(id, _)| *id).collect();
         forgotten.iter().for_each(|id| self.refuse_early(id, Why::TimedOut, "the client has not asked here"));
     }
 }

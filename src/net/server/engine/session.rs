@@ -69,6 +69,7 @@ impl Engine {
         all.iter().for_each(|id| self.give_up(id, Why::PeerLost, &what, None));
         self.early.clear();
         self.seen.clear();
+        self.ahead.end();
         self.dial_at = [Instant::now() + Duration::from_millis(100); 3];
     }
 
@@ -90,8 +91,18 @@ impl Engine {
                 Ok(())
             }
             Incoming::Control(Control::Start { request, digest }) => self.compare(number, &request, digest),
+            Incoming::Control(Control::Ahead { request, digest }) => self.expect(number, &request, digest),
+            Incoming::Control(Control::Dealt { request }) => {
+                self.dealt(number, &request);
+                Ok(())
+            }
+            Incoming::Control(Control::Kept { request }) => {
+                self.ahead.keep(&request);
+                Ok(())
+            }
             Incoming::Control(Control::Refused { request: Some(id), why, text }) => {
                 self.early.remove(&id);
+                self.ahead.forget(&id, why);
                 self.give_up(&id, why, &text, Some(number));
                 self.remember(&id);
                 Ok(())
