@@ -82,17 +82,24 @@ pub fn party(options: &args::Party) -> std::result::Result<(), Failure> {
     let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])
         .map_err(|e| Error::Device(format!("signals cannot be caught: {e}")))?;
     let server = Server::start(setup, device)?;
-    // blocks until there is one
-    if let Some(signal) = signals.forever().next() {
-        tracing::info!(signal, "stopping");
-    }
+    let signal = loop {
+        if let Some(signal) = signals.pending().next() {
+            break signal;
+        }
+        if server.is_broken() {
+            return Err(Error::Device("a thread of the party has failed; the log says which".into()).into());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    tracing::info!(signal, "stopping");
     server.stop();
     Ok(())
 }
 
 fn log(style: args::Log) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("TRISHADE_LOG").unwrap_or_else(|_| "info".into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // a log that cannot be written, on a full disk, ends nothing
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).log_internal_errors(false);
     match style {
         args::Log::Text => log.with_ansi(false).init(),
         args::Log::Json => log.json().init(),

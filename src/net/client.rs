@@ -98,7 +98,7 @@ impl Connection {
             let Met { fresh, prepares: ahead, .. } = meet(setup, number, &options, false).map_err(named)?;
             prepares[number] = ahead;
             let (one, other) = (to.clone(), to.clone());
-            let on = move |incoming, _: &_| {
+            let on = move |incoming, _, _: &_| {
                 // nobody listens any more once the connection is dropped
                 let _ = one.send((number, Ok(incoming)));
                 Ok(())
@@ -454,8 +454,10 @@ pub fn probe(setup: &ClientSetup, number: usize, manners: &Manners) -> Result<Fo
     let days_left = fresh.validity()?.days_left();
     let (to, inbox) = channel();
     let other = to.clone();
-    let on = move |incoming, _: &_| {
-        let _ = to.send(Ok(incoming));
+    let on = move |incoming, _, _: &_| {
+        if !matches!(incoming, Incoming::Alive) {
+            let _ = to.send(Ok(incoming));
+        }
         Ok(())
     };
     let link = Owned(fresh.start(on, move |error| drop(other.send(Err(error))))?);

@@ -1,6 +1,6 @@
 //! `cluster.toml`, the same everywhere and without secrets; `party.toml`, of one party; `client.toml`, of an owner.
 
-use super::{Fingerprint, Identity, identity::read_secret, secrets::sha256};
+use super::{Fingerprint, Identity, identity::read_secret, secrets::sha256, tls};
 use crate::{
     Error, Result,
     fixed::Fixed,
@@ -235,13 +235,19 @@ fn auto() -> String {
 pub struct Limits {
     /// Requests under way at one time.
     pub requests: usize,
+    /// Those of one client.
+    pub client_requests: usize,
+    /// Connections of one client.
+    pub client_connections: usize,
+    /// Bytes that one client may have on their way in, and as many that it has not read.
+    pub client_bytes: u64,
     /// Inputs of one request.
     pub batch: usize,
-    /// Bytes of a frame.
+    /// Bytes of a record of a peer.
     pub frame: u64,
     /// Bytes that the lead of one request may have dealt and the second has not taken.
     pub window: u64,
-    /// Bytes of messages that wait for a request that has not begun here, in all.
+    /// Bytes of messages that wait for requests that have not begun here, in all; of one client half as many.
     pub early: u64,
     /// Bytes that the leads of requests to come may have dealt to this party, in all.
     pub ahead: u64,
@@ -259,6 +265,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             requests: 256,
+            client_requests: 128,
+            client_connections: 32,
+            client_bytes: 512 << 20,
             batch: 256,
             frame: 4 << 30,
             window: 256 << 20,
@@ -279,9 +288,17 @@ impl Limits {
         if let Some((name, seconds)) = times.iter().find(|(_, seconds)| !(0.1..=86_400.0).contains(seconds)) {
             return Err(Error::Input(format!("limits: {name} = {seconds}: from 0.1 to 86400")));
         }
-        let sizes = [("requests", self.requests as u64), ("batch", self.batch as u64), ("frame", self.frame), ("window", self.window)];
-        match sizes.iter().find(|(_, size)| *size == 0) {
-            Some((name, _)) => Err(Error::Input(format!("limits: {name} = 0"))),
+        let sizes = [
+            ("requests", self.requests as u64, 1),
+            ("client_requests", self.client_requests as u64, 1),
+            ("client_connections", self.client_connections as u64, 1),
+            ("client_bytes", self.client_bytes, 1 << 16),
+            ("batch", self.batch as u64, 1),
+            ("frame", self.frame, 1 << 16),
+            ("window", self.window, 1),
+        ];
+        match sizes.iter().find(|(_, size, least)| size < least) {
+            Some((name, size, least)) => Err(Error::Input(format!("limits: {name} = {size}: at least {least}"))),
             None => Ok(()),
         }
     }
@@ -308,6 +325,9 @@ impl PartyConfig {
         }
         if let Some(metrics) = config.metrics.filter(|metrics| !loopback(metrics.ip())) {
             return Err(Error::Input(format!("metrics = \"{metrics}\": a loopback address, such as 127.0.0.1:9300")));
+        }
+        if config.shape.is_some_and(|shape| shape.bits_per_second == 0) {
+            return Err(Error::Input("shape: bits_per_second = 0".into()));
         }
         config.limits.check()?;
         Ok(config)
@@ -354,6 +374,8 @@ impl PartySetup {
         if let Some(fault) = identity.validity()?.fault() {
             return Err(Error::Input(format!("{}: party {number}: {fault}; make a new one with `trishade keygen`", path.display())));
         }
+        // the key must be the certificate's
+        tls::listener(&identity, Vec::new()).map_err(|e| at(path, &e))?;
         let store_key = read_secret(&config.store_key)?;
         if store_key.len() != 32 {
             return Err(Error::File(format!("{}: a store key has 32 bytes, this has {}", config.store_key.display(), store_key.len())));

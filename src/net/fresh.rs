@@ -5,6 +5,7 @@ use super::{
     config::{Limits, Network},
     identity::Validity,
     link::{broken, check},
+    room::Room,
     wire::{Control, Header, Kind, RECORD_HEADER, pack, unpack},
 };
 use crate::{Error, Result};
@@ -18,10 +19,25 @@ use std::{
 };
 use zeroize::Zeroizing;
 
+/// Who pays for what comes in.
+#[derive(Clone)]
+pub(super) enum Intake {
+    /// Nobody counts: the other side was asked for it.
+    Free,
+    /// A record is read when there is room for it.
+    Waits(Arc<Room>),
+    /// A record for which there is no room ends the link. Room is taken, and memory with it, as the bytes come.
+    Refuses(Arc<Room>),
+}
+
 /// How a link behaves.
 #[derive(Clone)]
 pub(super) struct Options {
+    /// Bytes of a record that comes.
     pub(super) limit: u64,
+    pub(super) intake: Intake,
+    /// Bytes that wait to be sent: with more the link ends.
+    pub(super) unread: u64,
     pub(super) connect: Duration,
     /// How long an address that refuses is dialled again: what listens there may be starting.
     pub(super) starting: Duration,
@@ -35,6 +51,8 @@ impl Options {
     pub(super) fn new(limits: &Limits, shape: Option<Network>) -> Self {
         Self {
             limit: limits.frame,
+            intake: Intake::Free,
+            unread: u64::MAX,
             connect: limits.connect(),
             starting: Duration::ZERO,
             idle: limits.idle(),

@@ -1,7 +1,7 @@
 //! Who one is: a private key, a certificate that its owner has signed, and the fingerprint by which others know it.
 
 use crate::{Error, Result};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{
     fmt,
     fs::{self, OpenOptions},
@@ -10,7 +10,7 @@ use std::{
     str::FromStr,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// SHA-256 of a certificate, written `sha256:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -115,7 +115,13 @@ impl Identity {
 
 impl Clone for Identity {
     fn clone(&self) -> Self {
-        Self { certificate: self.certificate.clone(), key: PrivatePkcs8KeyDer::from(self.key.secret_der().to_vec()).into() }
+        Self { certificate: self.certificate.clone(), key: self.key.clone_key() }
+    }
+}
+
+impl Drop for Identity {
+    fn drop(&mut self) {
+        self.key.zeroize();
     }
 }
 

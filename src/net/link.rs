@@ -5,9 +5,10 @@
 
 use super::{
     config::Network,
-    fresh::{Fresh, Options},
-    secrets::Id,
-    wire::{Control, Header, Kind, PARCEL_HEADER, RECORD_HEADER, pack, parcel_header, unpack},
+    fresh::{Fresh, Intake, Options},
+    room::Held,
+    secrets::{Id, grow},
+    wire::{Control, Header, Kind, PARCEL_HEADER, RECORD_HEADER, Why, clip, pack, parcel_header, unpack},
 };
 use crate::{Error, Result};
 use rustls::Connection;
@@ -27,37 +28,41 @@ use zeroize::Zeroizing;
 /// Bytes of parcels that share a record, unless one alone is larger.
 const TOGETHER: usize = 1 << 20;
 
+/// Bytes in the queue beyond which whoever is asked waits before it answers.
+const DRAINED: u64 = 8 << 20;
+
 /// Plaintext bytes that are encrypted under one lock.
 const CHUNK: usize = 1 << 16;
 
 impl Fresh {
-    /// Starts both threads. `on` takes what comes, and ends the link with an error; `ended` is told why it ended, once.
+    /// Starts both threads. `on` takes what comes, with the room that it takes, and ends the link with an error; `ended` is told
+    /// why it ended, once.
     pub(super) fn start(
         self,
-        mut on: impl FnMut(Incoming, &Link) -> Result<()> + Send + 'static,
+        mut on: impl FnMut(Incoming, Option<Held>, &Link) -> Result<()> + Send + 'static,
         ended: impl FnOnce(Error) + Send + 'static,
     ) -> Result<Link> {
         let Self { tcp, mut tls, options, sequences: [sent, received], .. } = self;
         tcp.set_read_timeout(Some(options.idle)).and_then(|()| tcp.set_write_timeout(Some(options.idle))).map_err(|e| broken(&e))?;
         tls.set_buffer_limit(None);
-        let queue = Queue { items: VecDeque::new(), session: [0; 16], free: Instant::now(), closing: false, closed: None };
-        let copy = || tcp.try_clone().map_err(|e| broken(&e));
-        let (reading, writing) = (copy()?, copy()?);
+        let queue = Queue { items: VecDeque::new(), bytes: 0, session: [0; 16], free: Instant::now(), closing: false, closed: None };
         let link = Link(Arc::new(Shared {
             queue: Mutex::new(queue),
             wake: Condvar::new(),
             tls: Mutex::new(tls),
             tcp,
             options,
+            began: Instant::now(),
+            heard: AtomicU64::new(0),
             counted: Default::default(),
         }));
         let (reader, writer) = (link.clone(), link.clone());
         let spawned = |name: &str, run: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.into()).spawn(run).map(drop).map_err(|e| Error::Device(format!("no thread: {e}")))
         };
-        spawned("trishade writer", Box::new(move || writer.write_all(writing, sent)))?;
+        spawned("trishade writer", Box::new(move || writer.write_all(sent)))?;
         let read = move || {
-            let error = reader.read_all(reading, received, &mut on);
+            let error = reader.read_all(received, &mut on);
             let error = reader.queue().closed.clone().unwrap_or(error);
             reader.kill(error.clone());
             ended(error);
@@ -72,7 +77,11 @@ pub(super) enum Incoming {
     Control(Control),
     Parcels(Zeroizing<Vec<u8>>),
     Piece(Zeroizing<Vec<u8>>),
+    Alive,
 }
+
+/// What is told of a record that has come.
+type On<'a> = &'a mut dyn FnMut(Incoming, Option<Held>, &Link) -> Result<()>;
 
 /// One end of a connection at work; copies are the same end.
 #[derive(Clone)]
@@ -101,6 +110,9 @@ struct Shared {
     tls: Mutex<Connection>,
     tcp: TcpStream,
     options: Options,
+    began: Instant,
+    /// Milliseconds after that when something last came.
+    heard: AtomicU64,
     counted: Counted,
 }
 
@@ -114,6 +126,8 @@ pub(super) struct Counted {
 
 struct Queue {
     items: VecDeque<Item>,
+    /// In the items.
+    bytes: u64,
     /// Of what is put in from now on.
     session: Id,
     /// When the shaped link has sent what is in the queue.
@@ -171,7 +185,7 @@ impl Link {
 
     /// Sends what is in the queue, says why, and ends.
     pub(super) fn close(&self, text: &str) {
-        self.control(&Control::Goodbye { text: text.into() });
+        self.control(&Control::Goodbye { text: clip(text) });
         self.queue().closing = true;
         self.0.wake.notify_all();
     }
@@ -180,9 +194,22 @@ impl Link {
     pub(super) fn kill(&self, error: Error) {
         let mut queue = self.queue();
         queue.items.clear();
+        queue.bytes = 0;
         queue.closed.get_or_insert(error);
         let _ = self.0.tcp.shutdown(Shutdown::Both);
         self.0.wake.notify_all();
+    }
+
+    pub(super) fn refuse(&self, request: Option<Id>, why: Why, text: &str) {
+        self.control(&Control::refused(request, why, text));
+    }
+
+    /// Waits while so much lies there that the other side does not read.
+    pub(super) fn drained(&self) {
+        let mut queue = self.queue();
+        while queue.bytes > DRAINED && queue.closed.is_none() {
+            queue = self.0.wake.wait_timeout(queue, self.0.options.idle).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// Whether nothing waits to be sent.
@@ -205,6 +232,11 @@ impl Link {
             return;
         }
         let mut item = Item { release: Instant::now(), session: queue.session, kind, request, bytes };
+        queue.bytes += item.length() as u64;
+        if queue.bytes > self.0.options.unread {
+            drop(queue);
+            return self.kill(Error::Peer("does not read what it has asked for".into()));
+        }
         if let Some(Network { latency_us, bits_per_second }) = self.0.options.shape {
             let seconds = (item.length() + RECORD_HEADER) as f64 * 8.0 / bits_per_second as f64;
             queue.free = queue.free.max(item.release) + Duration::from_secs_f64(seconds);
@@ -222,13 +254,13 @@ impl Link {
         self.0.tls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The items of the next record, or none if it is time to say that one is alive; `Err` if all is over.
-    fn next(&self, spoken: Instant) -> std::result::Result<Vec<Item>, ()> {
+    /// The items of the next record, or none if it is time to say that one is alive, and their session; none if all is over.
+    fn next(&self, spoken: Instant) -> Option<(Vec<Item>, Id)> {
         let alive = spoken + self.0.options.idle / 3;
         let mut queue = self.queue();
         loop {
             if queue.closed.is_some() || queue.closing && queue.items.is_empty() {
-                return Err(());
+                return None;
             }
             let now = Instant::now();
             if queue.items.front().is_some_and(|item| item.release <= now) {
@@ -241,12 +273,15 @@ impl Link {
                     length += item.length();
                     items.extend(queue.items.pop_front());
                 }
+                queue.bytes = queue.bytes.saturating_sub(length as u64);
                 drop(queue);
                 self.0.wake.notify_all();
-                return Ok(items);
+                let session = items.first().map_or([0; 16], |item| item.session);
+                return Some((items, session));
             }
             if now >= alive {
-                return Ok(Vec::new());
+                // what is put in later comes later
+                return Some((Vec::new(), queue.session));
             }
             let until = queue.items.front().map_or(alive, |item| item.release.min(alive));
             queue = self.0.wake.wait_timeout(queue, until - now).unwrap_or_else(PoisonError::into_inner).0;
@@ -259,28 +294,27 @@ impl Link {
         if self.0.options.fault.is_some() {
             return 0;
         }
-        TOGETHER
+        usize::try_from(self.0.options.limit).map_or(TOGETHER, |limit| limit.min(TOGETHER))
     }
 
-    fn write_all(&self, mut tcp: TcpStream, mut sequence: u64) {
+    fn write_all(&self, mut sequence: u64) {
         let mut cipher = Vec::new();
         let mut spoken = Instant::now();
-        while let Ok(items) = self.next(spoken) {
-            let first = items.first();
+        while let Some((items, session)) = self.next(spoken) {
             let header = Header {
-                kind: first.map_or(Kind::Alive, |item| item.kind),
-                session: first.map_or_else(|| self.queue().session, |item| item.session),
+                kind: items.first().map_or(Kind::Alive, |item| item.kind),
+                session,
                 sequence,
                 length: items.iter().map(|item| item.length() as u64).sum(),
             };
             #[cfg(feature = "seeded")]
-            let header = match self.sabotage(&mut tcp, header) {
+            let header = match self.sabotage(header) {
                 Some(header) => header,
                 None => continue,
             };
             let parcels = header.kind == Kind::Parcels;
             let mut plain = Zeroizing::new(header.bytes().to_vec());
-            let mut write = |plain: &[u8]| self.encrypt(plain, &mut cipher, &mut tcp);
+            let mut write = |plain: &[u8]| self.encrypt(plain, &mut cipher);
             let mut all = || {
                 for item in &items {
                     if parcels {
@@ -310,11 +344,11 @@ impl Link {
             tls.send_close_notify();
             let _ = tls.write_tls(&mut cipher);
         }
-        let _ = tcp.write_all(&cipher);
-        let _ = tcp.shutdown(Shutdown::Write);
+        let _ = self.send(&cipher);
+        let _ = self.0.tcp.shutdown(Shutdown::Write);
     }
 
-    fn encrypt(&self, plain: &[u8], cipher: &mut Vec<u8>, tcp: &mut TcpStream) -> io::Result<()> {
+    fn encrypt(&self, plain: &[u8], cipher: &mut Vec<u8>) -> io::Result<()> {
         for chunk in plain.chunks(CHUNK) {
             cipher.clear();
             {
@@ -324,39 +358,62 @@ impl Link {
                     tls.write_tls(cipher)?;
                 }
             }
-            tcp.write_all(cipher)?;
+            self.send(cipher)?;
             self.0.counted.sent.fetch_add(cipher.len() as u64, Ordering::Relaxed);
         }
         Ok(())
     }
 
+    /// Sends all. A side that takes nothing for long is lost, unless it says meanwhile that it is alive: it is at work.
+    fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match (&self.0.tcp).write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(n) => bytes = &bytes[n..],
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) && self.heard_of() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something came of late.
+    fn heard_of(&self) -> bool {
+        let heard = Duration::from_millis(self.0.heard.load(Ordering::Relaxed));
+        self.0.began.elapsed().saturating_sub(heard) < self.0.options.idle && self.queue().closed.is_none()
+    }
+
     /// Reads until something is wrong, and says what.
-    fn read_all(&self, mut tcp: TcpStream, sequence: u64, on: &mut dyn FnMut(Incoming, &Link) -> Result<()>) -> Error {
+    fn read_all(&self, sequence: u64, on: On<'_>) -> Error {
         let mut cipher = vec![0; 4 * CHUNK];
-        let mut reading = Reading { session: [0; 16], sequence, head: [0; RECORD_HEADER], got: 0, record: None };
+        let mut reading = Reading { session: [0; 16], sequence, head: [0; RECORD_HEADER], got: 0, body: None };
         // what came with the handshake
         let mut read = self.take(&mut reading, on);
         loop {
             if let Err(error) = read {
                 return error;
             }
-            let n = match tcp.read(&mut cipher) {
-                Ok(0) if reading.got > 0 || reading.record.is_some() => return Error::Peer("closed the connection within a record".into()),
-                Ok(0) => return Error::Peer("closed the connection".into()),
+            let n = match (&self.0.tcp).read(&mut cipher) {
+                Ok(0) => return reading.closed(),
                 Ok(n) => n,
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 Err(e) => return broken(&e),
             };
             self.0.counted.received.fetch_add(n as u64, Ordering::Relaxed);
+            self.0.heard.store(self.0.began.elapsed().as_millis() as u64, Ordering::Relaxed);
             read = self.decrypt(&cipher[..n], &mut reading, on);
         }
     }
 
-    fn decrypt(&self, mut cipher: &[u8], reading: &mut Reading, on: &mut dyn FnMut(Incoming, &Link) -> Result<()>) -> Result<()> {
+    fn decrypt(&self, mut cipher: &[u8], reading: &mut Reading, on: On<'_>) -> Result<()> {
         while !cipher.is_empty() {
             {
                 let mut tls = self.tls();
-                tls.read_tls(&mut cipher).map_err(|e| broken(&e))?;
+                // nothing is taken after the end of TLS
+                if tls.read_tls(&mut cipher).map_err(|e| broken(&e))? == 0 {
+                    return Err(reading.closed());
+                }
                 tls.process_new_packets().map_err(|e| broken(&io::Error::new(ErrorKind::InvalidData, e)))?;
             }
             self.take(reading, on)?;
@@ -365,43 +422,54 @@ impl Link {
     }
 
     /// Takes what has been decrypted; records that are complete are handed on.
-    fn take(&self, reading: &mut Reading, on: &mut dyn FnMut(Incoming, &Link) -> Result<()>) -> Result<()> {
+    fn take(&self, reading: &mut Reading, on: On<'_>) -> Result<()> {
         loop {
             let read = {
                 let mut tls = self.tls();
                 let mut reader = tls.reader();
-                match &mut reading.record {
+                match &mut reading.body {
                     None => reader.read(&mut reading.head[reading.got..]),
-                    Some((_, body)) => reader.read(&mut body[reading.got..]),
+                    Some(body) => reader.read(&mut body.bytes[reading.got..]),
                 }
             };
             match read {
-                Ok(0) => return Ok(()),
+                Ok(0) => return Err(reading.closed()),
                 Ok(n) => reading.got += n,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(e) => return Err(broken(&e)),
             }
-            if reading.record.is_none() && reading.got == RECORD_HEADER {
+            if reading.body.is_none() && reading.got == RECORD_HEADER {
                 let header = Header::parse(&reading.head, self.0.options.limit)?;
                 check(&header, header.kind, &reading.session, reading.sequence)?;
                 reading.sequence += 1;
                 reading.got = 0;
-                reading.record = Some((header, Zeroizing::new(vec![0; header.length as usize])));
+                reading.body = Some(Body::new(header, &self.0.options.intake)?);
             }
-            if let Some((header, body)) = reading.record.take_if(|(_, body)| body.len() == reading.got) {
+            if let Some(body) = &mut reading.body
+                && body.bytes.len() == reading.got
+                && !body.is_whole()
+            {
+                body.grow()?;
+            }
+            if let Some(Body { header, bytes, held }) = reading.body.take_if(|body| body.is_whole() && body.bytes.len() == reading.got) {
                 reading.got = 0;
                 let incoming = match header.kind {
-                    Kind::Alive => continue,
-                    Kind::Parcels => Incoming::Parcels(body),
-                    Kind::Piece => Incoming::Piece(body),
-                    Kind::Control => Incoming::Control(unpack(&body)?),
+                    Kind::Alive => Incoming::Alive,
+                    Kind::Parcels => Incoming::Parcels(bytes),
+                    Kind::Piece => Incoming::Piece(bytes),
+                    Kind::Control => Incoming::Control(match unpack(&bytes)? {
+                        Control::Refused { request, why, text } => Control::refused(request, why, &text),
+                        control => control,
+                    }),
                 };
                 match &incoming {
                     Incoming::Control(Control::Begin { session }) => reading.session = *session,
-                    Incoming::Control(Control::Goodbye { text }) => return Err(Error::Peer(format!("has ended the connection: {text}"))),
+                    Incoming::Control(Control::Goodbye { text }) => {
+                        return Err(Error::Peer(format!("has ended the connection: {}", clip(text))));
+                    }
                     _ => {}
                 }
-                on(incoming, self)?;
+                on(incoming, held, self)?;
             }
         }
     }
@@ -414,7 +482,64 @@ struct Reading {
     head: [u8; RECORD_HEADER],
     /// Bytes of the head, or of the body.
     got: usize,
-    record: Option<(Header, Zeroizing<Vec<u8>>)>,
+    body: Option<Body>,
+}
+
+impl Reading {
+    /// The other side sends nothing more.
+    fn closed(&self) -> Error {
+        let within = if self.got > 0 || self.body.is_some() { " within a record" } else { "" };
+        Error::Peer(format!("closed the connection{within}"))
+    }
+}
+
+/// What comes after a head: bytes for which there is room, as many as have come or a part that comes next.
+struct Body {
+    header: Header,
+    bytes: Zeroizing<Vec<u8>>,
+    held: Option<Held>,
+}
+
+/// Bytes of a body for which there is room at once.
+const AT_ONCE: u64 = 1 << 20;
+
+/// A record takes more room than its body has bytes.
+const RECORD: u64 = 256;
+
+impl Body {
+    fn new(header: Header, intake: &Intake) -> Result<Self> {
+        let (first, held) = match intake {
+            Intake::Free => (header.length, None),
+            Intake::Waits(room) => (header.length, Some(room.wait(header.length + RECORD))),
+            Intake::Refuses(room) => {
+                let first = header.length.min(AT_ONCE);
+                (first, Some(room.take(first + RECORD).ok_or_else(|| Self::refused(room.limit()))?))
+            }
+        };
+        Ok(Self { header, bytes: Zeroizing::new(vec![0; first as usize]), held })
+    }
+
+    fn is_whole(&self) -> bool {
+        self.bytes.len() as u64 == self.header.length
+    }
+
+    /// Room for as much again.
+    fn grow(&mut self) -> Result<()> {
+        let more = (self.header.length - self.bytes.len() as u64).min(self.bytes.len() as u64);
+        if let Some(held) = &mut self.held
+            && !held.grow(more)
+        {
+            return Err(Self::refused(self.header.length));
+        }
+        let length = self.bytes.len() + more as usize;
+        grow(&mut self.bytes, length);
+        self.bytes.resize(length, 0);
+        Ok(())
+    }
+
+    fn refused(bytes: u64) -> Error {
+        Error::Peer(format!("has more under way than it may: there is no room for {bytes} bytes"))
+    }
 }
 
 pub(super) fn check(header: &Header, kind: Kind, session: &Id, sequence: u64) -> Result<()> {
@@ -451,7 +576,7 @@ pub(super) fn broken(e: &io::Error) -> Error {
 #[cfg(feature = "seeded")]
 impl Link {
     /// A fault that is due comes instead of the record, or before it.
-    fn sabotage(&self, tcp: &mut TcpStream, header: Header) -> Option<Header> {
+    fn sabotage(&self, header: Header) -> Option<Header> {
         use super::faults::Fault;
         let plan = match &self.0.options.fault {
             Some(plan) => plan,
@@ -464,17 +589,17 @@ impl Link {
                 thread::sleep(Duration::from_millis(50));
             }
             Some(Fault::Garbage) => {
-                let _ = self.encrypt(&[0xa5; 400], &mut Vec::new(), tcp);
+                let _ = self.encrypt(&[0xa5; 400], &mut Vec::new());
             }
             Some(Fault::RawGarbage) => {
-                let _ = tcp.write_all(&[0x16; 400]);
+                let _ = self.send(&[0x16; 400]);
             }
             Some(Fault::Truncated) => {
-                let _ = self.encrypt(&Header { length: header.length + 1000, ..header }.bytes(), &mut Vec::new(), tcp);
+                let _ = self.encrypt(&Header { length: header.length + 1000, ..header }.bytes(), &mut Vec::new());
                 self.kill(Error::Peer("stopped on purpose".into()));
             }
             Some(Fault::Oversized) => {
-                let _ = self.encrypt(&Header { length: u64::MAX / 2, ..header }.bytes(), &mut Vec::new(), tcp);
+                let _ = self.encrypt(&Header { length: u64::MAX / 2, ..header }.bytes(), &mut Vec::new());
             }
             Some(Fault::Repeated) => return Some(Header { sequence: header.sequence.saturating_sub(1), ..header }),
             Some(Fault::Replayed) => return Some(Header { session: header.session.map(|byte| !byte), ..header }),

@@ -10,6 +10,7 @@ pub mod faults;
 mod fresh;
 pub mod identity;
 mod link;
+mod room;
 mod secrets;
 pub mod server;
 pub mod setup;

@@ -14,6 +14,15 @@ pub type Id = [u8; 16];
 /// What one party gives to a key that it shares with one other.
 pub type Contribution = Zeroizing<[u8; 32]>;
 
+/// Room for so many bytes in all; where they lay before is wiped.
+pub fn grow(bytes: &mut Zeroizing<Vec<u8>>, capacity: usize) {
+    if bytes.capacity() < capacity {
+        let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
+        larger.extend_from_slice(bytes);
+        *bytes = larger;
+    }
+}
+
 /// Random bytes of the operating system.
 pub fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>> {
     let mut bytes = Zeroizing::new([0; N]);

@@ -2,11 +2,12 @@
 //!
 //! A file is a head (magic, party, salt) and chunks of at most a mebibyte, each under ChaCha20-Poly1305 with its number as
 //! nonce and a mark on the last, so that a file cut short is noticed. It is written beside, and moved to its name once it is
-//! on the disk and all three parties have theirs.
+//! on the disk and its owner says that all three parties have theirs.
 
 use super::{
+    identity::Fingerprint,
     secrets::{derive, random},
-    wire::{self, ModelFacts, Upload, pack, unpack},
+    wire::{self, ModelFacts, Upload, check_id, pack, unpack},
 };
 use crate::{Error, Result};
 use ring::{
@@ -25,6 +26,14 @@ const MAGIC: &[u8; 8] = b"TSSHARE1";
 const HEAD: usize = 8 + 1 + 32;
 const CHUNK: usize = 1 << 20;
 const TAG: usize = 16;
+
+/// What stands before the shares.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct Kept {
+    pub(super) upload: Upload,
+    /// Who has uploaded it.
+    owner: Fingerprint,
+}
 
 /// A folder of shares; copies are the same folder.
 #[derive(Clone)]
@@ -55,8 +64,13 @@ impl Store {
         for entry in fs::read_dir(&self.folder).map_err(|e| at(&self.folder, &e))?.flatten() {
             let path = entry.path();
             if let Some(id) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".share")) {
-                let (upload, _) = self.read(id)?;
-                models.push(ModelFacts { id: id.into(), uploaded: upload.uploaded, bytes: upload.bytes });
+                match self.read(id) {
+                    Ok((Kept { upload, .. }, _)) => {
+                        models.push(ModelFacts { id: id.into(), uploaded: upload.uploaded, bytes: upload.bytes })
+                    }
+                    // the others are as good as ever
+                    Err(error) => tracing::warn!(model = id, %error, "a model cannot be read"),
+                }
             }
         }
         models.sort_by(|a, b| a.id.cmp(&b.id));
@@ -70,7 +84,7 @@ impl Store {
 
     /// The head of an upload, and the shares after it. A file that was changed or cut short is an error, at the latest when
     /// its last byte is read.
-    pub(super) fn read(&self, id: &str) -> Result<(Upload, impl Read + use<>)> {
+    pub(super) fn read(&self, id: &str) -> Result<(Kept, impl Read + use<>)> {
         check_id(id)?;
         let path = self.path(id, "share");
         let file = File::open(&path).map_err(|e| at(&path, &e))?;
@@ -83,12 +97,17 @@ impl Store {
         }
         let mut head = vec![0; length as usize];
         reader.read_exact(&mut head).map_err(|e| at(&path, &e))?;
-        Ok((unpack(&head).map_err(|e| at(&path, &e))?, reader))
+        let kept: Kept = unpack(&head).map_err(|e| at(&path, &e))?;
+        if kept.upload.id() != id {
+            return Err(at(&path, &format!("it is model {}", kept.upload.id())));
+        }
+        Ok((kept, reader))
     }
 
-    /// Begins to keep an upload.
-    pub(super) fn begin(&self, upload: &Upload) -> Result<Writing> {
+    /// Begins to keep an upload. The first who uploads a model of a name is the only one who may do so again.
+    pub(super) fn begin(&self, upload: &Upload, owner: Fingerprint) -> Result<Writing> {
         let id = upload.id();
+        self.check_owner(&upload.name, owner)?;
         if self.has(&id) {
             return Err(Error::Input(format!("model {id} is here already")));
         }
@@ -107,17 +126,29 @@ impl Store {
                 "the store is full: {needed} bytes for {id}, {used} of {limit} are in use, {reserved} promised"
             )));
         }
+        let path = self.path(&id, "part");
+        let failed = |e: io::Error| at(&self.folder, &e);
+        // where another upload of this model is under way, this fails and leaves it alone
+        let file = File::create_new(&path).map_err(failed)?;
         *reserved += needed;
         drop(reserved);
-        let path = self.path(&id, "part");
-        let mut writing = Writing { store: self.clone(), id, path, needed, left: upload.bytes, digest: Context::new(&SHA256), to: None };
-        let failed = |e: io::Error| at(&self.folder, &e);
-        let file = File::create_new(&writing.path).map_err(failed)?;
+        let (digest, left) = (Context::new(&SHA256), upload.bytes);
+        let mut writing = Writing { store: self.clone(), id, owner, path, needed, left, digest, to: None };
         let mut to = Closing::new(BufWriter::with_capacity(CHUNK, file), &self.key, self.party)?;
-        let head = pack(upload)?;
+        let head = pack(&Kept { upload: upload.clone(), owner })?;
         to.write_all(&(head.len() as u32).to_le_bytes()).and_then(|()| to.write_all(&head)).map_err(failed)?;
         writing.to = Some(to);
         Ok(writing)
+    }
+
+    fn check_owner(&self, name: &str, owner: Fingerprint) -> Result<()> {
+        let named = |model: &ModelFacts| model.id.split_once('@').is_some_and(|(before, _)| before == name);
+        for model in self.list()?.iter().filter(|model| named(model)) {
+            if self.read(&model.id)?.0.owner != owner {
+                return Err(Error::Input(format!("the name '{name}' belongs to another client; choose another")));
+            }
+        }
+        Ok(())
     }
 
     fn path(&self, id: &str, end: &str) -> PathBuf {
@@ -131,14 +162,6 @@ impl std::fmt::Debug for Store {
     }
 }
 
-/// Ids are file names.
-fn check_id(id: &str) -> Result<()> {
-    let known = id
-        .split_once('@')
-        .is_some_and(|(name, hash)| wire::check_name(name).is_ok() && hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()));
-    if known { Ok(()) } else { Err(Error::Input("a model's id is its name, @ and 16 hexadecimal digits".into())) }
-}
-
 fn at(path: &Path, e: &dyn std::fmt::Display) -> Error {
     Error::File(format!("{}: {e}", path.display()))
 }
@@ -147,6 +170,7 @@ fn at(path: &Path, e: &dyn std::fmt::Display) -> Error {
 pub(super) struct Writing {
     store: Store,
     id: String,
+    owner: Fingerprint,
     path: PathBuf,
     needed: u64,
     left: u64,
@@ -180,6 +204,10 @@ impl Writing {
         if self.to.is_some() {
             return Err(Error::Peer("wants to keep a model before its end".into()));
         }
+        // another may have been quicker
+        let one = self.store.reserved.clone();
+        let _one = one.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.store.check_owner(self.id.split_once('@').map_or("", |(name, _)| name), self.owner)?;
         let to = self.store.path(&self.id, "share");
         fs::rename(&self.path, &to).map_err(|e| at(&to, &e))?;
         // the name as well

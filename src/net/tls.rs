@@ -130,7 +130,7 @@ pub(super) fn dialler(identity: &Identity, expected: Fingerprint) -> Result<Arc<
         .map_err(failed)?
         .dangerous()
         .with_custom_certificate_verifier(pinned)
-        .with_client_auth_cert(vec![identity.certificate.clone()], identity.clone().key)
+        .with_client_auth_cert(vec![identity.certificate.clone()], identity.key.clone_key())
         .map_err(failed)?;
     // every session starts from nothing
     config.resumption = rustls::client::Resumption::disabled();
@@ -144,7 +144,7 @@ pub(super) fn listener(identity: &Identity, known: Vec<Fingerprint>) -> Result<A
         .with_protocol_versions(&[&TLS13])
         .map_err(failed)?
         .with_client_cert_verifier(pinned)
-        .with_single_cert(vec![identity.certificate.clone()], identity.clone().key)
+        .with_single_cert(vec![identity.certificate.clone()], identity.key.clone_key())
         .map_err(failed)?;
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))

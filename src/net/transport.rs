@@ -94,7 +94,7 @@ fn pair(options: &Options) -> Result<(Owned, (Owned, Receiver<()>))> {
         (dialled.join().unwrap_or_else(|_| Err(Error::Misuse("a thread has ended".into()))), accepted)
     });
     let (to, inbox) = channel();
-    let count = move |incoming, _: &Link| {
+    let count = move |incoming, _, _: &Link| {
         if let Incoming::Parcels(body) = incoming {
             for _ in parcels(&body)? {
                 let _ = to.send(());
@@ -102,7 +102,7 @@ fn pair(options: &Options) -> Result<(Owned, (Owned, Receiver<()>))> {
         }
         Ok(())
     };
-    let dialled = dialled?.start(|_, _| Ok(()), drop)?;
+    let dialled = dialled?.start(|_, _, _| Ok(()), drop)?;
     let accepted = accepted?.start(count, drop)?;
     Ok((Owned(dialled), (Owned(accepted), inbox)))
 }

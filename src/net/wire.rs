@@ -3,7 +3,7 @@
 //! A record is a header of 40 bytes (magic, kind, session, sequence, length) and a body. Bodies are control messages, or parcels:
 //! frames of the requests under way, each with the request's number and its length before it.
 
-use super::secrets::{Contribution, Id};
+use super::secrets::{Contribution, Id, grow};
 use crate::{Error, Result, nn::Reveal};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
@@ -277,8 +277,8 @@ pub(super) enum Control {
     Refused { request: Option<Id>, why: Why, text: String },
     /// The number of a session, chosen by party 0.
     Begin { session: Id },
-    /// A request has begun here; `digest` binds all that is public of it.
-    Start { request: Id, digest: [u8; 32] },
+    /// A request has begun here, of this client in the order of `cluster.toml`; `digest` binds all that is public of it.
+    Start { request: Id, client: u32, digest: [u8; 32] },
     /// To its second: a request to come, of which nobody knows the input yet. Its lead's messages follow, to be kept until it begins.
     Ahead { request: Id, digest: [u8; 32] },
     /// That were all of the lead's messages.
@@ -327,7 +327,44 @@ pub(super) enum Control {
 
 /// As `postcard` writes it.
 pub(super) fn pack<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>> {
-    postcard::to_stdvec(value).map(Zeroizing::new).map_err(|e| Error::Misuse(format!("a message cannot be written: {e}")))
+    let packed = postcard::to_io(value, Packed(Zeroizing::new(Vec::with_capacity(256))));
+    packed.map(|packed| packed.0).map_err(|e| Error::Misuse(format!("a message cannot be written: {e}")))
+}
+
+/// Grows without leaving anything behind.
+struct Packed(Zeroizing<Vec<u8>>);
+
+impl std::io::Write for Packed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let needed = self.0.len() + bytes.len();
+        if needed > self.0.capacity() {
+            let twice = 2 * self.0.capacity();
+            grow(&mut self.0, needed.max(twice));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Bytes of a text for people that one side sends to the other.
+const MOST_TEXT: usize = 500;
+
+/// The beginning of a text.
+pub(super) fn clip(text: &str) -> String {
+    match text.len() <= MOST_TEXT {
+        true => text.into(),
+        false => format!("{}...", &text[..text.floor_char_boundary(MOST_TEXT)]),
+    }
+}
+
+impl Control {
+    pub(super) fn refused(request: Option<Id>, why: Why, text: &str) -> Self {
+        Self::Refused { request, why, text: clip(text) }
+    }
 }
 
 /// Parses all of the bytes.
@@ -372,6 +409,14 @@ pub(super) fn check_name(name: &str) -> Result<()> {
     }
 }
 
+/// The name of a model and part of a hash: an id, and a file's name.
+pub(super) fn check_id(id: &str) -> Result<()> {
+    let known = id
+        .split_once('@')
+        .is_some_and(|(name, hash)| check_name(name).is_ok() && hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()));
+    if known { Ok(()) } else { Err(Error::Input("a model's id is its name, @ and 16 hexadecimal digits".into())) }
+}
+
 /// For logs: the beginning of a number.
 pub(super) fn short(id: &Id) -> String {
     id[..4].iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
@@ -403,6 +448,12 @@ mod tests {
             if let Some(head) = bytes.first_chunk::<RECORD_HEADER>() {
                 let _ = Header::parse(head, 1 << 20);
             }
+        }
+
+        #[test]
+        fn texts_are_clipped(text in ".{0,600}") {
+            prop_assert!(clip(&text).len() <= MOST_TEXT + 3);
+            prop_assert!(text.len() > MOST_TEXT || clip(&text) == text);
         }
 
         #[test]

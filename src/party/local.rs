@@ -113,6 +113,7 @@ impl Party {
         state.inbox.clear();
         state.windows.iter_mut().for_each(Window::reset);
         state.taken = [0; 3];
+        state.waiting = [0; 3];
         state.failed = None;
         state.used.clear();
     }
@@ -177,6 +178,10 @@ impl Party {
         #[cfg(feature = "seeded")]
         state.observed.note(&message);
         let (label, purpose) = (message.label, message.name.purpose);
+        state.waiting[from] += message.bytes();
+        if state.waiting[from] > state.most_waiting {
+            return Err(Error::OutOfStep(format!("{label}: party {from} sends more than is wanted: {} bytes wait", state.waiting[from])));
+        }
         match state.inbox.insert((from, message.name), message) {
             None => Ok(()),
             Some(_) => Err(Error::OutOfStep(format!("{label}: party {from} sent message {purpose} twice"))),

@@ -117,6 +117,9 @@ pub(crate) struct State {
     /// Room at each peer for what is dealt; and what was taken of what each peer dealt.
     windows: [Window; 3],
     taken: [u64; 3],
+    /// Bytes of messages of each peer that nobody has awaited yet, and how many there may be.
+    waiting: [u64; 3],
+    most_waiting: u64,
     waits: Vec<String>,
     yielded: bool,
     failed: Option<Error>,
@@ -145,6 +148,8 @@ impl Party {
             inbox: HashMap::new(),
             windows: std::array::from_fn(|_| Window::new(WINDOW)),
             taken: [0; 3],
+            waiting: [0; 3],
+            most_waiting: u64::MAX,
             waits: Vec::new(),
             yielded: false,
             failed: None,
@@ -251,6 +256,12 @@ impl Party {
     /// The most bytes that the lead may have dealt to a peer and that the peer has not yet taken; all parties agree.
     pub fn set_window(&self, bytes: u64) {
         self.lock().windows = std::array::from_fn(|_| Window::new(bytes));
+    }
+
+    /// The most bytes of messages of a peer that may wait here: with more the run ends. It must hold the window and the
+    /// largest message; no bound unless it is set.
+    pub fn set_most_waiting(&self, bytes: u64) {
+        self.lock().most_waiting = bytes;
     }
 
     /// How signs are computed, public and the same at all parties.

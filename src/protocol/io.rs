@@ -76,8 +76,17 @@ impl Input {
                     Ok(Component::Seed(seed))
                 }
                 [WORDS] => {
-                    let mut words = Zeroizing::new(vec![0u64; shape.elements()]);
+                    // as much again as has come: the shape is not the sender's word for it
+                    let mut words = Zeroizing::new(vec![0u64; shape.elements().min(AT_ONCE)]);
                     from.read_exact(bytemuck::cast_slice_mut(&mut words[..])).map_err(short)?;
+                    while words.len() < shape.elements() {
+                        let come = words.len();
+                        let mut more = Zeroizing::new(Vec::with_capacity(shape.elements().min(2 * come)));
+                        more.extend_from_slice(&words);
+                        more.resize(shape.elements().min(2 * come), 0);
+                        from.read_exact(bytemuck::cast_slice_mut(&mut more[come..])).map_err(short)?;
+                        words = more;
+                    }
                     Ok(Component::Words(Arc::new(words)))
                 }
                 [other] => Err(Error::Input(format!("a share of shape {shape}: a component of kind {other}"))),
@@ -89,6 +98,8 @@ impl Input {
 
 const SEED: u8 = 0;
 const WORDS: u8 = 1;
+/// Words of a share that are taken on trust.
+const AT_ONCE: usize = 1 << 17;
 
 impl std::fmt::Debug for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

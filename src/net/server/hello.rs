@@ -1,10 +1,10 @@
 //! The first words of a connection: who is there, and whether both mean the same cluster and the same protocol.
 
-use super::{Event, House, size, visitor::Visitor};
+use super::{Event, House, visitor::Visitor};
 use crate::{
     Error, Result,
     net::{
-        fresh::Fresh,
+        fresh::{Fresh, Intake},
         link::{Incoming, Owned},
         secrets::{Contribution, random},
         tls,
@@ -79,7 +79,7 @@ pub(super) fn welcome(house: &Arc<House>, mut fresh: Fresh) -> Result<()> {
     let cluster = &house.setup.cluster;
     let (party, client) = (cluster.party_of(certificate), cluster.client_of(certificate));
     let mut refuse = |why: Why, text: String| {
-        fresh.send(&Control::Refused { request: None, why, text: text.clone() })?;
+        fresh.send(&Control::refused(None, why, &text))?;
         Err(Error::Peer(text))
     };
     if let Some(what) = mismatch(&hello, &house.cluster_hash) {
@@ -93,7 +93,8 @@ pub(super) fn welcome(house: &Arc<House>, mut fresh: Fresh) -> Result<()> {
         }
         (Some(_), Some(number), _) if hello.probe => {
             fresh.send(&house.hello(&random::<32>()?))?;
-            Visitor::start(house, fresh, &format!("party {number}, probing"), None)
+            tracing::info!(party = number, "probes");
+            Visitor::start(house, fresh, &house.probes)
         }
         (Some(_), Some(number), _) if number <= house.number => {
             refuse(Why::Mismatch, format!("party {number} does not dial party {}: the higher number dials", house.number))
@@ -106,15 +107,19 @@ pub(super) fn welcome(house: &Arc<House>, mut fresh: Fresh) -> Result<()> {
         (None, None, Some(client)) => {
             // a client shares no key with a party
             fresh.send(&house.hello(&random::<32>()?))?;
-            Visitor::start(house, fresh, &client.name, Some(client.clone()))
+            match house.accounts.get(&client.certificate) {
+                Some(account) => Visitor::start(house, fresh, account),
+                None => Err(Error::Misuse("a client without an account".into())),
+            }
         }
         (None, ..) => refuse(Why::Unauthorised, "this certificate belongs to nobody in cluster.toml".into()),
         (Some(_), None, _) => refuse(Why::Mismatch, "the other side is no party".into()),
     }
 }
 
-fn peer_link(house: &Arc<House>, fresh: Fresh, number: usize, mine: Contribution, theirs: Option<Secret>) -> Result<()> {
+fn peer_link(house: &Arc<House>, mut fresh: Fresh, number: usize, mine: Contribution, theirs: Option<Secret>) -> Result<()> {
     let Some(Secret(theirs)) = theirs else { return Err(Error::Peer("gave nothing to the common key".into())) };
+    fresh.options.intake = Intake::Waits(house.inbox.clone());
     let generation = house.numbers.fetch_add(1, Ordering::Relaxed);
     let (one, other) = (house.clone(), house.clone());
     // nothing is told of the link before the engine knows it
@@ -124,10 +129,11 @@ fn peer_link(house: &Arc<House>, fresh: Fresh, number: usize, mine: Contribution
     let until_known = |wait: &std::sync::Mutex<std::sync::mpsc::Receiver<()>>| {
         let _ = wait.lock().map(|wait| wait.recv());
     };
-    let on = move |incoming: Incoming, _: &_| {
+    let on = move |incoming, held, _: &_| {
         until_known(&wait);
-        one.budget.take(size(&incoming));
-        one.tell(Event::FromPeer { number, generation, incoming });
+        if !matches!(incoming, Incoming::Alive) {
+            one.tell(Event::FromPeer { number, generation, incoming, held });
+        }
         Ok(())
     };
     let ended = move |error| {

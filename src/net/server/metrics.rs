@@ -34,6 +34,14 @@ pub struct Metrics {
     pub socket_bytes: AtomicU64,
     /// Microseconds of computing.
     pub busy: AtomicU64,
+    /// Whether there is a session: 1 or 0.
+    pub session: AtomicU64,
+    /// Requests under way.
+    pub under_way: AtomicU64,
+    /// Requests to come that are prepared and promised to nobody.
+    pub tickets: AtomicU64,
+    /// Whole days until this party's certificate expires.
+    pub certificate_days: AtomicU64,
 }
 
 impl Metrics {
@@ -50,10 +58,17 @@ impl Metrics {
             ("socket_bytes_total", &self.socket_bytes, "Bytes sent on the sockets to the other parties, of sessions that have ended."),
             ("busy_microseconds_total", &self.busy, "Time of computing."),
         ];
-        rows.iter().fold(String::new(), |mut page, (name, value, help)| {
+        let gauges = [
+            ("session", &self.session, "Whether there is a session."),
+            ("requests_under_way", &self.under_way, "Requests under way."),
+            ("requests_prepared", &self.tickets, "Requests to come that are prepared."),
+            ("certificate_days_left", &self.certificate_days, "Whole days until the certificate expires."),
+        ];
+        let rows = rows.iter().map(|row| (row, "counter")).chain(gauges.iter().map(|row| (row, "gauge")));
+        rows.fold(String::new(), |mut page, ((name, value, help), kind)| {
             let value = value.load(Ordering::Relaxed);
             // a String takes everything
-            let _ = writeln!(page, "# HELP trishade_{name} {help}\n# TYPE trishade_{name} counter\ntrishade_{name} {value}");
+            let _ = writeln!(page, "# HELP trishade_{name} {help}\n# TYPE trishade_{name} {kind}\ntrishade_{name} {value}");
             page
         })
     }

@@ -7,13 +7,15 @@ mod visitor;
 
 use super::{
     PartySetup,
-    config::Client,
+    config::{Client, Limits},
     fresh::{Fresh, Options},
+    identity::Fingerprint,
     link::{Incoming, Link, Owned},
+    room::{Held, Room},
     secrets::Contribution,
     store::Store,
     tls,
-    wire::Status,
+    wire::{Ask, Status},
 };
 use crate::{
     Error, Result,
@@ -27,7 +29,7 @@ use std::{
     collections::HashMap,
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::{Sender, channel},
     },
@@ -47,10 +49,16 @@ struct House {
     store: Store,
     party: Party,
     events: Sender<Event>,
-    budget: Budget,
+    /// What peers have sent and the engine has not taken.
+    inbox: Arc<Room>,
+    accounts: HashMap<Fingerprint, Arc<Account>>,
+    /// Of parties that only measure the way.
+    probes: Arc<Account>,
     metrics: Arc<Metrics>,
     status: Mutex<Status>,
     stopping: AtomicBool,
+    /// A thread without which there is no party has ended.
+    broken: AtomicBool,
     strangers: AtomicUsize,
     visitors: Mutex<HashMap<u64, Link>>,
     numbers: AtomicU64,
@@ -70,6 +78,7 @@ enum Event {
         number: usize,
         generation: u64,
         incoming: Incoming,
+        held: Option<Held>,
     },
     PeerGone {
         number: usize,
@@ -80,11 +89,20 @@ enum Event {
         number: usize,
         error: Error,
     },
+    /// A request that the client may make; its shares follow.
+    Asked {
+        visitor: u64,
+        link: Link,
+        ask: Ask,
+        /// The message, and the request.
+        held: [Option<Held>; 2],
+    },
     FromVisitor {
         visitor: u64,
-        client: Arc<Client>,
+        account: Arc<Account>,
         link: Link,
         incoming: Incoming,
+        held: Option<Held>,
     },
     VisitorGone {
         visitor: u64,
@@ -96,34 +114,30 @@ enum Event {
     Kill,
 }
 
-/// Bytes of events that the engine has not taken: readers wait while there are too many.
-struct Budget {
-    limit: u64,
-    used: Mutex<u64>,
-    room: Condvar,
+/// A client, and what it may take up here.
+struct Account {
+    /// In the order of `cluster.toml`.
+    number: u32,
+    /// None: a party that only measures the way.
+    client: Option<Client>,
+    connections: Arc<Room>,
+    requests: Arc<Room>,
+    bytes: Arc<Room>,
 }
 
-impl Budget {
-    fn take(&self, bytes: u64) {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        while *used > 0 && *used + bytes > self.limit {
-            used = self.room.wait(used).unwrap_or_else(PoisonError::into_inner);
-        }
-        *used += bytes;
+impl Account {
+    fn new(number: usize, client: Option<Client>, limits: &Limits) -> Arc<Self> {
+        Arc::new(Self {
+            number: number as u32,
+            client,
+            connections: Room::new(limits.client_connections as u64),
+            requests: Room::new(limits.client_requests as u64),
+            bytes: Room::new(limits.client_bytes),
+        })
     }
 
-    fn give(&self, bytes: u64) {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        *used = used.saturating_sub(bytes);
-        self.room.notify_all();
-    }
-}
-
-/// Bytes that count.
-fn size(incoming: &Incoming) -> u64 {
-    match incoming {
-        Incoming::Parcels(bytes) | Incoming::Piece(bytes) => bytes.len() as u64,
-        Incoming::Control(_) => 0,
+    fn name(&self) -> &str {
+        self.client.as_ref().map_or("a party, probing", |client| &client.name)
     }
 }
 
@@ -162,6 +176,11 @@ impl Server {
         let listener = TcpListener::bind(config.listen)
             .map_err(|e| Error::Input(format!("cannot listen on {}: {e}; is another party running there?", config.listen)))?;
         let address = listener.local_addr().map_err(|e| Error::Device(e.to_string()))?;
+        let known = cluster.party.iter().map(|party| party.certificate);
+        let known = known.chain(cluster.client.iter().map(|client| client.certificate)).collect();
+        let shake = tls::listener(&setup.identity, known)?;
+        let accounts = cluster.client.iter().enumerate();
+        let accounts = accounts.map(|(i, client)| (client.certificate, Account::new(i, Some(client.clone()), &config.limits))).collect();
         let store = Store::open(&config.store, config.party, setup.store_key.clone(), config.limits.store)?;
         let number = config.party;
         // each request has keys of its own: these serve none
@@ -179,10 +198,13 @@ impl Server {
             store,
             party,
             events,
-            budget: Budget { limit: config.limits.early.max(config.limits.window), used: Mutex::new(0), room: Condvar::new() },
+            inbox: Room::new(config.limits.early.max(config.limits.window)),
+            accounts,
+            probes: Account::new(0, None, &config.limits),
             metrics: Arc::default(),
             status: Mutex::new(status),
             stopping: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
             strangers: AtomicUsize::new(0),
             visitors: Mutex::default(),
             numbers: AtomicU64::new(0),
@@ -191,10 +213,10 @@ impl Server {
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.into()).spawn(run).map_err(|e| Error::Device(format!("no thread: {e}")))
         };
-        let (one, other) = (house.clone(), house.clone());
+        let (one, other) = (Needed(house.clone()), Needed(house.clone()));
         let mut threads = vec![
-            spawn("trishade engine", Box::new(move || Engine::new(one).run(&inbox)))?,
-            spawn("trishade acceptor", Box::new(move || accept(&other, &listener)))?,
+            spawn("trishade engine", Box::new(move || Engine::new(one.0.clone()).run(&inbox)))?,
+            spawn("trishade acceptor", Box::new(move || accept(&other.0, &listener, &shake)))?,
         ];
         if let Some(at) = house.setup.config.metrics {
             threads.push(metrics::serve(&house, at)?);
@@ -216,6 +238,11 @@ impl Server {
     /// How it is.
     pub fn status(&self) -> Status {
         self.house.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a thread of it has failed, so that it serves nobody any more.
+    pub fn is_broken(&self) -> bool {
+        self.house.broken.load(Ordering::Relaxed)
     }
 
     /// Ends in order: requests under way are given up, peers and clients are told, keys are cleared.
@@ -246,14 +273,19 @@ impl std::fmt::Debug for Server {
     }
 }
 
+/// Held by a thread without which there is no party.
+struct Needed(Arc<House>);
+
+impl Drop for Needed {
+    fn drop(&mut self) {
+        if !self.0.stopping.load(Ordering::Relaxed) {
+            self.0.broken.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Takes connections until the party is stopped.
-fn accept(house: &Arc<House>, listener: &TcpListener) {
-    let known = house.setup.cluster.party.iter().map(|party| party.certificate);
-    let known = known.chain(house.setup.cluster.client.iter().map(|client| client.certificate)).collect();
-    let config = match tls::listener(&house.setup.identity, known) {
-        Ok(config) => config,
-        Err(error) => return tracing::error!(%error, "cannot accept connections"),
-    };
+fn accept(house: &Arc<House>, listener: &TcpListener, config: &Arc<rustls::ServerConfig>) {
     for tcp in listener.incoming() {
         if house.stopping.load(Ordering::Relaxed) {
             return;

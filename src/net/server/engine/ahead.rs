@@ -10,10 +10,9 @@ use crate::{
     Error, Result,
     device::Buffer,
     net::{
-        config::Client,
         link::Link,
         secrets::{Id, random},
-        server::visitor::name,
+        server::{Account, visitor::name},
         wire::{self, Ask, Control, SecretBytes, Sort, Ticket, Why, short},
     },
     party::{Progress, Remote},
@@ -230,7 +229,7 @@ impl Engine {
         } else if !self.seen.contains(id) {
             let early = self.early(id)?;
             early.ahead = true;
-            early.digests.push((number, digest));
+            early.digests[number] = Some(digest);
         }
         Ok(())
     }
@@ -245,10 +244,10 @@ impl Engine {
     }
 
     /// Gives a client what there is for its next requests.
-    pub(super) fn give_tickets(&mut self, visitor: u64, client: &Client, link: &Link, sort: &Sort, wanted: u32) {
-        if !client.may_use(name(&sort.model)) {
-            let text = format!("client '{}' may not use model {}", client.name, sort.model);
-            return link.control(&Control::Refused { request: None, why: Why::Unauthorised, text });
+    pub(super) fn give_tickets(&mut self, visitor: u64, account: &Account, link: &Link, sort: &Sort, wanted: u32) {
+        if !account.client.as_ref().is_some_and(|client| client.may_use(name(&sort.model))) {
+            let text = format!("client '{}' may not use model {}", account.name(), sort.model);
+            return link.refuse(None, Why::Unauthorised, &text);
         }
         let free = self.ahead.made.iter_mut().filter(|(_, made)| made.kept && made.given.is_none() && made.sort == *sort);
         let tickets = free.take(wanted as usize).map(|(id, made)| {

@@ -8,12 +8,13 @@ mod ahead;
 mod requests;
 mod session;
 
-use super::{Budget, Event, House, hello, size};
+use super::{Event, House, hello};
 use crate::{
     Error,
     device::Buffer,
     net::{
         link::{Link, Owned},
+        room::Held,
         secrets::{Contribution, Id, SessionKeys},
         wire::{Ask, Why},
     },
@@ -23,7 +24,11 @@ use crate::{
 use ahead::Ahead;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, PoisonError, mpsc::Receiver},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc::Receiver,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -42,7 +47,10 @@ struct Peer {
 struct Early {
     since: Instant,
     frames: Vec<(usize, Zeroizing<Vec<u8>>)>,
-    digests: Vec<(usize, [u8; 32])>,
+    /// Of what each peer was asked for.
+    digests: [Option<[u8; 32]>; 3],
+    /// Whose request it is, if a peer has begun it.
+    client: Option<u32>,
     bytes: u64,
     /// Its lead works ahead: it may be long until it begins.
     ahead: bool,
@@ -59,6 +67,15 @@ struct Request {
     deadline: Instant,
     busy: Duration,
     ready: bool,
+    /// One of those that its client may have.
+    _held: Option<Held>,
+}
+
+/// A request whose shares have not come.
+struct Asked {
+    ask: Ask,
+    since: Instant,
+    held: [Option<Held>; 2],
 }
 
 /// How soon the engine looks whether what was dealt ahead has left.
@@ -75,13 +92,21 @@ pub(super) struct Engine {
     keys: Option<SessionKeys>,
     requests: BTreeMap<Id, Request>,
     /// Asked for, the shares not yet there.
-    asked: HashMap<(u64, Id), (Ask, Instant)>,
+    asked: HashMap<(u64, Id), Asked>,
     early: HashMap<Id, Early>,
     /// Of this session.
     seen: HashSet<Id>,
     models: HashMap<String, Arc<Hosted>>,
     ahead: Ahead,
+    /// When the certificate was last looked at.
+    looked: Option<Instant>,
 }
+
+/// Events that are taken before requests go on.
+const MOST_EVENTS: usize = 256;
+
+/// How often the certificate is looked at.
+const DAY: Duration = Duration::from_secs(86_400);
 
 impl Engine {
     pub(super) fn new(house: Arc<House>) -> Self {
@@ -99,6 +124,7 @@ impl Engine {
             seen: HashSet::new(),
             models: HashMap::new(),
             ahead: Ahead::default(),
+            looked: None,
         }
     }
 
@@ -113,16 +139,18 @@ impl Engine {
                 (_, true) => DEALING,
                 _ => self.next_deadline(),
             };
-            let mut next = events.recv_timeout(wait).ok();
-            while let Some(event) = next {
-                if !self.handle(event) {
-                    return;
-                }
-                next = events.try_recv().ok();
+            if events.recv_timeout(wait).is_ok_and(|event| !self.handle(event)) || !self.take(events) {
+                return;
             }
             self.time_out();
+            self.look();
             let ready: Vec<Id> = self.requests.iter().filter(|(_, request)| request.ready).map(|(id, _)| *id).collect();
-            ready.iter().for_each(|id| self.turn(id));
+            for id in &ready {
+                self.turn(id);
+                if !self.take(events) {
+                    return;
+                }
+            }
             if ahead && self.may_work_ahead() && self.has_dealt() {
                 self.work_ahead();
             }
@@ -130,14 +158,33 @@ impl Engine {
         }
     }
 
+    /// Takes what has come, but not so much that nothing else is done. False when all is over.
+    fn take(&mut self, events: &Receiver<Event>) -> bool {
+        events.try_iter().take(MOST_EVENTS).all(|event| self.handle(event))
+    }
+
+    /// Says in good time that the certificate expires.
+    fn look(&mut self) {
+        if self.looked.is_some_and(|looked| looked.elapsed() < DAY) {
+            return;
+        }
+        self.looked = Some(Instant::now());
+        let days = self.house.setup.identity.validity().map_or(0, |validity| validity.days_left());
+        self.house.metrics.certificate_days.store(days.max(0) as u64, Ordering::Relaxed);
+        if days < 30 {
+            tracing::warn!(days, "the certificate expires; no connection is made after that");
+        }
+    }
+
     fn report(&self) {
+        let gauge = |gauge: &AtomicU64, value: usize| gauge.store(value as u64, Ordering::Relaxed);
+        let metrics = &self.house.metrics;
+        gauge(&metrics.session, self.keys.is_some().into());
+        gauge(&metrics.under_way, self.requests.len());
+        gauge(&metrics.tickets, self.ahead.ready() as usize);
         let mut status = self.house.status.lock().unwrap_or_else(PoisonError::into_inner);
         (status.session, status.requests) = (self.keys.is_some(), self.requests.len() as u32);
         status.prepared = self.ahead.ready();
-    }
-
-    fn budget(&self) -> &Budget {
-        &self.house.budget
     }
 
     /// False when all is over.
@@ -153,14 +200,13 @@ impl Engine {
                 self.peers[number] = Some(Peer { link, generation, contributions: [mine, theirs], said: None });
                 self.begin_session();
             }
-            Event::FromPeer { number, generation, incoming } => {
-                let bytes = size(&incoming);
+            Event::FromPeer { number, generation, incoming, held } => {
                 if self.peers[number].as_ref().is_some_and(|peer| peer.generation == generation)
                     && let Err(error) = self.hear_peer(number, incoming)
                 {
                     self.end_session(number, error);
                 }
-                self.budget().give(bytes);
+                drop(held);
             }
             Event::PeerGone { number, generation, error } => {
                 if self.peers[number].as_ref().is_some_and(|peer| peer.generation == generation) {
@@ -175,10 +221,10 @@ impl Engine {
                     tracing::warn!(peer = number, address = self.house.setup.cluster.party[number].address, %error, attempts = self.failures[number], "no link yet");
                 }
             }
-            Event::FromVisitor { visitor, client, link, incoming } => {
-                let bytes = size(&incoming);
-                self.hear_visitor(visitor, &client, &link, incoming);
-                self.budget().give(bytes);
+            Event::Asked { visitor, link, ask, held } => self.asked(visitor, &link, ask, held),
+            Event::FromVisitor { visitor, account, link, incoming, held } => {
+                self.hear_visitor(visitor, &account, &link, incoming);
+                drop(held);
             }
             Event::VisitorGone { visitor } => {
                 self.asked.retain(|(of, _), _| *of != visitor);

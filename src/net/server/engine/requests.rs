@@ -1,14 +1,14 @@
 //! Requests: from the shares of a client to the summands that it receives, or to the reason why not.
 
-use super::{super::visitor::name, Early, Engine, Request};
+use super::{super::Account, Asked, Early, Engine, Request};
 use crate::{
     Error, Result,
     device::Buffer,
     net::{
-        config::Client,
         link::{Incoming, Link},
+        room::Held,
         secrets::{Id, sha256},
-        wire::{Ask, Control, Sort, Spent, Why, pack, parcels, short, unpack},
+        wire::{Ask, Control, PARCEL_HEADER, Sort, Spent, Why, pack, parcels, short, unpack},
     },
     nn::{Architecture, Hosted},
     party::{Keys, Progress, Remote},
@@ -24,6 +24,9 @@ use zeroize::Zeroizing;
 /// Requests of one session: their numbers are remembered, so that none is used twice.
 const MOST_REQUESTS: usize = 1_000_000;
 
+/// What a frame that waits takes besides its bytes.
+const EARLY: u64 = 256;
+
 /// A refusal: why, for programs, and for people.
 pub(super) type Refused = (Why, String);
 
@@ -33,7 +36,7 @@ fn refused(why: Why) -> impl Fn(Error) -> Refused {
 
 impl Engine {
     /// The parties must have been told the same.
-    pub(super) fn compare(&mut self, number: usize, id: &Id, digest: [u8; 32]) -> Result<()> {
+    pub(super) fn compare(&mut self, number: usize, id: &Id, client: Option<u32>, digest: [u8; 32]) -> Result<()> {
         match self.requests.get(id) {
             Some(request) if request.digest == digest => {}
             Some(_) => {
@@ -41,7 +44,10 @@ impl Engine {
                 self.give_up(id, Why::Disagree, &text, None);
             }
             None if self.seen.contains(id) => {}
-            None => self.early(id)?.digests.push((number, digest)),
+            None => {
+                let early = self.early(id)?;
+                (early.digests[number], early.client) = (Some(digest), client.or(early.client));
+            }
         }
         Ok(())
     }
@@ -58,15 +64,24 @@ impl Engine {
             // credit for a lead that has ended, or what was on its way when the request was given up
             return Ok(());
         }
-        let ahead = self.early.get(id).is_some_and(|early| early.ahead);
-        let waiting: u64 = self.early.values().filter(|early| early.ahead == ahead).map(|early| early.bytes).sum();
-        let limits = &self.house.setup.config.limits;
-        if waiting + frame.len() as u64 > if ahead { limits.ahead } else { limits.early } {
+        let (limits, bytes) = (self.house.setup.config.limits.clone(), frame.len() as u64 + EARLY);
+        let early = self.early(id)?;
+        let (ahead, client) = (early.ahead, early.client);
+        let waiting =
+            |of: &dyn Fn(&Early) -> bool| self.early.values().filter(|early| of(early)).map(|early| early.bytes).sum::<u64>() + bytes;
+        let fits = match ahead {
+            true => waiting(&|other| other.ahead) <= limits.ahead,
+            false => {
+                let own = waiting(&|other| !other.ahead && other.client == client);
+                own <= limits.early / 2 && waiting(&|other| !other.ahead) <= limits.early
+            }
+        };
+        if !fits {
             self.refuse_early(id, Why::TooMuch, "too many messages wait for requests that have not begun");
             return Ok(());
         }
         let early = self.early(id)?;
-        early.bytes += frame.len() as u64;
+        early.bytes += bytes;
         early.frames.push((number, Zeroizing::new(frame.to_vec())));
         Ok(())
     }
@@ -75,7 +90,7 @@ impl Engine {
         if self.early.len() >= 5 * self.house.setup.config.limits.requests && !self.early.contains_key(id) {
             return Err(Error::Peer("began too many requests that nobody has asked for here".into()));
         }
-        let new = || Early { since: Instant::now(), frames: Vec::new(), digests: Vec::new(), bytes: 0, ahead: false };
+        let new = || Early { since: Instant::now(), frames: Vec::new(), digests: [None; 3], client: None, bytes: 0, ahead: false };
         Ok(self.early.entry(*id).or_insert_with(new))
     }
 
@@ -87,34 +102,30 @@ impl Engine {
 
     pub(super) fn tell_peers(&self, id: &Id, why: Why, text: &str) {
         if self.keys.is_some() {
-            let refused = || Control::Refused { request: Some(*id), why, text: text.into() };
-            self.peers.iter().flatten().for_each(|peer| peer.link.control(&refused()));
+            self.peers.iter().flatten().for_each(|peer| peer.link.refuse(Some(*id), why, text));
         }
     }
 
     pub(super) fn remember(&mut self, id: &Id) {
         self.seen.insert(*id);
-        if self.seen.len() > MOST_REQUESTS {
-            let number = (self.house.number + 1) % 3;
-            self.end_session(number, Error::Peer("and this one have used up the session: a fresh one begins".into()));
-        }
     }
 
-    pub(super) fn hear_visitor(&mut self, visitor: u64, client: &Client, link: &Link, incoming: Incoming) {
-        let refuse = |id: Id, (why, text): Refused| {
-            tracing::warn!(client = client.name, request = short(&id), ?why, text, "refused");
-            link.control(&Control::Refused { request: Some(id), why, text });
-        };
+    /// So many numbers have been used that a fresh session must begin, and does when nothing is under way.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.seen.len() >= MOST_REQUESTS
+    }
+
+    pub(super) fn asked(&mut self, visitor: u64, link: &Link, ask: Ask, held: [Option<Held>; 2]) {
+        let limit = self.house.setup.config.limits.requests;
+        if self.asked.len() + self.requests.len() >= limit {
+            return link.refuse(Some(ask.request), Why::TooMuch, &format!("{limit} requests are under way"));
+        }
+        self.asked.insert((visitor, ask.request), Asked { ask, since: Instant::now(), held });
+    }
+
+    pub(super) fn hear_visitor(&mut self, visitor: u64, account: &Account, link: &Link, incoming: Incoming) {
         match incoming {
-            Incoming::Control(Control::Ask(ask)) => {
-                let id = ask.request;
-                let limit = self.house.setup.config.limits.requests;
-                if self.asked.len() + self.requests.len() >= limit {
-                    return refuse(id, (Why::TooMuch, format!("{limit} requests are under way")));
-                }
-                self.asked.insert((visitor, id), (ask, Instant::now()));
-            }
-            Incoming::Control(Control::Tickets { sort, wanted }) => self.give_tickets(visitor, client, link, &sort, wanted),
+            Incoming::Control(Control::Tickets { sort, wanted }) => self.give_tickets(visitor, account, link, &sort, wanted),
             Incoming::Control(Control::Cancel { request }) => {
                 self.asked.remove(&(visitor, request));
                 if self.requests.get(&request).is_some_and(|r| r.visitor == visitor) {
@@ -124,11 +135,12 @@ impl Engine {
             Incoming::Parcels(body) => match parcels(&body) {
                 Ok(parcels) => {
                     for (id, shares) in parcels {
-                        if let Some((ask, _)) = self.asked.remove(&(visitor, id))
-                            && let Err(why) = self.begin(visitor, client, link, ask, shares)
+                        if let Some(asked) = self.asked.remove(&(visitor, id))
+                            && let Err((why, text)) = self.begin(visitor, account, link, asked, shares)
                         {
-                            self.refuse_early(&id, why.0, &why.1);
-                            refuse(id, why);
+                            self.refuse_early(&id, why, &format!("party {}: {text}", self.house.number));
+                            tracing::warn!(client = account.name(), request = short(&id), ?why, text, "refused");
+                            link.refuse(Some(id), why, &text);
                         }
                     }
                 }
@@ -140,14 +152,12 @@ impl Engine {
 
     /// The model, the keys and the digest of a request that can be computed here, whoever asks.
     pub(super) fn admit(&mut self, ask: &Ask) -> std::result::Result<(Arc<Hosted>, Keys, [u8; 32]), Refused> {
-        let limits = &self.house.setup.config.limits;
         let Some(keys) = &self.keys else {
             let missing: Vec<_> = (0..3).filter(|&i| i != self.house.number && self.peers[i].is_none()).map(|i| i.to_string()).collect();
             return Err((Why::PeerLost, format!("the parties have no session: no link to party {}", missing.join(" and "))));
         };
-        if ask.count == 0 || ask.count as usize > limits.batch || ask.lead > 2 {
-            let text = format!("{} inputs under lead {}: at most {} inputs, leads 0 to 2", ask.count, ask.lead, limits.batch);
-            return Err((Why::BadRequest, text));
+        if self.is_used_up() {
+            return Err((Why::PeerLost, "a fresh session must begin, and does when what is under way has ended".into()));
         }
         let digest = sha256(&[&pack(&Ask { patience: 0, ..ask.clone() }).map_err(refused(Why::Failed))?]);
         let keys = keys.request(&ask.request, &digest);
@@ -161,15 +171,12 @@ impl Engine {
     pub(super) fn begin(
         &mut self,
         visitor: u64,
-        client: &Client,
+        account: &Account,
         link: &Link,
-        ask: Ask,
+        Asked { ask, held: [_, held], .. }: Asked,
         mut shares: &[u8],
     ) -> std::result::Result<(), Refused> {
         let (id, lead) = (ask.request, usize::from(ask.lead));
-        if !client.may_use(name(&ask.model)) {
-            return Err((Why::Unauthorised, format!("client '{}' may not use model {}", client.name, ask.model)));
-        }
         if self.seen.contains(&id) {
             return Err((Why::Replayed, "this request was made before, or has been given up by another party".into()));
         }
@@ -188,7 +195,8 @@ impl Engine {
             return Err((Why::BadRequest, format!("{} bytes after the shares of {} inputs", shares.len(), ask.count)));
         }
         let early = self.early.remove(&id);
-        if let Some((other, _)) = early.as_ref().and_then(|early| early.digests.iter().find(|(_, other)| *other != digest)) {
+        let differs = |early: &Early| early.digests.iter().position(|other| other.is_some_and(|other| other != digest));
+        if let Some(other) = early.as_ref().and_then(differs) {
             return Err((Why::Disagree, format!("party {other} was asked for something else under the same number")));
         }
         let made = match &input {
@@ -197,11 +205,11 @@ impl Engine {
         };
         self.remember(&id);
         for peer in self.peers.iter().flatten() {
-            peer.link.control(&Control::Start { request: id, digest });
+            peer.link.control(&Control::Start { request: id, client: account.number, digest });
         }
         tracing::info!(
             request = short(&id),
-            client = client.name,
+            client = account.name(),
             model = ask.model,
             inputs = ask.count,
             lead,
@@ -220,7 +228,8 @@ impl Engine {
             }
             return Ok(());
         };
-        let party = self.house.party.beside(keys);
+        let (party, limits) = (self.house.party.beside(keys), &self.house.setup.config.limits);
+        party.set_most_waiting(limits.frame.saturating_add(if ask.ahead { limits.ahead } else { limits.window }));
         let run = match ask.ahead {
             true => Remote::begin_prepared(party, lead, |p| model.infer(p, input, lead, ask.reveal)),
             false => Remote::begin(party, |p| model.infer(p, input, lead, ask.reveal)),
@@ -235,6 +244,7 @@ impl Engine {
             deadline: began + patience,
             busy: Duration::ZERO,
             ready: true,
+            _held: held,
         };
         self.requests.insert(id, request);
         for (from, frame) in early.into_iter().flat_map(|early| early.frames) {
@@ -253,10 +263,12 @@ impl Engine {
             return Err((Why::NoSuchModel, format!("there is no model {id} here")));
         }
         let load = || {
-            let (upload, mut shares) = self.house.store.read(id)?;
-            let architecture: Architecture = unpack(&upload.architecture)?;
+            let (kept, mut shares) = self.house.store.read(id)?;
+            let architecture: Architecture = unpack(&kept.upload.architecture)?;
             architecture.check(self.house.setup.cluster.fixed()?)?;
-            Hosted::new(&self.house.party, architecture, |shape| Input::read(shape, &mut shares))
+            let model = Hosted::new(&self.house.party, architecture, |shape| Input::read(shape, &mut shares));
+            // what does not fit on the device is noted there
+            self.house.party.device().check().and(model)
         };
         let model = Arc::new(load().map_err(refused(Why::Failed))?);
         tracing::info!(model = id, "loaded");
@@ -267,13 +279,18 @@ impl Engine {
     /// One turn of a run, whose frames leave at once; its words when it has ended.
     pub(super) fn step(&self, id: &Id, run: &mut Remote<Vec<Buffer>>) -> Result<Progress<Zeroizing<Vec<Vec<u64>>>>> {
         let links = self.peers.each_ref().map(|peer| peer.as_ref().map(|peer| peer.link.0.clone()));
-        let mut send = |to: usize, frame| {
-            if let Some(link) = &links[to] {
-                link.parcel(*id, frame);
-            }
+        let limit = self.house.setup.config.limits.frame;
+        let mut too_large = None;
+        let mut send = |to: usize, frame: Zeroizing<Vec<u8>>| match &links[to] {
+            _ if (frame.len() + PARCEL_HEADER) as u64 > limit => too_large = Some(frame.len()),
+            Some(link) => link.parcel(*id, frame),
+            None => {}
         };
         // a request that somebody has made up must not take the others down
         let turn = catch_unwind(AssertUnwindSafe(|| pollster::block_on(run.turn(&mut send))));
+        if let Some(bytes) = too_large {
+            return Err(Error::Input(format!("a message of {bytes} bytes: limits.frame is {limit}; ask for fewer inputs at a time")));
+        }
         Ok(match turn.unwrap_or_else(|_| Err(Error::Misuse("the request cannot be computed".into())))? {
             Progress::Again => Progress::Again,
             Progress::Blocked => Progress::Blocked,
@@ -306,7 +323,13 @@ impl Engine {
                 self.answer(id, &request.client, &request.model, &words, spent, request.busy);
             }
             Err(error) => {
-                let why = if matches!(error, Error::OutOfStep(_)) { Why::PeerLost } else { Why::Failed };
+                // what this request has noted on the device is of no other
+                let _ = self.house.party.device().check();
+                let why = match error {
+                    Error::OutOfStep(_) => Why::PeerLost,
+                    Error::Input(_) => Why::TooMuch,
+                    _ => Why::Failed,
+                };
                 let text = format!("party {}: {error}", self.house.number);
                 self.requests.insert(*id, request);
                 self.give_up(id, why, &text, None);
@@ -342,7 +365,7 @@ impl Engine {
         }
         self.house.metrics.failed.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(request = short(id), model = request.model, ?why, text, by, "given up");
-        request.client.control(&Control::Refused { request: Some(*id), why, text: text.into() });
+        request.client.refuse(Some(*id), why, text);
     }
 
     pub(super) fn time_out(&mut self) {
@@ -353,7 +376,11 @@ impl Engine {
             let text = format!("it took too long; party {}: {waits}", self.house.number);
             self.give_up(&id, Why::TimedOut, &text, None);
         }
-        self.asked.retain(|_, (_, since)| now < *since + patience);
+        self.asked.retain(|_, asked| now < asked.since + patience);
+        if self.is_used_up() && self.requests.is_empty() {
+            let number = (self.house.number + 1) % 3;
+            self.end_session(number, Error::Peer("and this one have used up the session: a fresh one begins".into()));
+        }
         self.drop_tickets(|_, since| now > since + patience);
         let forgotten = self.early.iter().filter(|(_, early)| !early.ahead && now > early.since + patience);
         let forgotten: Vec<Id> = forgotten.map(|(id, _)| *id).collect();

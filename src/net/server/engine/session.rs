@@ -67,6 +67,8 @@ impl Engine {
         (self.session, self.keys) = (None, None);
         let all: Vec<Id> = self.requests.keys().copied().collect();
         all.iter().for_each(|id| self.give_up(id, Why::PeerLost, &what, None));
+        // what a lost request has noted is of no other
+        let _ = self.house.party.device().check();
         self.early.clear();
         self.seen.clear();
         self.ahead.end();
@@ -90,7 +92,7 @@ impl Engine {
                 self.begin_session();
                 Ok(())
             }
-            Incoming::Control(Control::Start { request, digest }) => self.compare(number, &request, digest),
+            Incoming::Control(Control::Start { request, client, digest }) => self.compare(number, &request, Some(client), digest),
             Incoming::Control(Control::Ahead { request, digest }) => self.expect(number, &request, digest),
             Incoming::Control(Control::Dealt { request }) => {
                 self.dealt(number, &request);
@@ -113,6 +115,7 @@ impl Engine {
                 }
                 Ok(())
             }
+            Incoming::Alive => Ok(()),
             _ => Err(Error::Peer("sent what a party does not send in a session".into())),
         }
     }
