@@ -4,13 +4,15 @@
 #[path = "common/cluster.rs"]
 mod cluster;
 
-use cluster::{Cluster, limits};
+use cluster::{Cluster, client, limits, manners};
 use std::{path::Path, sync::atomic::Ordering};
 use trishade::{
+    Error,
     device::Device,
     fixed::Fixed,
-    net::Asking,
-    nn::{Graph, Reveal, Session, onnx},
+    net::{Asking, Connection, Identity, config::Client},
+    nn::{Architecture, Graph, Reveal, Session, builder::Builder, onnx},
+    party::Sign,
 };
 
 fn example(name: &str) -> std::path::PathBuf {
@@ -57,6 +59,71 @@ fn lenet_on_sockets_reads_as_in_one_process() {
     assert_eq!(again.predictions, answer.predictions[..10]);
     let answered = cluster.parties[0].as_ref().unwrap().metrics().answered.load(Ordering::Relaxed);
     assert_eq!(answered, 10 + 3 + 1);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before_it_runs() {
+    let mut cluster = Cluster::new("memory", None, &limits());
+    let (graph, images) = lenet();
+    let architecture = Architecture::of(&graph, Fixed::default()).unwrap().0;
+    let needs = |count| {
+        let memory = architecture.memory(count, Reveal::Logits, Fixed::default(), Sign::Auto, None, 1 << 30);
+        pollster::block_on(memory).unwrap()
+    };
+    let ([model, one], [_, many]) = (needs(1), needs(50));
+    assert!((431_080 * 16..431_080 * 17).contains(&model) && one < model && many > 20 * one, "{model} {one} {many}");
+    // the same dry run as that of a plan, by other hands
+    let plan = pollster::block_on(trishade::nn::plan(&graph, 50, Fixed::default(), Reveal::Logits)).unwrap();
+    let planned = *plan.memory.iter().max().unwrap();
+    assert!((model + many).abs_diff(planned) * 20 < planned, "{model} + {many}, and {planned} in the plan");
+
+    // one model and 20 inputs, or two models and few
+    cluster.memory = Some(2 * model + needs(20)[1]);
+    cluster.start_all();
+    let owner = cluster.connect();
+    let (first, second) = (owner.upload("first", &graph, |_| {}).unwrap(), owner.upload("second", &graph, |_| {}).unwrap());
+    let ask = |id: &str, batch| owner.infer(id, &architecture, &images[..784 * batch], Asking { batch, ..ALL }, |_| {});
+    let wanted = locally(&graph, &images[..784 * 20], 20);
+    assert_eq!(ask(&first, 20).unwrap().predictions, wanted);
+    let error = ask(&first, 100).unwrap_err();
+    assert!(matches!(&error, Error::Input(text) if text.contains("100 inputs would hold")), "{error:?}");
+    assert_eq!(ask(&second, 20).unwrap().predictions, wanted);
+    // a third makes the first go from the device, and it comes back
+    let third = owner.upload("third", &graph, |_| {}).unwrap();
+    for id in [&third, &first, &second, &third] {
+        assert_eq!(ask(id, 20).unwrap().predictions, wanted);
+    }
+    // what could never run is not even kept
+    let huge = Builder::new(&[1, 512, 512], 1).unwrap().conv(64, 3, 1, 1).unwrap().relu().unwrap().build();
+    let error = owner.upload("huge", &huge, |_| {}).unwrap_err();
+    assert!(error.to_string().contains("this party has"), "{error}");
+    assert_eq!(owner.models().unwrap().len(), 3);
+}
+
+#[test]
+fn a_name_belongs_to_who_brought_it() {
+    let mut cluster = Cluster::new("names-of-models", None, &limits());
+    let other = Identity::generate("other", 9).unwrap();
+    other.write(&cluster.folder.join("other.crt"), &cluster.folder.join("other.key")).unwrap();
+    let mut all = cluster.owner().cluster;
+    all.client.push(Client { name: "other".into(), certificate: other.fingerprint, upload: true, models: vec!["*".into()] });
+    std::fs::write(cluster.folder.join("cluster.toml"), all.to_text().unwrap()).unwrap();
+    cluster.start_all();
+    let (graph, _) = lenet();
+    let (owner, other) = (cluster.connect(), Connection::open(&client(&cluster.folder, "other"), manners()).unwrap());
+    let first = owner.upload("lenet", &graph, |_| {}).unwrap();
+    let error = other.upload("lenet", &graph, |_| {}).unwrap_err();
+    assert!(error.to_string().contains("belongs to another client"), "{error}");
+    other.upload("lenet-2", &graph, |_| {}).unwrap();
+    assert_eq!(other.find("lenet").unwrap(), first);
+    let again = owner.upload("lenet", &graph, |_| {}).unwrap();
+    assert_ne!(again, first);
+
+    // a file under another's name is neither: the others stay as they are
+    let folder = cluster.folder.join("party0.store");
+    std::fs::copy(folder.join(format!("{again}.share")), folder.join("lenet-2@0123456789abcdef.share")).unwrap();
+    std::fs::write(folder.join("junk@0123456789abcdef.share"), [7; 1000]).unwrap();
+    assert_eq!(owner.models().unwrap().len(), 3);
 }
 
 #[test]

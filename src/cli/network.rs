@@ -3,14 +3,15 @@
 use super::{
     Failure,
     args::{self, Caller, ClientCommand, ClusterCommand, ConfigCommand, Reveal},
-    engine, infer, inputs, paint,
+    engine, infer, inputs, memory, paint,
 };
 use crate::{
     Error, Result,
+    device::Device,
     net::{
         Asking, ClientSetup, Cluster, Connection, Identity, Manners, PartySetup, Server,
-        client::{Found, probe},
         config::{Limits, Network},
+        probe::{Found, probe},
         setup,
     },
     nn,
@@ -79,6 +80,9 @@ pub fn party(options: &args::Party) -> std::result::Result<(), Failure> {
     setup.config.prepare = options.prepare.unwrap_or(setup.config.prepare);
     log(options.log);
     let device = engine::device(&setup.config.device, setup.config.threads, false)?;
+    if matches!(device, Device::Cpu(_)) {
+        setup.config.memory = setup.config.memory.or_else(memory::available);
+    }
     let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])
         .map_err(|e| Error::Device(format!("signals cannot be caught: {e}")))?;
     let server = Server::start(setup, device)?;

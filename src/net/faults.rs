@@ -2,12 +2,17 @@
 
 use super::{
     ClientSetup,
+    client::meet,
     config::Limits,
+    control::{Ask, Control, Hello},
     fresh::{Fresh, Options},
+    link::broken,
+    secrets::random,
     tls,
-    wire::{Control, Hello},
+    wire::{Header, Kind, parcel_header},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, nn::Reveal};
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// What goes wrong.
@@ -54,6 +59,92 @@ impl Plan {
             return None;
         }
         self.happened().then_some(self.fault)
+    }
+}
+
+/// A client that knows no manners.
+pub struct Rude(Fresh);
+
+impl Rude {
+    /// Meets a party as a client does.
+    pub fn meet(setup: &ClientSetup, number: usize) -> Result<Self> {
+        let limits = Limits { connect_seconds: 20.0, ..Limits::default() };
+        let mut fresh = meet(setup, number, &Options::new(&limits, None), false)?.fresh;
+        fresh.tls.set_buffer_limit(None);
+        Ok(Self(fresh))
+    }
+
+    /// Asks for a model without its shares.
+    pub fn ask(&mut self, model: &str) -> Result<()> {
+        let (request, reveal) = (*random::<16>()?, Reveal::Logits);
+        self.0.send(&Control::Ask(Ask { request, model: model.into(), count: 1, reveal, lead: 0, ahead: false, patience: 10_000 }))
+    }
+
+    /// Asks for a model and sends these bytes as shares.
+    pub fn ask_with(&mut self, model: &str, shares: &[u8]) -> Result<()> {
+        let (request, reveal) = (*random::<16>()?, Reveal::Logits);
+        self.0.send(&Control::Ask(Ask { request, model: model.into(), count: 1, reveal, lead: 0, ahead: false, patience: 10_000 }))?;
+        let parcel = [&parcel_header(&request, shares.len())[..], shares].concat();
+        self.0.sequences[0] += 1;
+        let header = Header { kind: Kind::Parcels, session: [0; 16], sequence: self.0.sequences[0] - 1, length: parcel.len() as u64 };
+        self.write(&[&header.bytes()[..], &parcel].concat())
+    }
+
+    /// Says that a record of so many bytes comes, and sends some.
+    pub fn promise(&mut self, length: u64, sent: usize) -> Result<()> {
+        let header = Header { kind: Kind::Parcels, session: [0; 16], sequence: self.0.sequences[0], length };
+        self.write(&header.bytes())?;
+        self.write(&vec![0; sent])
+    }
+
+    /// Ends TLS, and goes on sending.
+    pub fn outlive_tls(&mut self) -> Result<()> {
+        self.0.tls.send_close_notify();
+        self.write(&[])?;
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        self.0.tcp.write_all(&[1; 100]).map_err(|e| broken(&e))
+    }
+
+    /// Wants bytes back that it never reads, until the party takes no more; how many it has sent.
+    pub fn echoes(&mut self, size: usize, most: usize) -> usize {
+        (0..most).take_while(|_| self.0.send(&Control::Echo { bytes: vec![7; size] }).is_ok()).count()
+    }
+
+    /// The next answer.
+    pub fn refusal(&mut self) -> Result<String> {
+        match self.0.receive()? {
+            Control::Refused { text, .. } => Ok(text),
+            _ => Err(Error::Peer("answered with something else".into())),
+        }
+    }
+
+    /// Reads to the end of the connection; false if it does not come in this time.
+    pub fn is_cut_off(&self, within: std::time::Duration) -> bool {
+        let mut rest = [0; 4096];
+        let began = std::time::Instant::now();
+        while began.elapsed() < within {
+            let _ = self.0.tcp.set_read_timeout(Some(within));
+            match (&self.0.tcp).read(&mut rest) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(e) => return !matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
+            }
+        }
+        false
+    }
+
+    fn write(&mut self, plain: &[u8]) -> Result<()> {
+        self.0.tls.writer().write_all(plain).map_err(|e| broken(&e))?;
+        while self.0.tls.wants_write() {
+            self.0.tls.write_tls(&mut self.0.tcp).map_err(|e| broken(&e))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Rude {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rude")
     }
 }
 

@@ -3,10 +3,12 @@
 use super::{
     Fingerprint,
     config::{Limits, Network},
+    control::Control,
     identity::Validity,
-    link::{broken, check},
+    link::broken,
+    reading::check,
     room::Room,
-    wire::{Control, Header, Kind, RECORD_HEADER, pack, unpack},
+    wire::{Header, Kind, RECORD_HEADER, pack, unpack},
 };
 use crate::{Error, Result};
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection, pki_types::ServerName};

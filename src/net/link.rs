@@ -1,20 +1,21 @@
 //! A TLS connection with a thread that reads and one that writes, so that both go on at the same time whatever the sizes.
 //!
-//! Writing takes all that waits, and puts parcels that lie there together into one record. Reading checks magic, session,
-//! sequence and length before a body is allocated. A side that has nothing to say says that it is alive.
+//! Writing takes all that waits, and puts parcels that lie there together into one record; reading is in `reading`. A side that has nothing to say says that it is alive.
 
 use super::{
     config::Network,
-    fresh::{Fresh, Intake, Options},
+    control::{Control, Why},
+    fresh::{Fresh, Options},
+    reading::Incoming,
     room::Held,
-    secrets::{Id, grow},
-    wire::{Control, Header, Kind, PARCEL_HEADER, RECORD_HEADER, Why, clip, pack, parcel_header, unpack},
+    secrets::Id,
+    wire::{Header, Kind, PARCEL_HEADER, RECORD_HEADER, clip, pack, parcel_header},
 };
 use crate::{Error, Result};
 use rustls::Connection;
 use std::{
     collections::VecDeque,
-    io::{self, ErrorKind, Read, Write},
+    io::{self, ErrorKind, Write},
     net::{Shutdown, TcpStream},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -32,7 +33,7 @@ const TOGETHER: usize = 1 << 20;
 const DRAINED: u64 = 8 << 20;
 
 /// Plaintext bytes that are encrypted under one lock.
-const CHUNK: usize = 1 << 16;
+pub(super) const CHUNK: usize = 1 << 16;
 
 impl Fresh {
     /// Starts both threads. `on` takes what comes, with the room that it takes, and ends the link with an error; `ended` is told
@@ -72,20 +73,9 @@ impl Fresh {
     }
 }
 
-/// What has come.
-pub(super) enum Incoming {
-    Control(Control),
-    Parcels(Zeroizing<Vec<u8>>),
-    Piece(Zeroizing<Vec<u8>>),
-    Alive,
-}
-
-/// What is told of a record that has come.
-type On<'a> = &'a mut dyn FnMut(Incoming, Option<Held>, &Link) -> Result<()>;
-
 /// One end of a connection at work; copies are the same end.
 #[derive(Clone)]
-pub(super) struct Link(Arc<Shared>);
+pub(super) struct Link(pub(super) Arc<Shared>);
 
 /// An end that is closed when it is let go.
 pub(super) struct Owned(pub(super) Link);
@@ -104,16 +94,16 @@ impl Drop for Owned {
     }
 }
 
-struct Shared {
+pub(super) struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
     tls: Mutex<Connection>,
-    tcp: TcpStream,
-    options: Options,
-    began: Instant,
+    pub(super) tcp: TcpStream,
+    pub(super) options: Options,
+    pub(super) began: Instant,
     /// Milliseconds after that when something last came.
-    heard: AtomicU64,
-    counted: Counted,
+    pub(super) heard: AtomicU64,
+    pub(super) counted: Counted,
 }
 
 /// Bytes that went through.
@@ -250,7 +240,7 @@ impl Link {
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tls(&self) -> MutexGuard<'_, Connection> {
+    pub(super) fn tls(&self) -> MutexGuard<'_, Connection> {
         self.0.tls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -383,177 +373,6 @@ impl Link {
         let heard = Duration::from_millis(self.0.heard.load(Ordering::Relaxed));
         self.0.began.elapsed().saturating_sub(heard) < self.0.options.idle && self.queue().closed.is_none()
     }
-
-    /// Reads until something is wrong, and says what.
-    fn read_all(&self, sequence: u64, on: On<'_>) -> Error {
-        let mut cipher = vec![0; 4 * CHUNK];
-        let mut reading = Reading { session: [0; 16], sequence, head: [0; RECORD_HEADER], got: 0, body: None };
-        // what came with the handshake
-        let mut read = self.take(&mut reading, on);
-        loop {
-            if let Err(error) = read {
-                return error;
-            }
-            let n = match (&self.0.tcp).read(&mut cipher) {
-                Ok(0) => return reading.closed(),
-                Ok(n) => n,
-                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(e) => return broken(&e),
-            };
-            self.0.counted.received.fetch_add(n as u64, Ordering::Relaxed);
-            self.0.heard.store(self.0.began.elapsed().as_millis() as u64, Ordering::Relaxed);
-            read = self.decrypt(&cipher[..n], &mut reading, on);
-        }
-    }
-
-    fn decrypt(&self, mut cipher: &[u8], reading: &mut Reading, on: On<'_>) -> Result<()> {
-        while !cipher.is_empty() {
-            {
-                let mut tls = self.tls();
-                // nothing is taken after the end of TLS
-                if tls.read_tls(&mut cipher).map_err(|e| broken(&e))? == 0 {
-                    return Err(reading.closed());
-                }
-                tls.process_new_packets().map_err(|e| broken(&io::Error::new(ErrorKind::InvalidData, e)))?;
-            }
-            self.take(reading, on)?;
-        }
-        Ok(())
-    }
-
-    /// Takes what has been decrypted; records that are complete are handed on.
-    fn take(&self, reading: &mut Reading, on: On<'_>) -> Result<()> {
-        loop {
-            let read = {
-                let mut tls = self.tls();
-                let mut reader = tls.reader();
-                match &mut reading.body {
-                    None => reader.read(&mut reading.head[reading.got..]),
-                    Some(body) => reader.read(&mut body.bytes[reading.got..]),
-                }
-            };
-            match read {
-                Ok(0) => return Err(reading.closed()),
-                Ok(n) => reading.got += n,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(e) => return Err(broken(&e)),
-            }
-            if reading.body.is_none() && reading.got == RECORD_HEADER {
-                let header = Header::parse(&reading.head, self.0.options.limit)?;
-                check(&header, header.kind, &reading.session, reading.sequence)?;
-                reading.sequence += 1;
-                reading.got = 0;
-                reading.body = Some(Body::new(header, &self.0.options.intake)?);
-            }
-            if let Some(body) = &mut reading.body
-                && body.bytes.len() == reading.got
-                && !body.is_whole()
-            {
-                body.grow()?;
-            }
-            if let Some(Body { header, bytes, held }) = reading.body.take_if(|body| body.is_whole() && body.bytes.len() == reading.got) {
-                reading.got = 0;
-                let incoming = match header.kind {
-                    Kind::Alive => Incoming::Alive,
-                    Kind::Parcels => Incoming::Parcels(bytes),
-                    Kind::Piece => Incoming::Piece(bytes),
-                    Kind::Control => Incoming::Control(match unpack(&bytes)? {
-                        Control::Refused { request, why, text } => Control::refused(request, why, &text),
-                        control => control,
-                    }),
-                };
-                match &incoming {
-                    Incoming::Control(Control::Begin { session }) => reading.session = *session,
-                    Incoming::Control(Control::Goodbye { text }) => {
-                        return Err(Error::Peer(format!("has ended the connection: {}", clip(text))));
-                    }
-                    _ => {}
-                }
-                on(incoming, held, self)?;
-            }
-        }
-    }
-}
-
-/// A record that is coming in.
-struct Reading {
-    session: Id,
-    sequence: u64,
-    head: [u8; RECORD_HEADER],
-    /// Bytes of the head, or of the body.
-    got: usize,
-    body: Option<Body>,
-}
-
-impl Reading {
-    /// The other side sends nothing more.
-    fn closed(&self) -> Error {
-        let within = if self.got > 0 || self.body.is_some() { " within a record" } else { "" };
-        Error::Peer(format!("closed the connection{within}"))
-    }
-}
-
-/// What comes after a head: bytes for which there is room, as many as have come or a part that comes next.
-struct Body {
-    header: Header,
-    bytes: Zeroizing<Vec<u8>>,
-    held: Option<Held>,
-}
-
-/// Bytes of a body for which there is room at once.
-const AT_ONCE: u64 = 1 << 20;
-
-/// A record takes more room than its body has bytes.
-const RECORD: u64 = 256;
-
-impl Body {
-    fn new(header: Header, intake: &Intake) -> Result<Self> {
-        let (first, held) = match intake {
-            Intake::Free => (header.length, None),
-            Intake::Waits(room) => (header.length, Some(room.wait(header.length + RECORD))),
-            Intake::Refuses(room) => {
-                let first = header.length.min(AT_ONCE);
-                (first, Some(room.take(first + RECORD).ok_or_else(|| Self::refused(room.limit()))?))
-            }
-        };
-        Ok(Self { header, bytes: Zeroizing::new(vec![0; first as usize]), held })
-    }
-
-    fn is_whole(&self) -> bool {
-        self.bytes.len() as u64 == self.header.length
-    }
-
-    /// Room for as much again.
-    fn grow(&mut self) -> Result<()> {
-        let more = (self.header.length - self.bytes.len() as u64).min(self.bytes.len() as u64);
-        if let Some(held) = &mut self.held
-            && !held.grow(more)
-        {
-            return Err(Self::refused(self.header.length));
-        }
-        let length = self.bytes.len() + more as usize;
-        grow(&mut self.bytes, length);
-        self.bytes.resize(length, 0);
-        Ok(())
-    }
-
-    fn refused(bytes: u64) -> Error {
-        Error::Peer(format!("has more under way than it may: there is no room for {bytes} bytes"))
-    }
-}
-
-pub(super) fn check(header: &Header, kind: Kind, session: &Id, sequence: u64) -> Result<()> {
-    if header.kind != kind {
-        return Err(Error::Peer(format!("sent {:?} before the two knew each other", header.kind)));
-    }
-    if header.sequence != sequence {
-        let what = if header.sequence < sequence { "repeated" } else { "left out" };
-        return Err(Error::Peer(format!("{what} a record: number {} came where {sequence} was due", header.sequence)));
-    }
-    if header.session != *session {
-        return Err(Error::Peer("sent a record of another session".into()));
-    }
-    Ok(())
 }
 
 /// What an error of a socket or of TLS means to people.

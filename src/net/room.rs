@@ -38,6 +38,11 @@ impl Room {
         held.grow(amount).then_some(held)
     }
 
+    /// What is not used.
+    pub(super) fn left(&self) -> u64 {
+        self.limit.saturating_sub(*self.used())
+    }
+
     pub(super) fn limit(&self) -> u64 {
         self.limit
     }

@@ -37,6 +37,7 @@ pub fn local(folder: &Path, ports: [u16; 3], device: &str, shape: Option<Network
             store_key: format!("{name}.store.key").into(),
             device: device.into(),
             threads: 0,
+            memory: None,
             prepare: 0,
             metrics: None,
             limits: limits.clone(),

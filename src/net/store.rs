@@ -5,9 +5,10 @@
 //! on the disk and its owner says that all three parties have theirs.
 
 use super::{
+    control::{ModelFacts, Upload},
     identity::Fingerprint,
     secrets::{derive, random},
-    wire::{self, ModelFacts, Upload, check_id, pack, unpack},
+    wire::{self, check_id, pack, unpack},
 };
 use crate::{Error, Result};
 use ring::{

@@ -4,7 +4,8 @@ use super::{
     Identity,
     config::{Limits, Network},
     fresh::{Fresh, Options},
-    link::{Incoming, Link, Owned},
+    link::{Link, Owned},
+    reading::Incoming,
     tls,
     wire::parcels,
 };

@@ -33,7 +33,7 @@ enum Own<'a> {
 
 /// All steps at once: each waits for its inputs, so independent ones share rounds.
 pub(super) async fn forward(p: &Party, network: &Steps, bits: &[Bits], held: &Held, x: Arith) -> Vec<Arith> {
-    let cells: Vec<Cell<Arith>> = (0..network.values).map(|value| Cell::new(network.readers(value))).collect();
+    let cells: Vec<Cell<Arith>> = network.readers().into_iter().map(Cell::new).collect();
     cells[network.input].set(p, x);
     let (mut parameters, mut tables) = (held.parameters.chunks(2), held.tables.iter());
     let task = |(number, step): (usize, &Step)| {

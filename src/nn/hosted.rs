@@ -11,10 +11,10 @@ use crate::{
     device::{Buffer, Device},
     fixed::Fixed,
     kernels::gather::{NONE, Table},
-    party::{Party, Tag, tagged},
+    party::{Link, Net, Party, Sign, Tag, run, tagged},
     protocol as mpc,
     ring::Word,
-    shape::Shape,
+    shape::{Axis, Shape},
     share::Arith,
 };
 use std::sync::Arc;
@@ -30,8 +30,11 @@ pub struct Architecture {
 /// More steps than any network has: layers are numbered in 16 bits.
 const MOST_STEPS: usize = u16::MAX as usize - 1;
 
-/// Numbers of values, some of which no step makes any more.
+/// Numbers of values, some of which no step makes any more; and values that steps read, in all.
 const MOST_VALUES: usize = 1 << 20;
+
+/// Taps of a window whose maximum is taken: each is a tensor.
+const MOST_TAPS: usize = 1 << 16;
 
 impl Architecture {
     /// Separates what is public of a network from its parameters as ring elements, in the order in which [`Hosted::new`] takes
@@ -57,6 +60,9 @@ impl Architecture {
         if steps.len() > MOST_STEPS || *values > MOST_VALUES || self.steps.outputs.is_empty() {
             return Err(bad(format!("{} steps on {values} values, {} outputs", steps.len(), self.steps.outputs.len())));
         }
+        if self.steps.input_extents.len() >= MOST_AXES || steps.iter().map(|step| step.inputs.len()).sum::<usize>() > MOST_VALUES {
+            return Err(bad(format!("an input of {} dimensions, or steps that read too much", self.steps.input_extents.len())));
+        }
         let mut made = vec![false; *values];
         *made.get_mut(*input).ok_or_else(|| bad("the input has no number".into()))? = true;
         for step in steps {
@@ -64,10 +70,17 @@ impl Architecture {
             if step.inputs.is_empty() || !step.inputs.iter().all(|&value| made.get(value) == Some(&true)) {
                 return Err(bad(format!("step '{name}' reads what has not been made")));
             }
-            if let Kind::Concat(axis) = step.kind
-                && (axis == 0 || axis > MOST_AXES)
-            {
-                return Err(bad(format!("step '{name}' joins along axis {axis}")));
+            let taps = |axes: &[Axis; 2]| axes[0].kernel.saturating_mul(axes[1].kernel);
+            let (axes, window) = match &step.kind {
+                Kind::Reshape(extents) | Kind::Select { extents, .. } => (extents.len(), 0),
+                Kind::Product(product) => (product.weights.shape.rank(), product.pool.as_ref().map_or(0, taps)),
+                Kind::MaxPool(axes) | Kind::SumPool(axes) => (0, taps(axes)),
+                Kind::Concat(0) => (MOST_AXES, 0),
+                Kind::Concat(axis) => (*axis, 0),
+                Kind::Activation(_) | Kind::Sum { .. } => (0, 0),
+            };
+            if axes >= MOST_AXES || window > MOST_TAPS {
+                return Err(bad(format!("step '{name}' has too many dimensions, or windows of too many elements")));
             }
             match made.get_mut(step.output) {
                 Some(made) if !*made => *made = true,
@@ -141,6 +154,29 @@ impl Architecture {
     /// Shape of so many inputs.
     pub fn input_shape(&self, count: usize) -> Result<Shape> {
         Shape::new([&[count], &self.steps.input_extents[..]].concat())
+    }
+
+    /// What a party holds at the most, in bytes: of the model, and of a request for so many inputs besides, as a dry run of all
+    /// three parties finds it. The request's are those of the party that holds most, with a window of `window` bytes.
+    pub async fn memory(&self, count: usize, reveal: Reveal, fixed: Fixed, sign: Sign, net: Option<Net>, window: u64) -> Result<[u64; 2]> {
+        let parties = Party::local(Device::dry_process(), fixed.fraction_bits())?;
+        let mut models = Vec::new();
+        for party in &parties {
+            party.set_sign(sign);
+            party.set_net(net);
+            party.set_window(window);
+            // seeds have the sizes of what they stand for
+            models.push(Hosted::new(party, self.clone(), |shape| Ok(mpc::promise(shape)?.of_lead()))?);
+        }
+        let live = || parties.iter().filter_map(|party| party.device().memory()).map(|memory| memory.live).max().unwrap_or(0);
+        let model = live();
+        let input = mpc::promise(&self.input_shape(count)?)?.of_lead();
+        let task = |p| {
+            let Hosted { architecture, bits, held } = &models[Party::number(p)];
+            outcome(p, &architecture.steps, bits, held, mpc::input(p, &input), reveal)
+        };
+        run(&parties, Link::Handover, task).await?;
+        Ok([model, live() - model])
     }
 
     /// Words that each party reveals of so many inputs: of each output, or one index an input.

@@ -154,10 +154,12 @@ impl Steps {
         Ok(shapes)
     }
 
-    /// Number of steps that read a value, the results counted.
-    pub fn readers(&self, value: ValueId) -> usize {
-        let results = self.outputs.iter().filter(|output| output.value == value).count();
-        self.steps.iter().flat_map(|s| &s.inputs).filter(|&&v| v == value).count() + results
+    /// Number of steps that read each value, the results counted.
+    pub fn readers(&self) -> Vec<usize> {
+        let mut readers = vec![0; self.values];
+        let results = self.outputs.iter().map(|output| output.value);
+        self.steps.iter().flat_map(|step| &step.inputs).copied().chain(results).for_each(|value| readers[value] += 1);
+        readers
     }
 
     /// The secret parameters in order: weights at `f` bits and bias at `2f` for each product.

@@ -22,6 +22,8 @@ pub struct Cluster {
     pub device: Device,
     /// Requests that each party prepares.
     pub prepare: usize,
+    /// Bytes that each party may hold.
+    pub memory: Option<u64>,
 }
 
 /// Ports that nobody uses.
@@ -40,12 +42,13 @@ impl Cluster {
         let folder = std::env::temp_dir().join(format!("trishade-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         setup::local(&folder, ports(), "cpu", shape, limits).unwrap();
-        Self { folder, parties: [None, None, None], device: Device::cpu(2).unwrap(), prepare: 0 }
+        Self { folder, parties: [None, None, None], device: Device::cpu(2).unwrap(), prepare: 0, memory: None }
     }
 
     pub fn setup(&self, number: usize) -> PartySetup {
         let mut setup = PartySetup::open(&self.folder.join(format!("party{number}.toml"))).unwrap();
         setup.config.prepare = self.prepare;
+        setup.config.memory = self.memory;
         setup
     }
 

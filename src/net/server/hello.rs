@@ -4,11 +4,13 @@ use super::{Event, House, visitor::Visitor};
 use crate::{
     Error, Result,
     net::{
+        control::{Control, Hello, Secret, Why},
         fresh::{Fresh, Intake},
-        link::{Incoming, Owned},
+        link::Owned,
+        reading::Incoming,
         secrets::{Contribution, random},
         tls,
-        wire::{Control, Hello, Secret, VERSION, Why},
+        wire::VERSION,
     },
 };
 use std::{

@@ -8,18 +8,20 @@ mod visitor;
 use super::{
     PartySetup,
     config::{Client, Limits},
+    control::{Ask, Status},
     fresh::{Fresh, Options},
     identity::Fingerprint,
-    link::{Incoming, Link, Owned},
+    link::{Link, Owned},
+    reading::Incoming,
     room::{Held, Room},
     secrets::Contribution,
     store::Store,
     tls,
-    wire::{Ask, Status},
 };
 use crate::{
     Error, Result,
     device::Device,
+    nn::{Architecture, Reveal},
     party::{Keys, Party},
 };
 use engine::Engine;
@@ -28,6 +30,7 @@ pub use metrics::Metrics;
 use std::{
     collections::HashMap,
     net::{SocketAddr, TcpListener, TcpStream},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -49,6 +52,8 @@ struct House {
     store: Store,
     party: Party,
     events: Sender<Event>,
+    /// What models and requests hold on the device.
+    memory: Arc<Room>,
     /// What peers have sent and the engine has not taken.
     inbox: Arc<Room>,
     accounts: HashMap<Fingerprint, Arc<Account>>,
@@ -142,6 +147,16 @@ impl Account {
 }
 
 impl House {
+    /// What a model and a request for it hold on the device, in bytes.
+    fn foresee(&self, architecture: &Architecture, count: usize, reveal: Reveal) -> Result<[u64; 2]> {
+        let (cluster, window) = (&self.setup.cluster, self.setup.config.limits.window);
+        let (sign, net) = (cluster.sign.into(), cluster.network.map(Into::into));
+        let run = architecture.memory(count, reveal, cluster.fixed()?, sign, net, window);
+        // an architecture that somebody has made up must not take the others down
+        let run = catch_unwind(AssertUnwindSafe(|| pollster::block_on(run)));
+        run.unwrap_or_else(|_| Err(Error::Model("the architecture cannot be computed".into())))
+    }
+
     fn visitors(&self) -> MutexGuard<'_, HashMap<u64, Link>> {
         self.visitors.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -198,6 +213,7 @@ impl Server {
             store,
             party,
             events,
+            memory: Room::new(config.memory.unwrap_or(u64::MAX)),
             inbox: Room::new(config.limits.early.max(config.limits.window)),
             accounts,
             probes: Account::new(0, None, &config.limits),

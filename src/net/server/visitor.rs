@@ -5,13 +5,15 @@ use crate::{
     Error, Result,
     net::{
         config::Client,
+        control::{Ask, Control, Upload, Why},
         fresh::{Fresh, Intake},
-        link::{Incoming, Link},
+        link::Link,
+        reading::Incoming,
         room::Held,
         store::Writing,
-        wire::{self, Ask, Control, Upload, Why, check_id, pack, unpack},
+        wire::{self, check_id, pack, unpack},
     },
-    nn::Architecture,
+    nn::{Architecture, Reveal},
 };
 use std::{
     sync::{Arc, PoisonError, atomic::Ordering},
@@ -196,6 +198,12 @@ impl Visitor {
             // the same in other bytes would be another model
             if *pack(&architecture)? != upload.architecture {
                 return Err(Error::Model("an architecture that is not written as it should be".into()));
+            }
+            let [model, request] = house.foresee(&architecture, 1, Reveal::Logits)?;
+            let limit = house.memory.limit();
+            if model.saturating_add(request) > limit {
+                let text = format!("the model holds {model} bytes and a request {request} more: this party has {limit}");
+                return Err(Error::Input(text));
             }
             Ok(())
         };

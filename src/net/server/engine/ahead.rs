@@ -10,10 +10,12 @@ use crate::{
     Error, Result,
     device::Buffer,
     net::{
+        control::{self, Ask, Control, SecretBytes, Sort, Ticket, Why},
         link::Link,
+        room::Held,
         secrets::{Id, random},
         server::{Account, visitor::name},
-        wire::{self, Ask, Control, SecretBytes, Sort, Ticket, Why, short},
+        wire::short,
     },
     party::{Progress, Remote},
     protocol as mpc,
@@ -44,6 +46,7 @@ struct Making {
     digest: [u8; 32],
     run: Remote<Vec<Buffer>>,
     busy: Duration,
+    _memory: Option<Held>,
 }
 
 /// A run whose lead has ended.
@@ -53,7 +56,7 @@ struct Made {
     digest: [u8; 32],
     /// This party's summands of the result.
     words: Zeroizing<Vec<Vec<u64>>>,
-    spent: wire::Ahead,
+    spent: control::Ahead,
     /// All that was dealt is at the second.
     kept: bool,
     /// To which visitor, and when.
@@ -117,7 +120,7 @@ impl Ahead {
     }
 
     /// What was made for the request that a client makes of its ticket.
-    pub(super) fn take(&mut self, id: &Id, visitor: u64, digest: &[u8; 32]) -> Option<(Zeroizing<Vec<Vec<u64>>>, wire::Ahead)> {
+    pub(super) fn take(&mut self, id: &Id, visitor: u64, digest: &[u8; 32]) -> Option<(Zeroizing<Vec<Vec<u64>>>, control::Ahead)> {
         let fits = |made: &Made| made.digest == *digest && made.given.is_some_and(|(to, _)| to == visitor);
         if !self.made.get(id).is_some_and(fits) {
             return None;
@@ -173,7 +176,7 @@ impl Engine {
                 self.give_up_ahead(&id, &text);
             }
             Ok(Progress::Done(words)) => {
-                let spent = wire::Ahead { bytes: making.run.party().meter().bytes(), seconds: making.busy.as_secs_f64() };
+                let spent = control::Ahead { bytes: making.run.party().meter().bytes(), seconds: making.busy.as_secs_f64() };
                 if let Some(peer) = &self.peers[self.second()] {
                     peer.link.control(&Control::Dealt { request: id });
                 }
@@ -202,11 +205,11 @@ impl Engine {
         }
         let failed = |error: Error| (Why::Failed, error.to_string());
         let request = *random::<16>().map_err(failed)?;
-        let Sort { model, count, reveal } = sort.clone();
-        let lead = self.house.number;
-        let ask = Ask { request, model, count, reveal, lead: lead as u8, ahead: true, patience: 0 };
-        let (hosted, keys, digest) = self.admit(&ask)?;
-        let own = mpc::promise(&hosted.architecture().input_shape(count as usize).map_err(failed)?).map_err(failed)?.of_lead();
+        let (lead, count, reveal) = (self.house.number, sort.count, sort.reveal);
+        let ask = Ask { request, model: sort.model.clone(), count, reveal, lead: lead as u8, ahead: true, patience: 0 };
+        let (model, keys, digest) = self.admit(&ask)?;
+        let memory = self.memory(&model, &ask)?;
+        let own = mpc::promise(&model.architecture().input_shape(count as usize).map_err(failed)?).map_err(failed)?.of_lead();
         let mut share = SecretBytes::default();
         own.write(&mut *share.0).map_err(|e| (Why::Failed, e.to_string()))?;
         let party = self.house.party.beside(keys);
@@ -215,12 +218,12 @@ impl Engine {
         if let Some(peer) = &self.peers[self.second()] {
             peer.link.control(&Control::Ahead { request, digest });
         }
-        let run = Remote::begin_prepared(party, lead, |p| hosted.infer(p, own, lead, reveal));
-        Ok(Making { request, sort, share, digest, run, busy: Duration::ZERO })
+        let run = Remote::begin_prepared(party, lead, |p| model.infer(p, own, lead, reveal));
+        Ok(Making { request, sort, share, digest, run, busy: Duration::ZERO, _memory: memory })
     }
 
     /// A lead works ahead: this party is its second, and keeps what it deals.
-    pub(super) fn expect(&mut self, number: usize, id: &Id, digest: [u8; 32]) -> Result<()> {
+    pub(super) fn foretold(&mut self, number: usize, id: &Id, digest: [u8; 32]) -> Result<()> {
         if (number + 2) % 3 != self.house.number {
             return Err(Error::Peer("works ahead for another party than its second".into()));
         }

@@ -5,6 +5,7 @@
 //! why, the keys are cleared, and links are made anew with fresh contributions.
 
 mod ahead;
+mod models;
 mod requests;
 mod session;
 
@@ -13,15 +14,15 @@ use crate::{
     Error,
     device::Buffer,
     net::{
+        control::{Ask, Why},
         link::{Link, Owned},
         room::Held,
         secrets::{Contribution, Id, SessionKeys},
-        wire::{Ask, Why},
     },
-    nn::Hosted,
     party::Remote,
 };
 use ahead::Ahead;
+use models::Models;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
@@ -67,8 +68,8 @@ struct Request {
     deadline: Instant,
     busy: Duration,
     ready: bool,
-    /// One of those that its client may have.
-    _held: Option<Held>,
+    /// One of those that its client may have, and memory.
+    _held: [Option<Held>; 2],
 }
 
 /// A request whose shares have not come.
@@ -96,7 +97,7 @@ pub(super) struct Engine {
     early: HashMap<Id, Early>,
     /// Of this session.
     seen: HashSet<Id>,
-    models: HashMap<String, Arc<Hosted>>,
+    models: Models,
     ahead: Ahead,
     /// When the certificate was last looked at.
     looked: Option<Instant>,
@@ -122,7 +123,7 @@ impl Engine {
             asked: HashMap::new(),
             early: HashMap::new(),
             seen: HashSet::new(),
-            models: HashMap::new(),
+            models: Models::default(),
             ahead: Ahead::default(),
             looked: None,
         }

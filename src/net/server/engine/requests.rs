@@ -5,12 +5,14 @@ use crate::{
     Error, Result,
     device::Buffer,
     net::{
-        link::{Incoming, Link},
+        control::{Ask, Control, Sort, Spent, Why},
+        link::Link,
+        reading::Incoming,
         room::Held,
         secrets::{Id, sha256},
-        wire::{Ask, Control, PARCEL_HEADER, Sort, Spent, Why, pack, parcels, short, unpack},
+        wire::{PARCEL_HEADER, pack, parcels, short},
     },
-    nn::{Architecture, Hosted},
+    nn::Hosted,
     party::{Keys, Progress, Remote},
     protocol::Input,
 };
@@ -30,7 +32,7 @@ const EARLY: u64 = 256;
 /// A refusal: why, for programs, and for people.
 pub(super) type Refused = (Why, String);
 
-fn refused(why: Why) -> impl Fn(Error) -> Refused {
+pub(super) fn refused(why: Why) -> impl Fn(Error) -> Refused {
     move |error| (why, error.to_string())
 }
 
@@ -194,6 +196,7 @@ impl Engine {
         if !shares.is_empty() {
             return Err((Why::BadRequest, format!("{} bytes after the shares of {} inputs", shares.len(), ask.count)));
         }
+        let memory = if input.is_some() { self.memory(&model, &ask)? } else { None };
         let early = self.early.remove(&id);
         let differs = |early: &Early| early.digests.iter().position(|other| other.is_some_and(|other| other != digest));
         if let Some(other) = early.as_ref().and_then(differs) {
@@ -244,7 +247,7 @@ impl Engine {
             deadline: began + patience,
             busy: Duration::ZERO,
             ready: true,
-            _held: held,
+            _held: [held, memory],
         };
         self.requests.insert(id, request);
         for (from, frame) in early.into_iter().flat_map(|early| early.frames) {
@@ -252,28 +255,6 @@ impl Engine {
             let _ = self.frame(from, &id, &frame);
         }
         Ok(())
-    }
-
-    /// A model that is kept here, placed on the device when it is first asked for.
-    pub(super) fn model(&mut self, id: &str) -> std::result::Result<Arc<Hosted>, Refused> {
-        if let Some(model) = self.models.get(id) {
-            return Ok(model.clone());
-        }
-        if !self.house.store.has(id) {
-            return Err((Why::NoSuchModel, format!("there is no model {id} here")));
-        }
-        let load = || {
-            let (kept, mut shares) = self.house.store.read(id)?;
-            let architecture: Architecture = unpack(&kept.upload.architecture)?;
-            architecture.check(self.house.setup.cluster.fixed()?)?;
-            let model = Hosted::new(&self.house.party, architecture, |shape| Input::read(shape, &mut shares));
-            // what does not fit on the device is noted there
-            self.house.party.device().check().and(model)
-        };
-        let model = Arc::new(load().map_err(refused(Why::Failed))?);
-        tracing::info!(model = id, "loaded");
-        self.models.insert(id.into(), model.clone());
-        Ok(model)
     }
 
     /// One turn of a run, whose frames leave at once; its words when it has ended.

@@ -4,9 +4,10 @@ use super::Engine;
 use crate::{
     Error, Result,
     net::{
-        link::Incoming,
+        control::{Control, Why},
+        reading::Incoming,
         secrets::{Id, SessionKeys, random},
-        wire::{Control, Why, parcels, short},
+        wire::{parcels, short},
     },
 };
 use std::{
@@ -93,7 +94,7 @@ impl Engine {
                 Ok(())
             }
             Incoming::Control(Control::Start { request, client, digest }) => self.compare(number, &request, Some(client), digest),
-            Incoming::Control(Control::Ahead { request, digest }) => self.expect(number, &request, digest),
+            Incoming::Control(Control::Ahead { request, digest }) => self.foretold(number, &request, digest),
             Incoming::Control(Control::Dealt { request }) => {
                 self.dealt(number, &request);
                 Ok(())

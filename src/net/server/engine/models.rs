@@ -1,0 +1,112 @@
+//! Models on the device, and what they and requests for them hold there.
+
+use super::{
+    Engine,
+    requests::{Refused, refused},
+};
+use crate::{
+    Result,
+    net::{
+        control::{Ask, Sort, Why},
+        room::Held,
+        wire::unpack,
+    },
+    nn::{Architecture, Hosted},
+    protocol::Input,
+};
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+/// Sorts of requests of which is remembered what they hold.
+const MOST_SORTS: usize = 1024;
+
+#[derive(Default)]
+pub(super) struct Models {
+    placed: HashMap<String, Placed>,
+    /// Bytes that a request holds besides the model.
+    needs: HashMap<Sort, u64>,
+}
+
+/// A model on the device.
+struct Placed {
+    model: Arc<Hosted>,
+    asked: Instant,
+    _memory: Option<Held>,
+}
+
+impl Models {
+    /// Takes the model off the device that has not been asked for the longest, of those that no request uses. False if there is none.
+    fn make_room(&mut self) -> bool {
+        let idle = self.placed.iter().filter(|(_, placed)| Arc::strong_count(&placed.model) == 1);
+        let Some(id) = idle.min_by_key(|(_, placed)| placed.asked).map(|(id, _)| id.clone()) else { return false };
+        tracing::info!(model = id, "taken off the device");
+        self.placed.remove(&id).is_some()
+    }
+}
+
+impl Engine {
+    /// A model that is kept here, placed on the device when it is first asked for.
+    pub(super) fn model(&mut self, id: &str) -> std::result::Result<Arc<Hosted>, Refused> {
+        if let Some(placed) = self.models.placed.get_mut(id) {
+            placed.asked = Instant::now();
+            return Ok(placed.model.clone());
+        }
+        if !self.house.store.has(id) {
+            return Err((Why::NoSuchModel, format!("there is no model {id} here")));
+        }
+        let (kept, mut shares) = self.house.store.read(id).map_err(refused(Why::Failed))?;
+        let architecture = || -> Result<Architecture> {
+            let architecture: Architecture = unpack(&kept.upload.architecture)?;
+            architecture.check(self.house.setup.cluster.fixed()?)?;
+            Ok(architecture)
+        };
+        let architecture = architecture().map_err(refused(Why::Failed))?;
+        // both components of each parameter
+        let words: usize = architecture.parameter_shapes().map_err(refused(Why::Failed))?.iter().map(|shape| shape.elements()).sum();
+        let memory = self.room(16 * words as u64, &format!("model {id}"))?;
+        let device = self.house.party.device().clone();
+        let model = Hosted::new(&self.house.party, architecture, |shape| Input::read(shape, &mut shares));
+        // what does not fit on the device is noted there
+        let model = Arc::new(device.check().and(model).map_err(refused(Why::Failed))?);
+        tracing::info!(model = id, "loaded");
+        let placed = Placed { model: model.clone(), asked: Instant::now(), _memory: memory };
+        self.models.placed.insert(id.into(), placed);
+        Ok(model)
+    }
+
+    /// Room on the device for a request.
+    pub(super) fn memory(&mut self, model: &Hosted, ask: &Ask) -> std::result::Result<Option<Held>, Refused> {
+        if self.house.setup.config.memory.is_none() {
+            return Ok(None);
+        }
+        let sort = Sort { model: ask.model.clone(), count: ask.count, reveal: ask.reveal };
+        let bytes = match self.models.needs.get(&sort) {
+            Some(bytes) => *bytes,
+            None => {
+                let needs = self.house.foresee(model.architecture(), ask.count as usize, ask.reveal);
+                let [_, bytes] = needs.map_err(refused(Why::BadRequest))?;
+                if self.models.needs.len() >= MOST_SORTS {
+                    self.models.needs.clear();
+                }
+                self.models.needs.insert(sort, bytes);
+                bytes
+            }
+        };
+        self.room(bytes, &format!("a request for {} inputs", ask.count))
+    }
+
+    /// Room for so many bytes; models that nobody uses make way.
+    fn room(&mut self, bytes: u64, what: &str) -> std::result::Result<Option<Held>, Refused> {
+        let memory = self.house.memory.clone();
+        loop {
+            match memory.take(bytes) {
+                Some(held) => return Ok(Some(held)),
+                None if bytes <= memory.limit() && self.models.make_room() => {}
+                None => {
+                    let (limit, used) = (memory.limit(), memory.limit() - memory.left());
+                    let text = format!("{what} would hold {bytes} bytes; of the {limit} that this party has, {used} are in use");
+                    return Err((Why::TooMuch, text));
+                }
+            }
+        }
+    }
+}
