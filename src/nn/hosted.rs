@@ -265,3 +265,49 @@ pub(super) async fn outcome(p: &Party, steps: &Steps, bits: &[Bits], held: &Held
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::builder::Builder;
+
+    #[test]
+    fn what_somebody_has_made_up_is_refused_at_once() {
+        let graph = Builder::new(&[1, 4, 4], 1).unwrap().conv(2, 3, 1, 1).unwrap().relu().unwrap().max_pool(2, 2, 0).unwrap().build();
+        let fixed = Fixed::default();
+        let (good, _) = Architecture::of(&graph, fixed).unwrap();
+        good.check(fixed).unwrap();
+        let window = Axis { kernel: 1 << 15, pad_begin: 1 << 15, pad_end: 1 << 15, ..Axis::new(1) };
+        let cases: [(&str, &dyn Fn(&mut Steps)); 8] = [
+            ("an input of many dimensions", &|steps| steps.input_extents.extend(vec![1; 1 << 20])),
+            ("a reshape to many dimensions", &|steps| steps.steps[0].kind = Kind::Reshape([vec![1, 4, 4], vec![1; 1 << 20]].concat())),
+            ("a movement to many dimensions", &|steps| {
+                steps.steps[0].kind = Kind::Select { extents: vec![1; 1 << 20], table: [0].into() };
+            }),
+            ("a concatenation of too much", &|steps| {
+                steps.steps[0].kind = Kind::Concat(1);
+                steps.steps[0].inputs = vec![steps.input; (1 << 20) + 1];
+            }),
+            ("a window of too many taps", &|steps| steps.steps[0].kind = Kind::MaxPool([window; 2])),
+            ("a value that nobody makes", &|steps| steps.steps[0].inputs = vec![steps.values - 1]),
+            ("a value that is none", &|steps| steps.steps[0].output = steps.values),
+            ("an output that is none", &|steps| steps.outputs[0].value = usize::MAX),
+        ];
+        for (what, change) in cases {
+            let mut bad = good.clone();
+            change(&mut bad.steps);
+            assert!(bad.check(fixed).is_err(), "{what}");
+        }
+    }
+
+    #[test]
+    fn readers_are_counted_once() {
+        let graph = Builder::new(&[6], 1).unwrap().linear(3).unwrap().relu().unwrap().build();
+        let (architecture, _) = Architecture::of(&graph, Fixed::default()).unwrap();
+        let steps = &architecture.steps;
+        for (value, &readers) in steps.readers().iter().enumerate() {
+            let reads = steps.steps.iter().flat_map(|step| &step.inputs).filter(|&&read| read == value).count();
+            assert_eq!(readers, reads + steps.outputs.iter().filter(|output| output.value == value).count());
+        }
+    }
+}
