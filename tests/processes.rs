@@ -41,7 +41,7 @@ impl Three {
         let config = self.folder.join(format!("party{number}.toml"));
         let log = std::fs::File::create(self.folder.join(format!("log{number}"))).unwrap();
         let mut command = Command::new(PROGRAM);
-        command.arg("party").arg("--config").arg(config).args(["--log", "json"]).stderr(log).stdin(Stdio::null());
+        command.arg("party").arg("--config").arg(config).args(["--log", "json", "--prepare", "2"]).stderr(log).stdin(Stdio::null());
         command.spawn().unwrap()
     }
 
@@ -103,6 +103,19 @@ fn three_processes_serve_are_killed_and_serve_again() {
     let local = json(&trishade(&in_one));
     assert_eq!(remote["predictions"], local["predictions"]);
     assert_eq!(remote["accuracy"], local["accuracy"]);
+
+    // the parties have learnt what is asked for, and do a part of it before it is asked again
+    let until = Instant::now() + Duration::from_secs(20);
+    let prepared = loop {
+        let answer = json(&three.infer());
+        assert_eq!(answer["predictions"], local["predictions"]);
+        if answer["bytes_prepared"].as_u64().unwrap() > 0 {
+            break answer;
+        }
+        assert!(Instant::now() < until, "nothing is prepared");
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    assert!(prepared["seconds"]["prepare"].as_f64().unwrap() > 0.0);
 
     // killed in the middle of many requests
     let arguments = ["infer", "--model-id", "lenet", "--input", &images, "--preprocess", "unit", "--batch", "1", "--in-flight", "100"];

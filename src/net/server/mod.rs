@@ -29,7 +29,7 @@ pub(super) use hello::{clock, mismatch};
 pub use metrics::Metrics;
 use std::{
     collections::HashMap,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -171,6 +171,7 @@ impl House {
 pub struct Server {
     house: Arc<House>,
     address: SocketAddr,
+    acceptor: JoinHandle<()>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -230,15 +231,13 @@ impl Server {
             thread::Builder::new().name(name.into()).spawn(run).map_err(|e| Error::Device(format!("no thread: {e}")))
         };
         let (one, other) = (Needed(house.clone()), Needed(house.clone()));
-        let mut threads = vec![
-            spawn("trishade engine", Box::new(move || Engine::new(one.0.clone()).run(&inbox)))?,
-            spawn("trishade acceptor", Box::new(move || accept(&other.0, &listener, &shake)))?,
-        ];
+        let acceptor = spawn("trishade acceptor", Box::new(move || accept(&other.0, &listener, &shake)))?;
+        let mut threads = vec![spawn("trishade engine", Box::new(move || Engine::new(one.0.clone()).run(&inbox)))?];
         if let Some(at) = house.setup.config.metrics {
             threads.push(metrics::serve(&house, at)?);
         }
         tracing::info!(party = number, %address, device = %house.party.device().name(), "listening");
-        Ok(Self { house, address, threads })
+        Ok(Self { house, address, acceptor, threads })
     }
 
     /// Where it listens.
@@ -275,10 +274,16 @@ impl Server {
     fn end(self, event: Event) {
         self.house.stopping.store(true, Ordering::Relaxed);
         self.house.tell(event);
-        // the acceptor looks up
-        let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
-        for thread in self.threads {
+        let Self { mut address, acceptor, threads, .. } = self;
+        if address.ip().is_unspecified() {
+            address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        }
+        for thread in threads {
             let _ = thread.join();
+        }
+        // The acceptor looks up when somebody connects. A machine that cannot reach itself leaves it to the next who does.
+        if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
+            let _ = acceptor.join();
         }
     }
 }
