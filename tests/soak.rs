@@ -37,6 +37,7 @@ fn held() -> [u64; 3] {
 fn a_soak() {
     let seconds = std::env::var("TRISHADE_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(15.0);
     let mut cluster = Cluster::new("soak", None, &limits());
+    cluster.prepare = 2;
     cluster.start_all();
     let layers = Builder::new(&[1, 8, 8], 3).unwrap().conv(3, 3, 1, 1).unwrap().relu().unwrap().max_pool(2, 2, 0).unwrap();
     let graph = layers.flatten().unwrap().linear(5).unwrap().build();
@@ -47,19 +48,20 @@ fn a_soak() {
     let architecture = owner.architecture(&id).unwrap();
     drop(owner);
 
-    let (over, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (over, answers, tickets) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let errors: Arc<Mutex<BTreeMap<String, u64>>> = Arc::default();
     let setup = cluster.owner();
     let clients: Vec<_> = (0..2)
         .map(|_| {
             let (setup, id, architecture, input, scores) = (setup.clone(), id.clone(), architecture.clone(), input.clone(), scores.clone());
-            let (over, answers, errors) = (over.clone(), answers.clone(), errors.clone());
+            let (over, answers, tickets, errors) = (over.clone(), answers.clone(), tickets.clone(), errors.clone());
             thread::spawn(move || {
                 while !over.load(Ordering::Relaxed) {
                     let many = Asking { batch: 1, in_flight: 8, reveal: Reveal::Logits };
                     let eight: Vec<f32> = input.iter().cycle().take(8 * input.len()).copied().collect();
                     let asked = Connection::open(&setup, manners()).and_then(|owner| {
                         owner.ready()?;
+                        tickets.fetch_add(owner.prepare(&id, 8, many)? as u64, Ordering::Relaxed);
                         owner.infer(&id, &architecture, &eight, many, |_| {})
                     });
                     match asked {
@@ -99,9 +101,10 @@ fn a_soak() {
     clients.into_iter().for_each(|client| client.join().unwrap());
     thread::sleep(Duration::from_millis(500));
     let (first, last) = (samples[samples.len() / 4], held());
-    println!("{seconds} s: {} right answers, {kills} kills; errors: {:?}", answers.load(Ordering::Relaxed), errors.lock().unwrap());
+    let (answered, taken) = (answers.load(Ordering::Relaxed), tickets.load(Ordering::Relaxed));
+    println!("{seconds} s: {answered} right answers, {taken} tickets, {kills} kills; errors: {:?}", errors.lock().unwrap());
     println!("file handles, threads, resident bytes: {first:?} after a quarter, {last:?} at the end");
-    assert!(answers.load(Ordering::Relaxed) > 0 && kills > 3);
+    assert!(answered > 0 && taken > 0 && kills > 3);
     assert!(last[0] <= first[0] + 8, "file handles leak: {first:?}, {last:?}");
     assert!(last[1] <= first[1] + 8, "threads leak: {first:?}, {last:?}");
     assert!(last[2] <= first[2] + first[2] / 4 + (64 << 20), "memory leaks: {first:?}, {last:?}");

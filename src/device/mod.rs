@@ -225,13 +225,24 @@ impl Device {
 
     /// Copies buffers to the host, in one submission. On a dry device: zeros.
     pub async fn download(&self, buffers: &[&Buffer]) -> Result<Vec<Vec<Word>>> {
+        let mut made: Vec<Vec<Word>> = buffers.iter().map(|buffer| vec![0; buffer.len]).collect();
+        self.download_to(buffers, made.iter_mut().map(|words| bytemuck::cast_slice_mut(words)).collect()).await?;
+        Ok(made)
+    }
+
+    /// Copies the words of each buffer to a place of eight bytes a word, in one submission. A dry device leaves them as they are.
+    pub(crate) async fn download_to(&self, buffers: &[&Buffer], mut places: Vec<&mut [u8]>) -> Result<()> {
         match self {
-            Self::Cpu(_) => Ok(buffers.iter().map(|b| b.cpu_words().to_vec()).collect()),
-            Self::Dry(_) => Ok(buffers.iter().map(|b| vec![0; b.len]).collect()),
+            Self::Cpu(_) => {
+                let each = buffers.iter().zip(&mut places);
+                each.for_each(|(buffer, place)| place.copy_from_slice(bytemuck::cast_slice(buffer.cpu_words())));
+                Ok(())
+            }
+            Self::Dry(_) => Ok(()),
             #[cfg(feature = "gpu")]
             Self::Gpu(gpu) => {
-                let words: Vec<_> = buffers.iter().map(|b| (b.gpu_words(), b.len)).collect();
-                gpu.download(&words).await
+                let words: Vec<_> = buffers.iter().map(|buffer| (buffer.gpu_words(), buffer.len)).collect();
+                gpu.download(&words, &mut places).await
             }
         }
     }

@@ -278,7 +278,8 @@ mod tests {
         let (good, _) = Architecture::of(&graph, fixed).unwrap();
         good.check(fixed).unwrap();
         let window = Axis { kernel: 1 << 15, pad_begin: 1 << 15, pad_end: 1 << 15, ..Axis::new(1) };
-        let cases: [(&str, &dyn Fn(&mut Steps)); 8] = [
+        type Change<'a> = &'a dyn Fn(&mut Steps);
+        let cases: [(&str, Change<'_>); 8] = [
             ("an input of many dimensions", &|steps| steps.input_extents.extend(vec![1; 1 << 20])),
             ("a reshape to many dimensions", &|steps| steps.steps[0].kind = Kind::Reshape([vec![1, 4, 4], vec![1; 1 << 20]].concat())),
             ("a movement to many dimensions", &|steps| {

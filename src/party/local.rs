@@ -7,7 +7,7 @@ use super::{
     shaped::{self, Net},
     window::Window,
 };
-use crate::{Error, Result, device::Buffer};
+use crate::{Error, Result};
 use std::{
     future::Future,
     pin::Pin,
@@ -167,9 +167,15 @@ impl Party {
 
     /// A message that came as bytes, on this party's device.
     pub(super) fn place(&self, Parsed { name, label, layer, round, words }: Parsed<'_>) -> Message {
-        let words = words.chunks_exact(8).map(|b| u64::from_le_bytes(std::array::from_fn(|i| b[i])));
-        let words: Zeroizing<Vec<u64>> = Zeroizing::new(words.collect());
-        Message { name, label, layer, round, sent: 0.0, payload: self.device.upload(&words) }
+        let payload = match bytemuck::try_cast_slice(words) {
+            Ok(words) => self.device.upload(words),
+            // a frame that lies askew in what has come
+            Err(_) => {
+                let words = words.chunks_exact(8).map(|b| u64::from_le_bytes(std::array::from_fn(|i| b[i])));
+                self.device.upload(&Zeroizing::new(words.collect::<Vec<u64>>()))
+            }
+        };
+        Message { name, label, layer, round, sent: 0.0, payload }
     }
 
     pub(super) fn deliver(&self, from: usize, message: Message) -> Result<()> {
@@ -213,9 +219,7 @@ pub(super) async fn pass(sender: &Party, receiver: &Party, frame: Frame, link: L
     if link != Link::Bytes && sender.device.same(&receiver.device) {
         return Ok(frame);
     }
-    let payloads: Vec<&Buffer> = frame.messages.iter().map(|message| &message.payload).collect();
-    let words = Zeroizing::new(sender.device.download(&payloads).await?);
-    let bytes = encode(&frame, &words);
+    let bytes = encode(&frame, &sender.device).await?;
     let (credit, parsed) = decode(&bytes)?;
     Ok(Frame { credit, messages: parsed.into_iter().map(|message| receiver.place(message)).collect() })
 }

@@ -1,6 +1,9 @@
 //! Messages by name, and their form as bytes.
 
-use crate::{Error, Result, device::Buffer};
+use crate::{
+    Error, Result,
+    device::{Buffer, Device},
+};
 use zeroize::Zeroizing;
 
 /// What an op does: the label of its costs and of errors. It travels as a number.
@@ -124,22 +127,33 @@ pub(super) struct Parsed<'a> {
     pub(super) words: &'a [u8],
 }
 
-/// The frame as bytes, allocated once and wiped; `words` holds each message's payload.
-pub(super) fn encode(frame: &Frame, words: &[Vec<u64>]) -> Zeroizing<Vec<u8>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(frame.bytes() as usize));
-    bytes.extend(MAGIC.to_le_bytes());
-    bytes.extend((frame.messages.len() as u32).to_le_bytes());
-    bytes.extend(frame.credit.to_le_bytes());
-    for (message, words) in frame.messages.iter().zip(words) {
-        bytes.extend(message.name.path.to_le_bytes());
-        bytes.extend(message.name.op.to_le_bytes());
-        bytes.extend([message.name.purpose, message.label as u8]);
-        bytes.extend(message.layer.to_le_bytes());
-        bytes.extend(message.round.to_le_bytes());
-        bytes.extend((words.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(bytemuck::cast_slice(words));
+/// The frame as bytes, allocated once and wiped; payloads are copied to it from the device, once.
+pub(super) async fn encode(frame: &Frame, device: &Device) -> Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(vec![0; frame.bytes() as usize]);
+    let (head, mut rest) = bytes.split_at_mut(FRAME_HEADER as usize);
+    fill(head, &[&MAGIC.to_le_bytes(), &(frame.messages.len() as u32).to_le_bytes(), &frame.credit.to_le_bytes()]);
+    let mut places = Vec::new();
+    for Message { name, label, layer, round, payload, .. } in &frame.messages {
+        let (head, tail) = std::mem::take(&mut rest).split_at_mut(MESSAGE_HEADER as usize);
+        let kind = [name.purpose, *label as u8];
+        let words = (payload.len() as u32).to_le_bytes();
+        fill(head, &[&name.path.to_le_bytes(), &name.op.to_le_bytes(), &kind, &layer.to_le_bytes(), &round.to_le_bytes(), &words]);
+        let (place, tail) = tail.split_at_mut(8 * payload.len());
+        places.push(place);
+        rest = tail;
     }
-    bytes
+    let payloads: Vec<&Buffer> = frame.messages.iter().map(|message| &message.payload).collect();
+    device.download_to(&payloads, places).await?;
+    Ok(bytes)
+}
+
+/// Puts one part after another.
+fn fill(mut to: &mut [u8], parts: &[&[u8]]) {
+    for part in parts {
+        let (head, tail) = to.split_at_mut(part.len());
+        head.copy_from_slice(part);
+        to = tail;
+    }
 }
 
 /// Parses a frame: credit and messages. Nothing is trusted, nothing is allocated by a length that the bytes do not cover.

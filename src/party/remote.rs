@@ -3,9 +3,9 @@
 use super::{
     Link, Party,
     local::Turn,
-    message::{Frame, Message, decode, encode},
+    message::{Message, decode, encode},
 };
-use crate::{Result, device::Buffer};
+use crate::Result;
 use std::{future::Future, pin::Pin, sync::Arc};
 use zeroize::Zeroizing;
 
@@ -83,7 +83,7 @@ impl<T> Remote<T> {
         for peer in (0..3).filter(|&peer| peer != self.party.number) {
             let frame = self.party.frame(peer);
             if !frame.is_empty() {
-                send(peer, self.bytes(&frame).await?);
+                send(peer, encode(&frame, &self.party.device).await?);
             }
         }
         match turn {
@@ -91,11 +91,6 @@ impl<T> Remote<T> {
             Turn::Again => Ok(Progress::Again),
             Turn::Blocked => Ok(Progress::Blocked),
         }
-    }
-
-    async fn bytes(&self, frame: &Frame) -> Result<Zeroizing<Vec<u8>>> {
-        let payloads: Vec<&Buffer> = frame.messages.iter().map(|message| &message.payload).collect();
-        Ok(encode(frame, &Zeroizing::new(self.party.device.download(&payloads).await?)))
     }
 
     /// What the task waits for, for an error that says so.

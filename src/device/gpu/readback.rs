@@ -1,7 +1,7 @@
 //! Downloads: copies at the end of the recording, one submission, one wait.
 
 use super::{Gpu, Words, lock, pool::size_class, staging::Mapping};
-use crate::{Error, Result, ring::Word};
+use crate::{Error, Result};
 use std::ops::Range;
 
 /// Words of one staging buffer, unless one piece needs more: drivers cap host-visible buffers.
@@ -17,7 +17,8 @@ struct Piece {
 }
 
 impl Gpu {
-    pub(in crate::device) async fn download(&self, buffers: &[(&Words, usize)]) -> Result<Vec<Vec<Word>>> {
+    /// Copies the words of each buffer to its place.
+    pub(in crate::device) async fn download(&self, buffers: &[(&Words, usize)], places: &mut [&mut [u8]]) -> Result<()> {
         self.fault.peek()?;
         let pieces = layout(buffers.iter().map(|(_, len)| *len));
         let read = self.guarded(|| Some(self.read_back(buffers, &pieces)));
@@ -25,7 +26,6 @@ impl Gpu {
         let lost = || Error::Device(format!("{}: the words could not be read back; the device was lost", self.facts));
         let (stages, index) = read.ok_or_else(lost)?;
         self.wait(Some(index));
-        let mut made: Vec<Vec<Word>> = buffers.iter().map(|(_, len)| vec![0; *len]).collect();
         for (s, (stage, mapping)) in stages.into_iter().enumerate() {
             // on native the wait above has called every callback there will ever be
             let mapped = if cfg!(target_arch = "wasm32") || mapping.is_done() { mapping.await } else { false };
@@ -34,14 +34,13 @@ impl Gpu {
             };
             for piece in pieces.iter().filter(|piece| piece.stage == s) {
                 let bytes = &view[piece.at * 8..][..piece.words.len() * 8];
-                bytemuck::cast_slice_mut(&mut made[piece.buffer][piece.words.clone()]).copy_from_slice(bytes);
+                places[piece.buffer][piece.words.start * 8..piece.words.end * 8].copy_from_slice(bytes);
             }
             drop(view);
             stage.unmap();
             lock(&self.reads).push(stage);
         }
-        self.fault.peek()?;
-        Ok(made)
+        self.fault.peek()
     }
 
     /// Records the copies, submits and asks for the mappings.
