@@ -3,6 +3,7 @@
 
 #[path = "common/cluster.rs"]
 mod cluster;
+mod common;
 
 use cluster::{Cluster, client, limits, manners};
 use std::{path::Path, sync::atomic::Ordering};
@@ -10,7 +11,10 @@ use trishade::{
     Error,
     device::Device,
     fixed::Fixed,
-    net::{Asking, Connection, Identity, config::Client},
+    net::{
+        Asking, Connection, Identity,
+        config::{Client, Limits},
+    },
     nn::{Architecture, Graph, Reveal, Session, builder::Builder, onnx},
     party::Sign,
 };
@@ -59,6 +63,38 @@ fn lenet_on_sockets_reads_as_in_one_process() {
     assert_eq!(again.predictions, answer.predictions[..10]);
     let answered = cluster.parties[0].as_ref().unwrap().metrics().answered.load(Ordering::Relaxed);
     assert_eq!(answered, 10 + 3 + 1);
+}
+
+/// Messages are larger than frames, and go in parts.
+fn in_parts(name: &str, devices: [Device; 3], inputs: usize) {
+    let mut cluster = Cluster::new(name, None, &Limits { frame: 1 << 16, ..limits() });
+    for (number, device) in devices.into_iter().enumerate() {
+        cluster.device = device;
+        cluster.start(number);
+    }
+    cluster.wait();
+    let (graph, images) = lenet();
+    let owner = cluster.connect();
+    let id = owner.upload("lenet", &graph, |_| {}).unwrap();
+    let architecture = owner.architecture(&id).unwrap();
+    let images = &images[..784 * inputs];
+    let asking = Asking { batch: inputs, ..ALL };
+    assert_eq!(owner.infer(&id, &architecture, images, asking, |_| {}).unwrap().predictions, locally(&graph, images, inputs));
+}
+
+#[test]
+fn messages_larger_than_a_frame_go_in_parts() {
+    let device = Device::cpu(2).unwrap();
+    in_parts("parts", [device.clone(), device.clone(), device], 20);
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+fn parties_on_a_gpu_and_on_cpus_serve_together() {
+    let (Some(gpu), cpu) = (common::gpu(None), Device::cpu(1).unwrap()) else { return };
+    in_parts("gpu", [cpu.clone(), gpu.clone(), cpu], 4);
+    let other = common::gpu(None).unwrap();
+    in_parts("gpus", [gpu.clone(), other, gpu], 4);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod dry;
 pub mod gemm;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+mod growing;
 mod pool;
 pub mod vector;
 
@@ -15,6 +16,7 @@ pub use cpu::{Cpu, Output};
 pub use dry::Dry;
 #[cfg(feature = "gpu")]
 pub use gpu::Gpu;
+pub(crate) use growing::Growing;
 
 use crate::{Error, Result, ring::Word};
 use std::sync::Arc;
@@ -226,23 +228,26 @@ impl Device {
     /// Copies buffers to the host, in one submission. On a dry device: zeros.
     pub async fn download(&self, buffers: &[&Buffer]) -> Result<Vec<Vec<Word>>> {
         let mut made: Vec<Vec<Word>> = buffers.iter().map(|buffer| vec![0; buffer.len]).collect();
-        self.download_to(buffers, made.iter_mut().map(|words| bytemuck::cast_slice_mut(words)).collect()).await?;
+        let mut take = |buffer: usize, first: usize, bytes: &[u8]| {
+            bytemuck::cast_slice_mut(&mut made[buffer][first..first + bytes.len() / 8]).copy_from_slice(bytes);
+        };
+        self.read(buffers, &mut take).await?;
         Ok(made)
     }
 
-    /// Copies the words of each buffer to a place of eight bytes a word, in one submission. A dry device leaves them as they are.
-    pub(crate) async fn download_to(&self, buffers: &[&Buffer], mut places: Vec<&mut [u8]>) -> Result<()> {
+    /// Hands out the words of each buffer where they lie, in one submission and in order: the buffer's index, the first word's, and
+    /// eight bytes a word. A dry device hands out nothing.
+    pub(crate) async fn read(&self, buffers: &[&Buffer], take: &mut (dyn FnMut(usize, usize, &[u8]) + Send)) -> Result<()> {
         match self {
             Self::Cpu(_) => {
-                let each = buffers.iter().zip(&mut places);
-                each.for_each(|(buffer, place)| place.copy_from_slice(bytemuck::cast_slice(buffer.cpu_words())));
+                buffers.iter().enumerate().for_each(|(i, buffer)| take(i, 0, bytemuck::cast_slice(buffer.cpu_words())));
                 Ok(())
             }
             Self::Dry(_) => Ok(()),
             #[cfg(feature = "gpu")]
             Self::Gpu(gpu) => {
                 let words: Vec<_> = buffers.iter().map(|buffer| (buffer.gpu_words(), buffer.len)).collect();
-                gpu.download(&words, &mut places).await
+                gpu.download(&words, take).await
             }
         }
     }

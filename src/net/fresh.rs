@@ -202,12 +202,19 @@ impl Fresh {
     }
 
     pub(super) fn receive(&mut self) -> Result<Control> {
-        let mut head = [0; RECORD_HEADER];
-        self.read(&mut head)?;
-        // nothing large comes before the two know each other
-        let header = Header::parse(&head, 1 << 16)?;
-        check(&header, Kind::Control, &[0; 16], self.sequences[1])?;
-        self.sequences[1] += 1;
+        let header = loop {
+            let mut head = [0; RECORD_HEADER];
+            self.read(&mut head)?;
+            // nothing large comes before the two know each other
+            let header = Header::parse(&head, 1 << 16)?;
+            if header.kind != Kind::Alive {
+                check(&header, Kind::Control, &[0; 16], self.sequences[1])?;
+                self.sequences[1] += 1;
+                break header;
+            }
+            check(&header, Kind::Alive, &[0; 16], self.sequences[1])?;
+            self.sequences[1] += 1;
+        };
         let mut body = Zeroizing::new(vec![0; header.length as usize]);
         self.read(&mut body)?;
         unpack(&body)

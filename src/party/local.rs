@@ -2,7 +2,7 @@
 
 use super::{
     Party,
-    message::{Frame, Message, Parsed, decode, encode},
+    message::{Frame, Label, Message, Parsed, decode, encode},
     scope::Scope,
     shaped::{self, Net},
     window::Window,
@@ -114,6 +114,7 @@ impl Party {
         state.windows.iter_mut().for_each(Window::reset);
         state.taken = [0; 3];
         state.waiting = [0; 3];
+        state.parts.clear();
         state.failed = None;
         state.used.clear();
     }
@@ -145,6 +146,9 @@ impl Party {
 
     pub(super) fn end(&self) -> Result<()> {
         let state = self.lock();
+        if let Some((from, name)) = state.parts.keys().next() {
+            return Err(Error::OutOfStep(format!("party {}: of message {} of party {from} a part is missing", self.number, name.purpose)));
+        }
         match state.inbox.values().next() {
             Some(message) => Err(Error::OutOfStep(format!(
                 "party {}: nobody awaited message {} of a {}",
@@ -165,17 +169,45 @@ impl Party {
         frame
     }
 
-    /// A message that came as bytes, on this party's device.
-    pub(super) fn place(&self, Parsed { name, label, layer, round, words }: Parsed<'_>) -> Message {
-        let payload = match bytemuck::try_cast_slice(words) {
-            Ok(words) => self.device.upload(words),
+    /// What came as bytes, on this party's device: a message if it is whole now.
+    pub(super) fn place(&self, from: usize, Parsed { name, label, layer, round, part, words }: Parsed<'_>) -> Result<Option<Message>> {
+        let of = usize::try_from(part.of).unwrap_or(usize::MAX);
+        let mut growing = match part.first {
+            0 => {
+                self.expect_bytes(from, label, part.of)?;
+                self.device.grow(of)
+            }
+            first => match self.lock().parts.remove(&(from, name)) {
+                Some(growing) if (growing.filled() as u64, growing.len()) == (first, of) => growing,
+                _ => return Err(Error::OutOfStep(format!("{label}: party {from} sent a part of a message that is none"))),
+            },
+        };
+        match bytemuck::try_cast_slice(words) {
+            Ok(words) => growing.put(words),
             // a frame that lies askew in what has come
             Err(_) => {
                 let words = words.chunks_exact(8).map(|b| u64::from_le_bytes(std::array::from_fn(|i| b[i])));
-                self.device.upload(&Zeroizing::new(words.collect::<Vec<u64>>()))
+                growing.put(&Zeroizing::new(words.collect::<Vec<u64>>()));
             }
-        };
-        Message { name, label, layer, round, sent: 0.0, payload }
+        }
+        if growing.filled() == growing.len() {
+            return Ok(Some(Message { name, label, layer, round, sent: 0.0, payload: growing.finish() }));
+        }
+        match self.lock().parts.insert((from, name), growing) {
+            None => Ok(None),
+            Some(_) => Err(Error::OutOfStep(format!("{label}: party {from} began message {} twice", name.purpose))),
+        }
+    }
+
+    /// Bytes of a message that has begun to come count as waiting until it is awaited.
+    fn expect_bytes(&self, from: usize, label: Label, words: u64) -> Result<()> {
+        let mut state = self.lock();
+        let waiting = words.saturating_mul(8).saturating_add(state.waiting[from]);
+        if waiting > state.most_waiting {
+            return Err(Error::OutOfStep(format!("{label}: party {from} sends more than is wanted: {waiting} bytes wait")));
+        }
+        state.waiting[from] = waiting;
+        Ok(())
     }
 
     pub(super) fn deliver(&self, from: usize, message: Message) -> Result<()> {
@@ -184,10 +216,6 @@ impl Party {
         #[cfg(feature = "seeded")]
         state.observed.note(&message);
         let (label, purpose) = (message.label, message.name.purpose);
-        state.waiting[from] += message.bytes();
-        if state.waiting[from] > state.most_waiting {
-            return Err(Error::OutOfStep(format!("{label}: party {from} sends more than is wanted: {} bytes wait", state.waiting[from])));
-        }
         match state.inbox.insert((from, message.name), message) {
             None => Ok(()),
             Some(_) => Err(Error::OutOfStep(format!("{label}: party {from} sent message {purpose} twice"))),
@@ -219,9 +247,11 @@ pub(super) async fn pass(sender: &Party, receiver: &Party, frame: Frame, link: L
     if link != Link::Bytes && sender.device.same(&receiver.device) {
         return Ok(frame);
     }
-    let bytes = encode(&frame, &sender.device).await?;
-    let (credit, parsed) = decode(&bytes)?;
-    Ok(Frame { credit, messages: parsed.into_iter().map(|message| receiver.place(message)).collect() })
+    let mut whole = Zeroizing::default();
+    encode(&frame, &sender.device, usize::MAX, &mut |bytes| whole = bytes).await?;
+    let (credit, parsed) = decode(&whole)?;
+    let messages = parsed.into_iter().filter_map(|message| receiver.place(sender.number, message).transpose());
+    Ok(Frame { credit, messages: messages.collect::<Result<_>>()? })
 }
 
 pub(super) fn stuck(parties: &[Party; 3]) -> Error {

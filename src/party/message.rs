@@ -118,41 +118,102 @@ impl Message {
     }
 }
 
-/// A message that came as bytes: words not yet on a device.
+/// A message that came as bytes, or a part of one: words not yet on a device.
 pub(super) struct Parsed<'a> {
     pub(super) name: Name,
     pub(super) label: Label,
     pub(super) layer: u16,
     pub(super) round: u32,
+    pub(super) part: Part,
     pub(super) words: &'a [u8],
 }
 
-/// The frame as bytes, allocated once and wiped; payloads are copied to it from the device, once.
-pub(super) async fn encode(frame: &Frame, device: &Device) -> Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(vec![0; frame.bytes() as usize]);
-    let (head, mut rest) = bytes.split_at_mut(FRAME_HEADER as usize);
-    fill(head, &[&MAGIC.to_le_bytes(), &(frame.messages.len() as u32).to_le_bytes(), &frame.credit.to_le_bytes()]);
-    let mut places = Vec::new();
-    for Message { name, label, layer, round, payload, .. } in &frame.messages {
-        let (head, tail) = std::mem::take(&mut rest).split_at_mut(MESSAGE_HEADER as usize);
-        let kind = [name.purpose, *label as u8];
-        let words = (payload.len() as u32).to_le_bytes();
-        fill(head, &[&name.path.to_le_bytes(), &name.op.to_le_bytes(), &kind, &layer.to_le_bytes(), &round.to_le_bytes(), &words]);
-        let (place, tail) = tail.split_at_mut(8 * payload.len());
-        places.push(place);
-        rest = tail;
-    }
-    let payloads: Vec<&Buffer> = frame.messages.iter().map(|message| &message.payload).collect();
-    device.download_to(&payloads, places).await?;
-    Ok(bytes)
+/// Which words of a message these are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    /// The first one's place.
+    pub(super) first: u64,
+    /// Words of the whole message.
+    pub(super) of: u64,
 }
 
-/// Puts one part after another.
-fn fill(mut to: &mut [u8], parts: &[&[u8]]) {
-    for part in parts {
-        let (head, tail) = to.split_at_mut(part.len());
-        head.copy_from_slice(part);
-        to = tail;
+/// In a label: the head goes on with the place of the first word and the number of all, eight bytes each.
+const PARTIAL: u8 = 0x80;
+
+/// Bytes of a part's place.
+const PART_HEADER: usize = 16;
+
+/// The frame as bytes, handed out in frames of about `most` bytes as they are made: a message that is larger goes in parts. Their
+/// heads are not in [`Frame::bytes`]. Payloads are copied once, from where they lie.
+pub(super) async fn encode(frame: &Frame, device: &Device, most: usize, send: &mut (dyn FnMut(Zeroizing<Vec<u8>>) + Send)) -> Result<()> {
+    let payloads: Vec<&Buffer> = frame.messages.iter().map(|message| &message.payload).collect();
+    let mut writer = Writer { frame, most, left: frame.bytes() as usize, bytes: Zeroizing::default(), count: 0, first: true };
+    writer.begin();
+    if device.is_dry() {
+        for (i, message) in frame.messages.iter().enumerate() {
+            writer.write(i, 0, &vec![0; 8 * message.payload.len()], send);
+        }
+    }
+    device.read(&payloads, &mut |i, first, bytes| writer.write(i, first, bytes, send)).await?;
+    writer.end(send);
+    Ok(())
+}
+
+/// Makes frames of the payloads as they come.
+struct Writer<'a> {
+    frame: &'a Frame,
+    most: usize,
+    /// Bytes that are still to come, at least.
+    left: usize,
+    bytes: Zeroizing<Vec<u8>>,
+    /// Messages in `bytes`.
+    count: u32,
+    /// The credit goes with the first frame.
+    first: bool,
+}
+
+impl Writer<'_> {
+    fn begin(&mut self) {
+        // never grows: what it left would not be wiped
+        self.bytes = Zeroizing::new(Vec::with_capacity(self.left.min(self.most) + 2 * (MESSAGE_HEADER as usize + PART_HEADER)));
+        self.bytes.extend(MAGIC.to_le_bytes());
+        self.bytes.extend(0u32.to_le_bytes());
+        self.bytes.extend(if std::mem::take(&mut self.first) { self.frame.credit } else { 0 }.to_le_bytes());
+        self.count = 0;
+    }
+
+    fn end(&mut self, send: &mut (dyn FnMut(Zeroizing<Vec<u8>>) + Send)) {
+        self.bytes[4..8].copy_from_slice(&self.count.to_le_bytes());
+        send(std::mem::take(&mut self.bytes));
+    }
+
+    /// Words of a message, from `first` on.
+    fn write(&mut self, message: usize, mut first: usize, mut words: &[u8], send: &mut (dyn FnMut(Zeroizing<Vec<u8>>) + Send)) {
+        let Message { name, label, layer, round, payload, .. } = &self.frame.messages[message];
+        while !words.is_empty() {
+            let room = self.most.saturating_sub(self.bytes.len() + MESSAGE_HEADER as usize + PART_HEADER) & !7;
+            if room < words.len() && self.count > 0 {
+                self.end(send);
+                self.begin();
+                continue;
+            }
+            let (part, rest) = words.split_at(words.len().min(room.max(8)));
+            let whole = part.len() == 8 * payload.len();
+            self.bytes.extend(name.path.to_le_bytes());
+            self.bytes.extend(name.op.to_le_bytes());
+            self.bytes.extend([name.purpose, *label as u8 | if whole { 0 } else { PARTIAL }]);
+            self.bytes.extend(layer.to_le_bytes());
+            self.bytes.extend(round.to_le_bytes());
+            self.bytes.extend(((part.len() / 8) as u32).to_le_bytes());
+            if !whole {
+                self.bytes.extend((first as u64).to_le_bytes());
+                self.bytes.extend((payload.len() as u64).to_le_bytes());
+            }
+            self.bytes.extend_from_slice(part);
+            self.count += 1;
+            self.left = self.left.saturating_sub(part.len());
+            (words, first) = (rest, first + part.len() / 8);
+        }
     }
 }
 
@@ -175,11 +236,21 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(u64, Vec<Parsed<'_>>)> {
         let path = number(take(16)?);
         let op = number(take(4)?) as u32;
         let kind = take(2)?;
-        let (purpose, label) = (kind[0], Label::of(kind[1]).ok_or_else(|| bad("has a message with an unknown label"))?);
+        let label = Label::of(kind[1] & !PARTIAL).ok_or_else(|| bad("has a message with an unknown label"))?;
         let layer = number(take(2)?) as u16;
         let round = number(take(4)?) as u32;
-        let words = (number(take(4)?) as usize).checked_mul(8).ok_or_else(|| bad("has a message that is too long"))?;
-        messages.push(Parsed { name: Name { path, op, purpose }, label, layer, round, words: take(words)? });
+        let words = number(take(4)?) as u64;
+        let part = match kind[1] & PARTIAL {
+            0 => Part { first: 0, of: words },
+            _ => Part { first: number(take(8)?) as u64, of: number(take(8)?) as u64 },
+        };
+        if words == 0 || part.first.checked_add(words).is_none_or(|end| end > part.of) {
+            return Err(bad("has a part of a message that is no part of it"));
+        }
+        let words =
+            usize::try_from(words).ok().and_then(|words| words.checked_mul(8)).ok_or_else(|| bad("has a message that is too long"))?;
+        let name = Name { path, op, purpose: kind[0] };
+        messages.push(Parsed { name, label, layer, round, part, words: take(words)? });
     }
     if !rest.is_empty() {
         return Err(bad("is longer than its messages"));
@@ -204,6 +275,44 @@ mod tests {
                 bytes[..4].copy_from_slice(&MAGIC.to_le_bytes());
             }
             let _ = decode(&bytes);
+        }
+
+        #[test]
+        fn frames_come_back_in_parts(lengths in proptest::collection::vec(1..200usize, 0..6), most in 0..2000usize, credit in any::<u64>()) {
+            let device = Device::cpu(1).unwrap();
+            let words = |i: usize| (0..lengths[i] as u64).map(|word| word << 32 | i as u64).collect::<Vec<u64>>();
+            let message = |i: usize| Message {
+                name: Name { path: i as u128, op: 7, purpose: 3 },
+                label: Label::Split,
+                layer: 9,
+                round: 5,
+                sent: 0.0,
+                payload: device.upload(&words(i)),
+            };
+            let frame = Frame { credit, messages: (0..lengths.len()).map(message).collect() };
+            let mut sent = Vec::new();
+            pollster::block_on(encode(&frame, &device, most, &mut |bytes| sent.push(bytes))).unwrap();
+            let mut came = vec![Vec::new(); lengths.len()];
+            let mut credits = Vec::new();
+            for bytes in &sent {
+                prop_assert!(bytes.len() <= most.max(16 + 32 + 16 + 8) || sent.len() == 1 && lengths.is_empty());
+                let (credit, messages) = decode(bytes).unwrap();
+                credits.push(credit);
+                for Parsed { name, label, layer, round, part, words } in messages {
+                    prop_assert_eq!((name.op, name.purpose, label, layer, round), (7, 3, Label::Split, 9, 5));
+                    let message = name.path as usize;
+                    prop_assert_eq!((part.first, part.of), (came[message].len() as u64, lengths[message] as u64));
+                    came[message].extend(words.chunks(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())));
+                }
+            }
+            prop_assert_eq!(credits[0], credit);
+            prop_assert!(credits[1..].iter().all(|&credit| credit == 0));
+            for (i, came) in came.into_iter().enumerate() {
+                prop_assert_eq!(came, words(i));
+            }
+            let mut whole = Vec::new();
+            pollster::block_on(encode(&frame, &device, usize::MAX, &mut |bytes| whole.push(bytes))).unwrap();
+            prop_assert_eq!((whole.len(), whole[0].len() as u64), (1, frame.bytes()));
         }
     }
 }

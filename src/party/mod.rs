@@ -37,7 +37,7 @@ pub use watch::{Ended, Span};
 
 use crate::{
     Error, Result,
-    device::Device,
+    device::{Device, Growing},
     kernels::{
         bits::Compiled,
         circuit::{self, Tree},
@@ -117,6 +117,8 @@ pub(crate) struct State {
     /// Room at each peer for what is dealt; and what was taken of what each peer dealt.
     windows: [Window; 3],
     taken: [u64; 3],
+    /// Messages of which a part has come, by sender and name.
+    parts: HashMap<(usize, Name), Growing>,
     /// Bytes of messages of each peer that nobody has awaited yet, and how many there may be.
     waiting: [u64; 3],
     most_waiting: u64,
@@ -148,6 +150,7 @@ impl Party {
             inbox: HashMap::new(),
             windows: std::array::from_fn(|_| Window::new(WINDOW)),
             taken: [0; 3],
+            parts: HashMap::new(),
             waiting: [0; 3],
             most_waiting: u64::MAX,
             waits: Vec::new(),

@@ -164,7 +164,7 @@ impl Future for Receive<'_> {
             return Poll::Pending;
         }
         state.scope.clock = state.scope.clock.max(message.round);
-        state.waiting[self.from] = state.waiting[self.from].saturating_sub(message.bytes());
+        state.waiting[self.from] = state.waiting[self.from].saturating_sub(8 * message.payload.len() as u64);
         if self.dealt {
             state.taken[self.from] += message.payload.len() as u64 * 8;
         }

@@ -61,29 +61,34 @@ impl<T> Remote<T> {
         &self.party
     }
 
-    /// Takes in a frame of a peer.
+    /// Takes in a frame of a peer. True if the task may go on with it: not if it has but a part of a message.
     ///
     /// [`OutOfStep`](crate::Error::OutOfStep) if it is none, or if it repeats a message.
-    pub fn deliver(&self, from: usize, frame: &[u8]) -> Result<()> {
+    pub fn deliver(&self, from: usize, frame: &[u8]) -> Result<bool> {
         let (credit, messages) = decode(frame)?;
         self.party.lock().windows[from].credit(credit);
-        let round = |round| if self.ahead == Some(from) { 0 } else { round };
-        messages.into_iter().try_for_each(|message| {
-            let message = self.party.place(message);
-            self.party.deliver(from, Message { round: round(message.round), ..message })
-        })
+        let mut news = credit > 0;
+        for parsed in messages {
+            if let Some(message) = self.party.place(from, parsed)? {
+                let round = if self.ahead == Some(from) { 0 } else { message.round };
+                self.party.deliver(from, Message { round, ..message })?;
+                news = true;
+            }
+        }
+        Ok(news)
     }
 
-    /// Goes on to the next point where something may leave; what leaves is handed to `send` with the number of the receiver.
+    /// Goes on to the next point where something may leave; what leaves is handed to `send` with the number of the receiver, in
+    /// frames of about `most` bytes, each as soon as it is there: while one travels, the next is read from the device.
     ///
     /// Errors: those of the party, of its device, and [`OutOfStep`](crate::Error::OutOfStep) for a message at the end that nobody awaited.
-    pub async fn turn(&mut self, send: &mut (dyn FnMut(usize, Zeroizing<Vec<u8>>) + Send)) -> Result<Progress<T>> {
+    pub async fn turn(&mut self, most: usize, send: &mut (dyn FnMut(usize, Zeroizing<Vec<u8>>) + Send)) -> Result<Progress<T>> {
         let turn = self.party.turn(self.task.as_mut())?;
         self.party.device.check()?;
         for peer in (0..3).filter(|&peer| peer != self.party.number) {
             let frame = self.party.frame(peer);
             if !frame.is_empty() {
-                send(peer, encode(&frame, &self.party.device).await?);
+                encode(&frame, &self.party.device, most, &mut |bytes| send(peer, bytes)).await?;
             }
         }
         match turn {

@@ -193,25 +193,38 @@ impl Gpu {
     }
 
     pub(super) fn upload(self: &Arc<Self>, words: &[Word]) -> Words {
+        let to = self.settled(words.len());
+        self.put(&to, 0, words);
+        to
+    }
+
+    /// A buffer that nothing recorded uses: what is put there is copied before all that is.
+    pub(super) fn settled(self: &Arc<Self>, len: usize) -> Words {
         self.guarded(|| {
-            let class = size_class((words.len() as u64 * 8).max(16));
-            let mut recording = lock(&self.recording);
+            let class = size_class((len as u64 * 8).max(16));
+            let _recording = lock(&self.recording);
             let pooled = lock(&self.pool).settled(class, self.epoch.load(Relaxed));
-            let buffer = pooled.or_else(|| self.create(class));
-            if let Some(buffer) = &buffer {
-                for (i, piece) in words.chunks((STAGED / 8) as usize).enumerate() {
-                    if let Err(why) = recording.upload(bytemuck::cast_slice(piece), buffer, i as u64 * STAGED) {
-                        self.fault.note(why);
-                        break;
-                    }
-                    if recording.is_long() {
-                        self.submit(&mut recording);
-                    }
-                }
-            }
-            buffer
+            pooled.or_else(|| self.create(class))
         })
         .map_or_else(|| self.missing(), |buffer| self.words(buffer))
+    }
+
+    /// Records the copy of a part of a buffer that nothing has read, from the word `first` on.
+    pub(super) fn put(&self, to: &Words, first: usize, words: &[Word]) {
+        self.guarded(|| {
+            let buffer = to.buffer.as_ref()?;
+            let mut recording = lock(&self.recording);
+            for (i, piece) in words.chunks((STAGED / 8) as usize).enumerate() {
+                if let Err(why) = recording.upload(bytemuck::cast_slice(piece), buffer, first as u64 * 8 + i as u64 * STAGED) {
+                    self.fault.note(why);
+                    break;
+                }
+                if recording.is_long() {
+                    self.submit(&mut recording);
+                }
+            }
+            Some(())
+        });
     }
 
     pub(super) fn run<P: Params, T: AsRef<str>, const N: usize>(

@@ -7,6 +7,9 @@ use std::ops::Range;
 /// Words of one staging buffer, unless one piece needs more: drivers cap host-visible buffers.
 const STAGE: usize = 16 << 20;
 
+/// Looks for a callback, a tenth of a millisecond apart: another thread may need its time to call it.
+const CALLED: u32 = 50_000;
+
 /// A part of a buffer and where it lies in which staging buffer, in words.
 #[derive(Debug, Clone, PartialEq)]
 struct Piece {
@@ -17,8 +20,12 @@ struct Piece {
 }
 
 impl Gpu {
-    /// Copies the words of each buffer to its place.
-    pub(in crate::device) async fn download(&self, buffers: &[(&Words, usize)], places: &mut [&mut [u8]]) -> Result<()> {
+    /// Hands out the words of each buffer, in order: its index, the first word's, and bytes.
+    pub(in crate::device) async fn download(
+        &self,
+        buffers: &[(&Words, usize)],
+        take: &mut (dyn FnMut(usize, usize, &[u8]) + Send),
+    ) -> Result<()> {
         self.fault.peek()?;
         let pieces = layout(buffers.iter().map(|(_, len)| *len));
         let read = self.guarded(|| Some(self.read_back(buffers, &pieces)));
@@ -27,20 +34,31 @@ impl Gpu {
         let (stages, index) = read.ok_or_else(lost)?;
         self.wait(Some(index));
         for (s, (stage, mapping)) in stages.into_iter().enumerate() {
-            // on native the wait above has called every callback there will ever be
-            let mapped = if cfg!(target_arch = "wasm32") || mapping.is_done() { mapping.await } else { false };
+            // on native the wait has called every callback there will ever be, unless another thread is at it
+            let mapped = if cfg!(target_arch = "wasm32") || self.is_called(&mapping) { mapping.await } else { false };
             let Some(view) = mapped.then(|| stage.get_mapped_range(..).ok()).flatten() else {
                 return Err(self.fault.peek().err().unwrap_or_else(lost));
             };
             for piece in pieces.iter().filter(|piece| piece.stage == s) {
-                let bytes = &view[piece.at * 8..][..piece.words.len() * 8];
-                places[piece.buffer][piece.words.start * 8..piece.words.end * 8].copy_from_slice(bytes);
+                take(piece.buffer, piece.words.start, &view[piece.at * 8..][..piece.words.len() * 8]);
             }
             drop(view);
             stage.unmap();
             lock(&self.reads).push(stage);
         }
         self.fault.peek()
+    }
+
+    /// Whether the callback of a mapping whose submission has ended was called. A thread that waits for the device at the same time
+    /// may have taken it over and not come to it yet.
+    fn is_called(&self, mapping: &Mapping) -> bool {
+        (0..CALLED).any(|turn| {
+            if turn > 0 {
+                std::thread::sleep(std::time::Duration::from_micros(100));
+                self.wait(None);
+            }
+            mapping.is_done() || self.fault.is_lost()
+        }) && mapping.is_done()
     }
 
     /// Records the copies, submits and asks for the mappings.

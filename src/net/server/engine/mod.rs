@@ -23,6 +23,7 @@ use crate::{
 };
 use ahead::Ahead;
 use models::Models;
+use requests::Refused;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
@@ -97,6 +98,8 @@ pub(super) struct Engine {
     early: HashMap<Id, Early>,
     /// Of this session.
     seen: HashSet<Id>,
+    /// Why peers have refused requests of late that nobody had asked for here.
+    refused: HashMap<Id, Refused>,
     models: Models,
     ahead: Ahead,
     /// When the certificate was last looked at.
@@ -123,6 +126,7 @@ impl Engine {
             asked: HashMap::new(),
             early: HashMap::new(),
             seen: HashSet::new(),
+            refused: HashMap::new(),
             models: Models::default(),
             ahead: Ahead::default(),
             looked: None,

@@ -26,8 +26,14 @@ use zeroize::Zeroizing;
 /// Requests of one session: their numbers are remembered, so that none is used twice.
 const MOST_REQUESTS: usize = 1_000_000;
 
+/// Bytes of a frame between parties: what is larger goes in parts, one on its way while the next leaves the device.
+const FRAME: u64 = 1 << 20;
+
 /// What a frame that waits takes besides its bytes.
 const EARLY: u64 = 256;
+
+/// Refusals of peers that are kept for their clients.
+const MOST_REFUSED: usize = 4096;
 
 /// A refusal: why, for programs, and for people.
 pub(super) type Refused = (Why, String);
@@ -56,9 +62,9 @@ impl Engine {
 
     pub(super) fn frame(&mut self, number: usize, id: &Id, frame: &[u8]) -> Result<()> {
         if let Some(request) = self.requests.get_mut(id) {
-            request.ready = true;
-            if let Err(error) = request.run.deliver(number, frame) {
-                self.give_up(id, Why::PeerLost, &format!("party {number}: {error}"), None);
+            match request.run.deliver(number, frame) {
+                Ok(news) => request.ready |= news,
+                Err(error) => self.give_up(id, Why::PeerLost, &format!("party {number}: {error}"), None),
             }
             return Ok(());
         }
@@ -179,8 +185,11 @@ impl Engine {
         mut shares: &[u8],
     ) -> std::result::Result<(), Refused> {
         let (id, lead) = (ask.request, usize::from(ask.lead));
+        if let Some(refused) = self.refused.remove(&id) {
+            return Err(refused);
+        }
         if self.seen.contains(&id) {
-            return Err((Why::Replayed, "this request was made before, or has been given up by another party".into()));
+            return Err((Why::Replayed, "this request was made before".into()));
         }
         let (model, keys, digest) = self.admit(&ask)?;
         let patience = Duration::from_millis(ask.patience).min(self.house.setup.config.limits.request());
@@ -260,18 +269,14 @@ impl Engine {
     /// One turn of a run, whose frames leave at once; its words when it has ended.
     pub(super) fn step(&self, id: &Id, run: &mut Remote<Vec<Buffer>>) -> Result<Progress<Zeroizing<Vec<Vec<u64>>>>> {
         let links = self.peers.each_ref().map(|peer| peer.as_ref().map(|peer| peer.link.0.clone()));
-        let limit = self.house.setup.config.limits.frame;
-        let mut too_large = None;
-        let mut send = |to: usize, frame: Zeroizing<Vec<u8>>| match &links[to] {
-            _ if (frame.len() + PARCEL_HEADER) as u64 > limit => too_large = Some(frame.len()),
-            Some(link) => link.parcel(*id, frame),
-            None => {}
+        let most = self.house.setup.config.limits.frame.min(FRAME) as usize - PARCEL_HEADER;
+        let mut send = |to: usize, frame: Zeroizing<Vec<u8>>| {
+            if let Some(link) = &links[to] {
+                link.parcel(*id, frame);
+            }
         };
         // a request that somebody has made up must not take the others down
-        let turn = catch_unwind(AssertUnwindSafe(|| pollster::block_on(run.turn(&mut send))));
-        if let Some(bytes) = too_large {
-            return Err(Error::Input(format!("a message of {bytes} bytes: limits.frame is {limit}; ask for fewer inputs at a time")));
-        }
+        let turn = catch_unwind(AssertUnwindSafe(|| pollster::block_on(run.turn(most, &mut send))));
         Ok(match turn.unwrap_or_else(|_| Err(Error::Misuse("the request cannot be computed".into())))? {
             Progress::Again => Progress::Again,
             Progress::Blocked => Progress::Blocked,
@@ -308,7 +313,6 @@ impl Engine {
                 let _ = self.house.party.device().check();
                 let why = match error {
                     Error::OutOfStep(_) => Why::PeerLost,
-                    Error::Input(_) => Why::TooMuch,
                     _ => Why::Failed,
                 };
                 let text = format!("party {}: {error}", self.house.number);
@@ -321,12 +325,13 @@ impl Engine {
     fn answer(&self, id: &Id, client: &Link, model: &str, words: &[Vec<u64>], spent: Spent, busy: Duration) {
         let mut parcel = Zeroizing::new(Vec::new());
         words.iter().for_each(|words| parcel.extend_from_slice(bytemuck::cast_slice(words)));
-        client.control(&Control::Answer { request: *id, spent });
-        client.parcel(*id, parcel);
+        // whoever has the answer finds it counted
         let metrics = &self.house.metrics;
         metrics.answered.fetch_add(1, Ordering::Relaxed);
         metrics.protocol_bytes.fetch_add(spent.bytes + spent.ahead.bytes, Ordering::Relaxed);
         metrics.busy.fetch_add(busy.as_micros() as u64, Ordering::Relaxed);
+        client.control(&Control::Answer { request: *id, spent });
+        client.parcel(*id, parcel);
         tracing::info!(
             request = short(id),
             model,
@@ -336,6 +341,14 @@ impl Engine {
             busy = busy.as_secs_f64(),
             "answered"
         );
+    }
+
+    /// A peer has refused a request that its client has not asked for here yet, and is told when it does.
+    pub(super) fn refused_by_peer(&mut self, id: &Id, why: Why, text: String) {
+        if self.refused.len() >= MOST_REFUSED {
+            self.refused.clear();
+        }
+        self.refused.insert(*id, (why, text));
     }
 
     /// Ends a request without an answer; `by` is the peer that has given it up already.

@@ -72,6 +72,7 @@ impl Engine {
         let _ = self.house.party.device().check();
         self.early.clear();
         self.seen.clear();
+        self.refused.clear();
         self.ahead.end();
         self.dial_at = [Instant::now() + Duration::from_millis(100); 3];
     }
@@ -106,7 +107,11 @@ impl Engine {
             Incoming::Control(Control::Refused { request: Some(id), why, text }) => {
                 self.early.remove(&id);
                 self.ahead.forget(&id, why);
-                self.give_up(&id, why, &text, Some(number));
+                if self.requests.contains_key(&id) {
+                    self.give_up(&id, why, &text, Some(number));
+                } else if !self.seen.contains(&id) {
+                    self.refused_by_peer(&id, why, text);
+                }
                 self.remember(&id);
                 Ok(())
             }
