@@ -6,7 +6,7 @@ use super::{
     config::Limits,
     control::{Ask, Control, Hello},
     fresh::{Fresh, Options},
-    link::broken,
+    link::{Link, broken},
     secrets::random,
     tls,
     wire::{Header, Kind, parcel_header},
@@ -59,6 +59,39 @@ impl Plan {
             return None;
         }
         self.happened().then_some(self.fault)
+    }
+}
+
+impl Link {
+    /// A fault that is due comes instead of the record, or before it.
+    pub(super) fn sabotage(&self, header: Header) -> Option<Header> {
+        let plan = match &self.0.options.fault {
+            Some(plan) => plan,
+            None => return Some(header),
+        };
+        match plan.due(header.kind == Kind::Parcels) {
+            None => return Some(header),
+            Some(Fault::Stop) => self.kill(Error::Peer("stopped on purpose".into())),
+            Some(Fault::Stall) => {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+            Some(Fault::Garbage) => {
+                let _ = self.encrypt(&[0xa5; 400], &mut Vec::new());
+            }
+            Some(Fault::RawGarbage) => {
+                let _ = self.send(&[0x16; 400]);
+            }
+            Some(Fault::Truncated) => {
+                let _ = self.encrypt(&Header { length: header.length + 1000, ..header }.bytes(), &mut Vec::new());
+                self.kill(Error::Peer("stopped on purpose".into()));
+            }
+            Some(Fault::Oversized) => {
+                let _ = self.encrypt(&Header { length: u64::MAX / 2, ..header }.bytes(), &mut Vec::new());
+            }
+            Some(Fault::Repeated) => return Some(Header { sequence: header.sequence.saturating_sub(1), ..header }),
+            Some(Fault::Replayed) => return Some(Header { session: header.session.map(|byte| !byte), ..header }),
+        }
+        None
     }
 }
 

@@ -129,7 +129,7 @@ impl Fresh {
                     }
                 }
             }
-            if !refused || began.elapsed() >= options.starting {
+            if !refused || began.elapsed() >= options.starting.min(options.connect) {
                 return Err(last);
             }
             thread::sleep(Duration::from_millis(50));

@@ -338,7 +338,7 @@ impl Link {
         let _ = self.0.tcp.shutdown(Shutdown::Write);
     }
 
-    fn encrypt(&self, plain: &[u8], cipher: &mut Vec<u8>) -> io::Result<()> {
+    pub(super) fn encrypt(&self, plain: &[u8], cipher: &mut Vec<u8>) -> io::Result<()> {
         for chunk in plain.chunks(CHUNK) {
             cipher.clear();
             {
@@ -355,7 +355,7 @@ impl Link {
     }
 
     /// Sends all. A side that takes nothing for long is lost, unless it says meanwhile that it is alive: it is at work.
-    fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match (&self.0.tcp).write(bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -390,39 +390,4 @@ pub(super) fn broken(e: &io::Error) -> Error {
         (None, ErrorKind::UnexpectedEof) => "closed the connection".into(),
         (None, _) => format!("the connection broke: {e}"),
     })
-}
-
-#[cfg(feature = "seeded")]
-impl Link {
-    /// A fault that is due comes instead of the record, or before it.
-    fn sabotage(&self, header: Header) -> Option<Header> {
-        use super::faults::Fault;
-        let plan = match &self.0.options.fault {
-            Some(plan) => plan,
-            None => return Some(header),
-        };
-        match plan.due(header.kind == Kind::Parcels) {
-            None => return Some(header),
-            Some(Fault::Stop) => self.kill(Error::Peer("stopped on purpose".into())),
-            Some(Fault::Stall) => {
-                thread::sleep(Duration::from_millis(50));
-            }
-            Some(Fault::Garbage) => {
-                let _ = self.encrypt(&[0xa5; 400], &mut Vec::new());
-            }
-            Some(Fault::RawGarbage) => {
-                let _ = self.send(&[0x16; 400]);
-            }
-            Some(Fault::Truncated) => {
-                let _ = self.encrypt(&Header { length: header.length + 1000, ..header }.bytes(), &mut Vec::new());
-                self.kill(Error::Peer("stopped on purpose".into()));
-            }
-            Some(Fault::Oversized) => {
-                let _ = self.encrypt(&Header { length: u64::MAX / 2, ..header }.bytes(), &mut Vec::new());
-            }
-            Some(Fault::Repeated) => return Some(Header { sequence: header.sequence.saturating_sub(1), ..header }),
-            Some(Fault::Replayed) => return Some(Header { session: header.session.map(|byte| !byte), ..header }),
-        }
-        None
-    }
 }

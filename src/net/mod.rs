@@ -4,6 +4,7 @@
 //! `room` and `limits` bound what others can make this side hold; `secrets` agrees on keys; [`server`] is a party, [`client`] an owner;
 //! [`store`] keeps shares of models.
 
+mod asking;
 pub mod client;
 pub mod config;
 mod control;
@@ -24,7 +25,8 @@ mod tls;
 pub mod transport;
 mod wire;
 
-pub use client::{Asking, Connection, Manners};
+pub use asking::Asking;
+pub use client::{Connection, Manners};
 pub use config::{ClientSetup, Cluster, PartyConfig, PartySetup};
 pub use control::{ModelFacts, Status, Why};
 pub use identity::{Fingerprint, Generated, Identity};

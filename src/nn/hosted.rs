@@ -52,7 +52,7 @@ impl Architecture {
         Ok((architecture, parameters))
     }
 
-    /// Whether it can run: each value is made once and before it is read, and all shapes and public numbers fit. An
+    /// Whether it can run: each value is made once and before it is read, and all shapes of one input and public numbers fit. An
     /// architecture that somebody else has sent must pass before anything else is done with it.
     pub fn check(&self, fixed: Fixed) -> Result<()> {
         let Steps { steps, values, input, .. } = &self.steps;
@@ -74,10 +74,10 @@ impl Architecture {
             let (axes, window) = match &step.kind {
                 Kind::Reshape(extents) | Kind::Select { extents, .. } => (extents.len(), 0),
                 Kind::Product(product) => (product.weights.shape.rank(), product.pool.as_ref().map_or(0, taps)),
-                Kind::MaxPool(axes) | Kind::SumPool(axes) => (0, taps(axes)),
+                Kind::MaxPool(axes) => (0, taps(axes)),
                 Kind::Concat(0) => (MOST_AXES, 0),
                 Kind::Concat(axis) => (*axis, 0),
-                Kind::Activation(_) | Kind::Sum { .. } => (0, 0),
+                Kind::Activation(_) | Kind::Sum { .. } | Kind::SumPool(_) => (0, 0),
             };
             if axes >= MOST_AXES || window > MOST_TAPS {
                 return Err(bad(format!("step '{name}' has too many dimensions, or windows of too many elements")));

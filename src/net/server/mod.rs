@@ -176,7 +176,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens, and looks for the other two parties, again and again until it is stopped.
+    /// Listens, dials the parties of lower numbers again and again until it is stopped, and waits for those of higher ones.
+    ///
+    /// [`Error::Input`] if the address is taken, or the key and certificate are of no use; [`Error::File`] for the store.
     pub fn start(setup: PartySetup, device: Device) -> Result<Self> {
         Self::with_options(setup, device, |options| options)
     }

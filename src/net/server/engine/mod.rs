@@ -5,6 +5,7 @@
 //! why, the keys are cleared, and links are made anew with fresh contributions.
 
 mod ahead;
+mod early;
 mod models;
 mod requests;
 mod session;
@@ -22,6 +23,7 @@ use crate::{
     party::Remote,
 };
 use ahead::Ahead;
+use early::Early;
 use models::Models;
 use requests::Refused;
 use std::{
@@ -34,7 +36,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use zeroize::Zeroizing;
 
 /// A link to a peer, and what both have given to their common key.
 struct Peer {
@@ -43,19 +44,6 @@ struct Peer {
     contributions: [Contribution; 2],
     /// The session that the peer has said.
     said: Option<Id>,
-}
-
-/// Messages of a request that has not begun here.
-struct Early {
-    since: Instant,
-    frames: Vec<(usize, Zeroizing<Vec<u8>>)>,
-    /// Of what each peer was asked for.
-    digests: [Option<[u8; 32]>; 3],
-    /// Whose request it is, if a peer has begun it.
-    client: Option<u32>,
-    bytes: u64,
-    /// Its lead works ahead: it may be long until it begins.
-    ahead: bool,
 }
 
 /// A request under way.

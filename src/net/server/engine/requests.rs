@@ -1,6 +1,6 @@
 //! Requests: from the shares of a client to the summands that it receives, or to the reason why not.
 
-use super::{super::Account, Asked, Early, Engine, Request};
+use super::{super::Account, Asked, Engine, Request};
 use crate::{
     Error, Result,
     device::Buffer,
@@ -29,12 +29,6 @@ const MOST_REQUESTS: usize = 1_000_000;
 /// Bytes of a frame between parties: what is larger goes in parts, one on its way while the next leaves the device.
 const FRAME: u64 = 1 << 20;
 
-/// What a frame that waits takes besides its bytes.
-const EARLY: u64 = 256;
-
-/// Refusals of peers that are kept for their clients.
-const MOST_REFUSED: usize = 4096;
-
 /// A refusal: why, for programs, and for people.
 pub(super) type Refused = (Why, String);
 
@@ -43,71 +37,6 @@ pub(super) fn refused(why: Why) -> impl Fn(Error) -> Refused {
 }
 
 impl Engine {
-    /// The parties must have been told the same.
-    pub(super) fn compare(&mut self, number: usize, id: &Id, client: Option<u32>, digest: [u8; 32]) -> Result<()> {
-        match self.requests.get(id) {
-            Some(request) if request.digest == digest => {}
-            Some(_) => {
-                let text = format!("party {number} was asked for something else under the same number");
-                self.give_up(id, Why::Disagree, &text, None);
-            }
-            None if self.seen.contains(id) => {}
-            None => {
-                let early = self.early(id)?;
-                (early.digests[number], early.client) = (Some(digest), client.or(early.client));
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn frame(&mut self, number: usize, id: &Id, frame: &[u8]) -> Result<()> {
-        if let Some(request) = self.requests.get_mut(id) {
-            match request.run.deliver(number, frame) {
-                Ok(news) => request.ready |= news,
-                Err(error) => self.give_up(id, Why::PeerLost, &format!("party {number}: {error}"), None),
-            }
-            return Ok(());
-        }
-        if self.seen.contains(id) {
-            // credit for a lead that has ended, or what was on its way when the request was given up
-            return Ok(());
-        }
-        let (limits, bytes) = (self.house.setup.config.limits.clone(), frame.len() as u64 + EARLY);
-        let early = self.early(id)?;
-        let (ahead, client) = (early.ahead, early.client);
-        let waiting =
-            |of: &dyn Fn(&Early) -> bool| self.early.values().filter(|early| of(early)).map(|early| early.bytes).sum::<u64>() + bytes;
-        let fits = match ahead {
-            true => waiting(&|other| other.ahead) <= limits.ahead,
-            false => {
-                let own = waiting(&|other| !other.ahead && other.client == client);
-                own <= limits.early / 2 && waiting(&|other| !other.ahead) <= limits.early
-            }
-        };
-        if !fits {
-            self.refuse_early(id, Why::TooMuch, "too many messages wait for requests that have not begun");
-            return Ok(());
-        }
-        let early = self.early(id)?;
-        early.bytes += bytes;
-        early.frames.push((number, Zeroizing::new(frame.to_vec())));
-        Ok(())
-    }
-
-    pub(super) fn early(&mut self, id: &Id) -> Result<&mut Early> {
-        if self.early.len() >= 5 * self.house.setup.config.limits.requests && !self.early.contains_key(id) {
-            return Err(Error::Peer("began too many requests that nobody has asked for here".into()));
-        }
-        let new = || Early { since: Instant::now(), frames: Vec::new(), digests: [None; 3], client: None, bytes: 0, ahead: false };
-        Ok(self.early.entry(*id).or_insert_with(new))
-    }
-
-    pub(super) fn refuse_early(&mut self, id: &Id, why: Why, text: &str) {
-        self.early.remove(id);
-        self.remember(id);
-        self.tell_peers(id, why, text);
-    }
-
     pub(super) fn tell_peers(&self, id: &Id, why: Why, text: &str) {
         if self.keys.is_some() {
             self.peers.iter().flatten().for_each(|peer| peer.link.refuse(Some(*id), why, text));
@@ -184,7 +113,7 @@ impl Engine {
         Asked { ask, held: [_, held], .. }: Asked,
         mut shares: &[u8],
     ) -> std::result::Result<(), Refused> {
-        let (id, lead) = (ask.request, usize::from(ask.lead));
+        let id = ask.request;
         if let Some(refused) = self.refused.remove(&id) {
             return Err(refused);
         }
@@ -192,78 +121,72 @@ impl Engine {
             return Err((Why::Replayed, "this request was made before".into()));
         }
         let (model, keys, digest) = self.admit(&ask)?;
-        let patience = Duration::from_millis(ask.patience).min(self.house.setup.config.limits.request());
         // of a request that was prepared the lead has chosen its share itself
-        let leads = lead == self.house.number;
-        let input = match ask.ahead && leads {
-            true => None,
-            false => {
-                let shape = model.architecture().input_shape(ask.count as usize).map_err(refused(Why::BadRequest))?;
-                Some(Input::read(&shape, &mut shares).map_err(refused(Why::BadRequest))?)
-            }
-        };
+        let made = ask.ahead && usize::from(ask.lead) == self.house.number;
+        let shape = model.architecture().input_shape(ask.count as usize).map_err(refused(Why::BadRequest))?;
+        let input = if made { None } else { Some(Input::read(&shape, &mut shares).map_err(refused(Why::BadRequest))?) };
         if !shares.is_empty() {
             return Err((Why::BadRequest, format!("{} bytes after the shares of {} inputs", shares.len(), ask.count)));
         }
-        let memory = if input.is_some() { self.memory(&model, &ask)? } else { None };
-        let early = self.early.remove(&id);
-        let differs = |early: &Early| early.digests.iter().position(|other| other.is_some_and(|other| other != digest));
-        if let Some(other) = early.as_ref().and_then(differs) {
-            return Err((Why::Disagree, format!("party {other} was asked for something else under the same number")));
-        }
-        let made = match &input {
-            Some(_) => None,
-            None => Some(self.ahead.take(&id, visitor, &digest).ok_or((Why::Replayed, "no such ticket was given to this client".into()))?),
-        };
-        self.remember(&id);
-        for peer in self.peers.iter().flatten() {
-            peer.link.control(&Control::Start { request: id, client: account.number, digest });
-        }
-        tracing::info!(
-            request = short(&id),
-            client = account.name(),
-            model = ask.model,
-            inputs = ask.count,
-            lead,
-            prepared = ask.ahead,
-            "begun"
-        );
-        self.house.metrics.begun.fetch_add(1, Ordering::Relaxed);
-        if leads {
-            let sort = Sort { model: ask.model.clone(), count: ask.count, reveal: ask.reveal };
-            self.ahead.note(sort, self.house.setup.config.prepare);
-        }
-        let began = Instant::now();
-        let Some(input) = input else {
-            if let Some((words, ahead)) = made {
+        let memory = if made { None } else { self.memory(&model, &ask)? };
+        let early = self.agreed(&id, &digest)?;
+        match input {
+            Some(input) => {
+                self.announce(account, &ask, digest);
+                let request = self.start(visitor, link, ask, digest, keys, (model, input), [held, memory]);
+                self.requests.insert(id, request);
+                for (from, frame) in early.into_iter().flat_map(|early| early.frames) {
+                    // a request that is given up takes nothing more
+                    let _ = self.frame(from, &id, &frame);
+                }
+            }
+            None => {
+                let no_ticket = || (Why::Replayed, "no such ticket was given to this client".into());
+                let (words, ahead) = self.ahead.take(&id, visitor, &digest).ok_or_else(no_ticket)?;
+                self.announce(account, &ask, digest);
                 self.answer(&id, link, &ask.model, &words, Spent { ahead, ..Spent::default() }, Duration::ZERO);
             }
-            return Ok(());
-        };
-        let (party, limits) = (self.house.party.beside(keys), &self.house.setup.config.limits);
+        }
+        Ok(())
+    }
+
+    /// The peers are told what begins here.
+    fn announce(&mut self, account: &Account, ask: &Ask, digest: [u8; 32]) {
+        let Ask { request, model, count, reveal, lead, ahead, .. } = ask;
+        self.remember(request);
+        for peer in self.peers.iter().flatten() {
+            peer.link.control(&Control::Start { request: *request, client: account.number, digest });
+        }
+        tracing::info!(request = short(request), client = account.name(), model, inputs = count, lead, prepared = ahead, "begun");
+        self.house.metrics.begun.fetch_add(1, Ordering::Relaxed);
+        if usize::from(*lead) == self.house.number {
+            let sort = Sort { model: model.clone(), count: *count, reveal: *reveal };
+            self.ahead.note(sort, self.house.setup.config.prepare);
+        }
+    }
+
+    /// This party's part of a request.
+    fn start(
+        &self,
+        visitor: u64,
+        link: &Link,
+        ask: Ask,
+        digest: [u8; 32],
+        keys: Keys,
+        (model, input): (Arc<Hosted>, Input),
+        held: [Option<Held>; 2],
+    ) -> Request {
+        let limits = &self.house.setup.config.limits;
+        let (party, lead) = (self.house.party.beside(keys), usize::from(ask.lead));
         party.set_most_waiting(limits.frame.saturating_add(if ask.ahead { limits.ahead } else { limits.window }));
         let run = match ask.ahead {
             true => Remote::begin_prepared(party, lead, |p| model.infer(p, input, lead, ask.reveal)),
             false => Remote::begin(party, |p| model.infer(p, input, lead, ask.reveal)),
         };
-        let request = Request {
-            visitor,
-            client: link.clone(),
-            model: ask.model,
-            run,
-            digest,
-            began,
-            deadline: began + patience,
-            busy: Duration::ZERO,
-            ready: true,
-            _held: [held, memory],
-        };
-        self.requests.insert(id, request);
-        for (from, frame) in early.into_iter().flat_map(|early| early.frames) {
-            // a request that is given up takes nothing more
-            let _ = self.frame(from, &id, &frame);
-        }
-        Ok(())
+        let began = Instant::now();
+        let deadline = began + Duration::from_millis(ask.patience).min(limits.request());
+        let (client, model, busy) = (link.clone(), ask.model, Duration::ZERO);
+        Request { visitor, client, model, run, digest, began, deadline, busy, ready: true, _held: held }
     }
 
     /// One turn of a run, whose frames leave at once; its words when it has ended.
@@ -341,14 +264,6 @@ impl Engine {
             busy = busy.as_secs_f64(),
             "answered"
         );
-    }
-
-    /// A peer has refused a request that its client has not asked for here yet, and is told when it does.
-    pub(super) fn refused_by_peer(&mut self, id: &Id, why: Why, text: String) {
-        if self.refused.len() >= MOST_REFUSED {
-            self.refused.clear();
-        }
-        self.refused.insert(*id, (why, text));
     }
 
     /// Ends a request without an answer; `by` is the peer that has given it up already.
