@@ -133,19 +133,25 @@ fn tickets_end_with_the_session() {
 
 #[test]
 fn a_second_keeps_no_more_than_it_says() {
-    let prepared = |ahead: u64, name: &str| {
+    let prepared = |ahead: u64, name: &str, wait: &dyn Fn(&Cluster)| {
         let case = Case::new(name, 5, &Limits { ahead, ..limits() }, str::to_owned);
         let owner = case.cluster.connect();
         case.ask(&owner, 3, ONE);
-        sleep(Duration::from_millis(500));
+        wait(&case.cluster);
         let taken = owner.prepare(&case.id, 15, Asking { batch: 1, ..ONE }).unwrap();
         case.ask(&owner, 9, ONE);
         case.ask(&case.cluster.connect(), 9, ONE);
         taken
     };
-    assert_eq!(prepared(0, "none"), 0);
-    assert_eq!(prepared(1 << 20, "all"), 15);
-    let some = prepared(40_000, "some");
+    let a_while = |_: &Cluster| sleep(Duration::from_millis(500));
+    assert_eq!(prepared(0, "none", &a_while), 0);
+    assert_eq!(prepared(1 << 20, "all", &|cluster| cluster.wait_prepared(5)), 15);
+    let one_each = |cluster: &Cluster| {
+        while cluster.parties.iter().flatten().any(|party| party.status().prepared == 0) {
+            sleep(Duration::from_millis(5));
+        }
+    };
+    let some = prepared(40_000, "some", &one_each);
     assert!((3..15).contains(&some), "{some} of 15 requests are prepared");
 }
 
@@ -157,4 +163,21 @@ fn a_lead_that_has_to_hear_from_others_does_not_work_ahead() {
     sleep(Duration::from_millis(300));
     assert_eq!(owner.prepare(&case.id, 3, ONE).unwrap(), 0);
     case.ask(&owner, 9, ONE);
+}
+
+#[test]
+fn what_would_end_later_is_not_prepared() {
+    // as the parties see their network: with such latency signs are short, and prepared runs have none
+    let far = |text: &str| format!("{text}\n[network]\nlatency_us = 200000\nbits_per_second = 1000000000\n");
+    let near = |text: &str| format!("{text}\n[network]\nlatency_us = 1\nbits_per_second = 10000000\n");
+    let case = Case::new("far", 2, &limits(), far);
+    case.ask(&case.cluster.connect(), 3, ONE);
+    sleep(Duration::from_millis(300));
+    assert_eq!(case.cluster.connect().prepare(&case.id, 3, ONE).unwrap(), 0);
+    let case = Case::new("near", 2, &limits(), near);
+    case.ask(&case.cluster.connect(), 3, ONE);
+    case.cluster.wait_prepared(2);
+    let owner = case.cluster.connect();
+    assert_eq!(owner.prepare(&case.id, 3, ONE).unwrap(), 3);
+    case.ask(&owner, 3, ONE);
 }

@@ -11,7 +11,7 @@ use crate::{
     device::{Buffer, Device},
     fixed::Fixed,
     kernels::gather::{NONE, Table},
-    party::{Link, Net, Party, Sign, Tag, run, tagged},
+    party::{Link, Net, Party, Sign, Tag, ahead, run, run_prepared, tagged},
     protocol as mpc,
     ring::Word,
     shape::{Axis, Shape},
@@ -159,15 +159,8 @@ impl Architecture {
     /// What a party holds at the most, in bytes: of the model, and of a request for so many inputs besides, as a dry run of all
     /// three parties finds it. The request's are those of the party that holds most, with a window of `window` bytes.
     pub async fn memory(&self, count: usize, reveal: Reveal, fixed: Fixed, sign: Sign, net: Option<Net>, window: u64) -> Result<[u64; 2]> {
-        let parties = Party::local(Device::dry_process(), fixed.fraction_bits())?;
-        let mut models = Vec::new();
-        for party in &parties {
-            party.set_sign(sign);
-            party.set_net(net);
-            party.set_window(window);
-            // seeds have the sizes of what they stand for
-            models.push(Hosted::new(party, self.clone(), |shape| Ok(mpc::promise(shape)?.of_lead()))?);
-        }
+        let (parties, models) = self.dry(fixed, sign, net)?;
+        parties.iter().for_each(|party| party.set_window(window));
         let live = || parties.iter().filter_map(|party| party.device().memory()).map(|memory| memory.live).max().unwrap_or(0);
         let model = live();
         let input = mpc::promise(&self.input_shape(count)?)?.of_lead();
@@ -177,6 +170,37 @@ impl Architecture {
         };
         run(&parties, Link::Handover, task).await?;
         Ok([model, live() - model])
+    }
+
+    /// Seconds of a request between three machines with such a network, whose computing takes no longer than this dry run: of the whole run, and of what
+    /// is left when its lead has worked ahead. [`Error::Misuse`](crate::Error::Misuse) if the lead has to hear from others.
+    pub async fn network_seconds(&self, count: usize, reveal: Reveal, fixed: Fixed, sign: Sign, net: Net) -> Result<[f64; 2]> {
+        let (parties, models) = self.dry(fixed, sign, Some(net))?;
+        let (input, link) = (mpc::promise(&self.input_shape(count)?)?.of_lead(), Link::Shaped(net));
+        let task = |p| {
+            let Hosted { architecture, bits, held } = &models[Party::number(p)];
+            outcome(p, &architecture.steps, bits, held, mpc::input(p, &input), reveal)
+        };
+        let seconds = || parties.iter().map(|party| party.meter().seconds).fold(0.0, f64::max);
+        run(&parties, link, task).await?;
+        let whole = seconds();
+        let made = ahead(&parties, link, task).await?;
+        parties.iter().for_each(Party::reset_meter);
+        run_prepared(&parties, link, made, task).await?;
+        Ok([whole, seconds()])
+    }
+
+    /// Three parties of this model that have sizes and no words.
+    fn dry(&self, fixed: Fixed, sign: Sign, net: Option<Net>) -> Result<([Party; 3], Vec<Hosted>)> {
+        let parties = Party::local(Device::dry_process(), fixed.fraction_bits())?;
+        let mut models = Vec::new();
+        for party in &parties {
+            party.set_sign(sign);
+            party.set_net(net);
+            // seeds have the sizes of what they stand for
+            models.push(Hosted::new(party, self.clone(), |shape| Ok(mpc::promise(shape)?.of_lead()))?);
+        }
+        Ok((parties, models))
     }
 
     /// Words that each party reveals of so many inputs: of each output, or one index an input.

@@ -30,7 +30,7 @@ pub use meter::{Cost, Meter, Signs};
 #[cfg(feature = "seeded")]
 pub use observe::{Mutation, Seen};
 pub use op::{Deal, Op, Receive};
-pub use remote::{Progress, Remote};
+pub use remote::{Expected, Progress, Remote};
 pub use scope::Tag;
 pub use shaped::Net;
 pub use watch::{Ended, Span};

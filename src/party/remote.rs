@@ -47,6 +47,15 @@ impl<T> Remote<T> {
         Self::with_lead(party, Some(lead), task)
     }
 
+    /// As [`begin_prepared`](Self::begin_prepared), for the second: what was dealt is there.
+    pub fn begin_expected<F>(Expected { party, lead }: Expected, task: impl FnOnce(Arc<Party>) -> F) -> Self
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let party = Arc::new(party);
+        Self { task: Box::pin(task(party.clone())), party, ahead: Some(lead) }
+    }
+
     fn with_lead<F>(party: Party, ahead: Option<usize>, task: impl FnOnce(Arc<Party>) -> F) -> Self
     where
         F: Future<Output = T> + Send + 'static,
@@ -65,17 +74,7 @@ impl<T> Remote<T> {
     ///
     /// [`OutOfStep`](crate::Error::OutOfStep) if it is none, or if it repeats a message.
     pub fn deliver(&self, from: usize, frame: &[u8]) -> Result<bool> {
-        let (credit, messages) = decode(frame)?;
-        self.party.lock().windows[from].credit(credit);
-        let mut news = credit > 0;
-        for parsed in messages {
-            if let Some(message) = self.party.place(from, parsed)? {
-                let round = if self.ahead == Some(from) { 0 } else { message.round };
-                self.party.deliver(from, Message { round, ..message })?;
-                news = true;
-            }
-        }
-        Ok(news)
+        deliver(&self.party, self.ahead, from, frame)
     }
 
     /// Goes on to the next point where something may leave; what leaves is handed to `send` with the number of the receiver, in
@@ -103,6 +102,53 @@ impl<T> Remote<T> {
         let waits = &self.party.lock().waits;
         waits.iter().filter(|wait| !wait.is_empty()).take(2).cloned().collect::<Vec<_>>().join("; ")
     }
+}
+
+/// The second of a run that its lead prepares: what is dealt goes to the device before there is a task.
+pub struct Expected {
+    party: Party,
+    lead: usize,
+}
+
+impl Expected {
+    /// For a party whose keys have served no other one.
+    pub fn new(party: Party, lead: usize) -> Self {
+        party.begin(1, Link::Bytes, true);
+        Self { party, lead }
+    }
+
+    /// The party that works ahead.
+    pub fn lead(&self) -> usize {
+        self.lead
+    }
+
+    /// Takes in a frame of the lead.
+    ///
+    /// [`OutOfStep`](crate::Error::OutOfStep) if it is none, or if it repeats a message.
+    pub fn deliver(&self, frame: &[u8]) -> Result<()> {
+        deliver(&self.party, Some(self.lead), self.lead, frame).map(drop)
+    }
+}
+
+impl std::fmt::Debug for Expected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Expected({:?} of {})", self.party, self.lead)
+    }
+}
+
+/// What `ahead` has dealt beforehand belongs to no round.
+fn deliver(party: &Party, ahead: Option<usize>, from: usize, frame: &[u8]) -> Result<bool> {
+    let (credit, messages) = decode(frame)?;
+    party.lock().windows[from].credit(credit);
+    let mut news = credit > 0;
+    for parsed in messages {
+        if let Some(message) = party.place(from, parsed)? {
+            let round = if ahead == Some(from) { 0 } else { message.round };
+            party.deliver(from, Message { round, ..message })?;
+            news = true;
+        }
+    }
+    Ok(news)
 }
 
 impl<T> std::fmt::Debug for Remote<T> {

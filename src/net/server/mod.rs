@@ -22,7 +22,7 @@ use crate::{
     Error, Result,
     device::Device,
     nn::{Architecture, Reveal},
-    party::{Keys, Party},
+    party::{Keys, Net, Party},
 };
 use engine::Engine;
 pub(super) use hello::{clock, mismatch};
@@ -37,7 +37,7 @@ use std::{
         mpsc::{Sender, channel},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Connections that have not said who they are.
@@ -151,10 +151,17 @@ impl House {
     fn foresee(&self, architecture: &Architecture, count: usize, reveal: Reveal) -> Result<[u64; 2]> {
         let (cluster, window) = (&self.setup.cluster, self.setup.config.limits.window);
         let (sign, net) = (cluster.sign.into(), cluster.network.map(Into::into));
-        let run = architecture.memory(count, reveal, cluster.fixed()?, sign, net, window);
-        // an architecture that somebody has made up must not take the others down
-        let run = catch_unwind(AssertUnwindSafe(|| pollster::block_on(run)));
-        run.unwrap_or_else(|_| Err(Error::Model("the architecture cannot be computed".into())))
+        dry(architecture.memory(count, reveal, cluster.fixed()?, sign, net, window))
+    }
+
+    /// Whether a request ends no later on the network if its lead works ahead. It may: a prepared run has no short signs.
+    fn pays(&self, architecture: &Architecture, count: usize, reveal: Reveal) -> Result<bool> {
+        let cluster = &self.setup.cluster;
+        let net = cluster.network.map_or(Net { latency_us: 0, bits_per_second: u64::MAX }, Into::into);
+        let began = Instant::now();
+        let [whole, rest] = dry(architecture.network_seconds(count, reveal, cluster.fixed()?, cluster.sign.into(), net))?;
+        // the dry run's own time is in both; without figures of the network they have the same signs, and it is all that there is
+        Ok(cluster.network.is_none() || rest <= whole + began.elapsed().as_secs_f64())
     }
 
     fn visitors(&self) -> MutexGuard<'_, HashMap<u64, Link>> {
@@ -165,6 +172,12 @@ impl House {
         // the engine is gone only when all is over
         let _ = self.events.send(event);
     }
+}
+
+/// A dry run. An architecture that somebody has made up must not take the others down.
+fn dry<T>(run: impl Future<Output = Result<T>>) -> Result<T> {
+    let run = catch_unwind(AssertUnwindSafe(|| pollster::block_on(run)));
+    run.unwrap_or_else(|_| Err(Error::Model("the architecture cannot be computed".into())))
 }
 
 /// A party at work.

@@ -17,7 +17,8 @@ use crate::{
         server::{Account, visitor::name},
         wire::short,
     },
-    party::{Progress, Remote},
+    nn::Hosted,
+    party::{Expected, Progress, Remote},
     protocol as mpc,
 };
 use std::{
@@ -27,6 +28,9 @@ use std::{
 };
 use zeroize::Zeroizing;
 
+/// Sorts of requests of which is remembered whether it pays.
+const MOST_SORTS: usize = 1024;
+
 /// What a party has done for requests that it will lead.
 #[derive(Default)]
 pub(super) struct Ahead {
@@ -34,6 +38,8 @@ pub(super) struct Ahead {
     led: VecDeque<Sort>,
     making: Option<Making>,
     made: BTreeMap<Id, Made>,
+    /// Whether it pays to prepare such a request.
+    pays: HashMap<Sort, bool>,
     /// Until something that was made is gone: the second keeps no more, or a lead has to hear from others.
     paused: bool,
 }
@@ -66,8 +72,10 @@ struct Made {
 impl Ahead {
     /// A request like this has been led here.
     pub(super) fn note(&mut self, sort: Sort, most: usize) {
-        self.led.push_front(sort);
-        self.led.truncate(most);
+        if self.pays.get(&sort) != Some(&false) {
+            self.led.push_front(sort);
+            self.led.truncate(most);
+        }
     }
 
     /// Tickets that may be given.
@@ -102,7 +110,7 @@ impl Ahead {
 
     /// All that the session's keys have made; what was asked for is remembered.
     pub(super) fn end(&mut self) {
-        *self = Self { led: std::mem::take(&mut self.led), ..Self::default() };
+        *self = Self { led: std::mem::take(&mut self.led), pays: std::mem::take(&mut self.pays), ..Self::default() };
     }
 
     /// The peers have been told of this one's end, or have told it.
@@ -154,18 +162,7 @@ impl Engine {
 
     /// A turn of a run that has no input yet.
     pub(super) fn work_ahead(&mut self) {
-        let making = match self.ahead.making.take() {
-            Some(making) => Ok(making),
-            None => self.begin_ahead(),
-        };
-        let mut making = match making {
-            Ok(making) => making,
-            Err((why, text)) => {
-                // such a request would be refused, too
-                tracing::warn!(?why, text, "cannot work ahead");
-                return self.ahead.led.clear();
-            }
-        };
+        let Some(mut making) = self.ahead.making.take().or_else(|| self.begin_ahead()) else { return };
         let (id, began) = (making.request, Instant::now());
         let step = self.step(&id, &mut making.run);
         making.busy += began.elapsed();
@@ -196,18 +193,29 @@ impl Engine {
         self.ahead.paused = true;
     }
 
-    fn begin_ahead(&mut self) -> std::result::Result<Making, Refused> {
-        let Some((sort, surplus)) = self.ahead.next(self.most_ahead()) else {
-            return Err((Why::BadRequest, "there is nothing to make".into()));
-        };
+    fn begin_ahead(&mut self) -> Option<Making> {
+        let (sort, surplus) = self.ahead.next(self.most_ahead())?;
         if let Some(id) = surplus {
             self.drop_ticket(&id, Why::Cancelled, "others are asked for now");
         }
+        match self.make(sort.clone()) {
+            Ok(making) => Some(making),
+            Err((why, text)) => {
+                // a request like this would be refused, or gain nothing
+                tracing::info!(model = sort.model, inputs = sort.count, ?why, text, "is not prepared");
+                self.ahead.led.retain(|led| *led != sort);
+                None
+            }
+        }
+    }
+
+    fn make(&mut self, sort: Sort) -> std::result::Result<Making, Refused> {
         let failed = |error: Error| (Why::Failed, error.to_string());
         let request = *random::<16>().map_err(failed)?;
         let (lead, count, reveal) = (self.house.number, sort.count, sort.reveal);
         let ask = Ask { request, model: sort.model.clone(), count, reveal, lead: lead as u8, ahead: true, patience: 0 };
         let (model, keys, digest) = self.admit(&ask)?;
+        self.check_pays(&sort, &model)?;
         let memory = self.memory(&model, &ask)?;
         let own = mpc::promise(&model.architecture().input_shape(count as usize).map_err(failed)?).map_err(failed)?.of_lead();
         let mut share = SecretBytes::default();
@@ -222,16 +230,47 @@ impl Engine {
         Ok(Making { request, sort, share, digest, run, busy: Duration::ZERO, _memory: memory })
     }
 
+    /// An error if a request of this sort would end later if it were prepared, or cannot be.
+    fn check_pays(&mut self, sort: &Sort, model: &Hosted) -> std::result::Result<(), Refused> {
+        let pays = match self.ahead.pays.get(sort) {
+            Some(pays) => *pays,
+            None => {
+                let found = self.house.pays(model.architecture(), sort.count as usize, sort.reveal);
+                let pays = *found.as_ref().unwrap_or(&false);
+                if let Err(error) = found {
+                    tracing::info!(model = sort.model, %error, "cannot be prepared");
+                }
+                if self.ahead.pays.len() >= MOST_SORTS {
+                    self.ahead.pays.clear();
+                }
+                self.ahead.pays.insert(sort.clone(), pays);
+                pays
+            }
+        };
+        match pays {
+            true => Ok(()),
+            false => Err((Why::BadRequest, "a run without short signs ends later on this network than one that is not prepared".into())),
+        }
+    }
+
     /// A lead works ahead: this party is its second, and keeps what it deals.
     pub(super) fn foretold(&mut self, number: usize, id: &Id, digest: [u8; 32]) -> Result<()> {
         if (number + 2) % 3 != self.house.number {
             return Err(Error::Peer("works ahead for another party than its second".into()));
         }
-        if self.early.values().filter(|early| early.ahead).count() >= self.house.setup.config.limits.requests {
+        if self.early.values().filter(|early| early.expected.is_some()).count() >= self.house.setup.config.limits.requests {
             self.refuse_early(id, Why::TooMuch, "as many requests are prepared as may be under way");
-        } else if !self.seen.contains(id) {
+        } else if self.keys.is_none() {
+            // this side has not heard of the session from all: the lead will try again
+            self.remember(id);
+            if let Some(peer) = &self.peers[number] {
+                peer.link.refuse(Some(*id), Why::PeerLost, "there is no session here yet");
+            }
+        } else if let Some(keys) = self.keys.as_ref().filter(|_| !self.seen.contains(id)) {
+            let (party, limits) = (self.house.party.beside(keys.request(id, &digest)), &self.house.setup.config.limits);
+            party.set_most_waiting(limits.ahead.saturating_add(limits.frame));
             let early = self.early(id)?;
-            early.ahead = true;
+            early.expected = Some(Expected::new(party, number));
             early.digests[number] = Some(digest);
         }
         Ok(())
@@ -239,7 +278,7 @@ impl Engine {
 
     /// The lead has dealt all: it may give the ticket away.
     pub(super) fn dealt(&self, number: usize, id: &Id) {
-        if self.early.get(id).is_some_and(|early| early.ahead)
+        if self.early.get(id).is_some_and(|early| early.expected.is_some())
             && let Some(peer) = &self.peers[number]
         {
             peer.link.control(&Control::Kept { request: *id });

@@ -4,6 +4,7 @@ use super::{Engine, requests::Refused};
 use crate::{
     Error, Result,
     net::{control::Why, secrets::Id},
+    party::Expected,
 };
 use std::time::Instant;
 use zeroize::Zeroizing;
@@ -23,8 +24,8 @@ pub(super) struct Early {
     /// Whose request it is, if a peer has begun it.
     client: Option<u32>,
     bytes: u64,
-    /// Its lead works ahead: it may be long until it begins.
-    pub(super) ahead: bool,
+    /// Its lead works ahead: it may be long until it begins, and what is dealt waits on the device.
+    pub(super) expected: Option<Expected>,
 }
 
 impl Engine {
@@ -59,14 +60,14 @@ impl Engine {
         }
         let (limits, bytes) = (self.house.setup.config.limits.clone(), frame.len() as u64 + EARLY);
         let early = self.early(id)?;
-        let (ahead, client) = (early.ahead, early.client);
+        let (ahead, client) = (early.expected.is_some(), early.client);
         let waiting =
             |of: &dyn Fn(&Early) -> bool| self.early.values().filter(|early| of(early)).map(|early| early.bytes).sum::<u64>() + bytes;
         let fits = match ahead {
-            true => waiting(&|other| other.ahead) <= limits.ahead,
+            true => waiting(&|other| other.expected.is_some()) <= limits.ahead,
             false => {
-                let own = waiting(&|other| !other.ahead && other.client == client);
-                own <= limits.early / 2 && waiting(&|other| !other.ahead) <= limits.early
+                let own = waiting(&|other| other.expected.is_none() && other.client == client);
+                own <= limits.early / 2 && waiting(&|other| other.expected.is_none()) <= limits.early
             }
         };
         if !fits {
@@ -75,7 +76,16 @@ impl Engine {
         }
         let early = self.early(id)?;
         early.bytes += bytes;
-        early.frames.push((number, Zeroizing::new(frame.to_vec())));
+        let dealt = match &early.expected {
+            Some(expected) if expected.lead() == number => expected.deliver(frame),
+            _ => {
+                early.frames.push((number, Zeroizing::new(frame.to_vec())));
+                Ok(())
+            }
+        };
+        if let Err(error) = dealt {
+            self.refuse_early(id, Why::PeerLost, &format!("party {number}: {error}"));
+        }
         Ok(())
     }
 
@@ -83,7 +93,7 @@ impl Engine {
         if self.early.len() >= 5 * self.house.setup.config.limits.requests && !self.early.contains_key(id) {
             return Err(Error::Peer("began too many requests that nobody has asked for here".into()));
         }
-        let new = || Early { since: Instant::now(), frames: Vec::new(), digests: [None; 3], client: None, bytes: 0, ahead: false };
+        let new = || Early { since: Instant::now(), frames: Vec::new(), digests: [None; 3], client: None, bytes: 0, expected: None };
         Ok(self.early.entry(*id).or_insert_with(new))
     }
 

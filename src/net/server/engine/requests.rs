@@ -13,7 +13,7 @@ use crate::{
         wire::{PARCEL_HEADER, pack, parcels, short},
     },
     nn::Hosted,
-    party::{Keys, Progress, Remote},
+    party::{Expected, Keys, Progress, Remote},
     protocol::Input,
 };
 use std::{
@@ -133,9 +133,23 @@ impl Engine {
         match input {
             Some(input) => {
                 self.announce(account, &ask, digest);
-                let request = self.start(visitor, link, ask, digest, keys, (model, input), [held, memory]);
+                let (expected, frames) = early.map_or((None, Vec::new()), |early| (early.expected, early.frames));
+                let run = self.start(&ask, keys, model, input, expected);
+                let (began, patience) = (Instant::now(), self.house.setup.config.limits.request());
+                let request = Request {
+                    visitor,
+                    client: link.clone(),
+                    model: ask.model,
+                    run,
+                    digest,
+                    began,
+                    deadline: began + Duration::from_millis(ask.patience).min(patience),
+                    busy: Duration::ZERO,
+                    ready: true,
+                    _held: [held, memory],
+                };
                 self.requests.insert(id, request);
-                for (from, frame) in early.into_iter().flat_map(|early| early.frames) {
+                for (from, frame) in frames {
                     // a request that is given up takes nothing more
                     let _ = self.frame(from, &id, &frame);
                 }
@@ -165,28 +179,18 @@ impl Engine {
         }
     }
 
-    /// This party's part of a request.
-    fn start(
-        &self,
-        visitor: u64,
-        link: &Link,
-        ask: Ask,
-        digest: [u8; 32],
-        keys: Keys,
-        (model, input): (Arc<Hosted>, Input),
-        held: [Option<Held>; 2],
-    ) -> Request {
-        let limits = &self.house.setup.config.limits;
-        let (party, lead) = (self.house.party.beside(keys), usize::from(ask.lead));
+    /// This party's part of a request; of one that its lead has prepared, with what was dealt if this is the second.
+    fn start(&self, ask: &Ask, keys: Keys, model: Arc<Hosted>, input: Input, expected: Option<Expected>) -> Remote<Vec<Buffer>> {
+        let (lead, reveal, limits) = (usize::from(ask.lead), ask.reveal, &self.house.setup.config.limits);
+        if let Some(expected) = expected.filter(|_| ask.ahead) {
+            return Remote::begin_expected(expected, |p| model.infer(p, input, lead, reveal));
+        }
+        let party = self.house.party.beside(keys);
         party.set_most_waiting(limits.frame.saturating_add(if ask.ahead { limits.ahead } else { limits.window }));
-        let run = match ask.ahead {
-            true => Remote::begin_prepared(party, lead, |p| model.infer(p, input, lead, ask.reveal)),
-            false => Remote::begin(party, |p| model.infer(p, input, lead, ask.reveal)),
-        };
-        let began = Instant::now();
-        let deadline = began + Duration::from_millis(ask.patience).min(limits.request());
-        let (client, model, busy) = (link.clone(), ask.model, Duration::ZERO);
-        Request { visitor, client, model, run, digest, began, deadline, busy, ready: true, _held: held }
+        match ask.ahead {
+            true => Remote::begin_prepared(party, lead, |p| model.infer(p, input, lead, reveal)),
+            false => Remote::begin(party, |p| model.infer(p, input, lead, reveal)),
+        }
     }
 
     /// One turn of a run, whose frames leave at once; its words when it has ended.
@@ -291,7 +295,7 @@ impl Engine {
             self.end_session(number, Error::Peer("and this one have used up the session: a fresh one begins".into()));
         }
         self.drop_tickets(|_, since| now > since + patience);
-        let forgotten = self.early.iter().filter(|(_, early)| !early.ahead && now > early.since + patience);
+        let forgotten = self.early.iter().filter(|(_, early)| early.expected.is_none() && now > early.since + patience);
         let forgotten: Vec<Id> = forgotten.map(|(id, _)| *id).collect();
         forgotten.iter().for_each(|id| self.refuse_early(id, Why::TimedOut, "the client has not asked here"));
     }
