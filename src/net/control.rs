@@ -203,6 +203,8 @@ pub(super) enum Control {
     Dealt { request: Id },
     /// They are here.
     Kept { request: Id },
+    /// To its lead: a request that was prepared has been answered here.
+    Answered { request: Id },
     /// The end of the connection, in order.
     Goodbye { text: String },
     /// A request; a parcel with the shares follows.

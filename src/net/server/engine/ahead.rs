@@ -38,6 +38,9 @@ pub(super) struct Ahead {
     led: VecDeque<Sort>,
     making: Option<Making>,
     made: BTreeMap<Id, Made>,
+    /// Prepared requests at which the pair is at work, how many of the two, and since when: what is dealt for others would be in
+    /// their way.
+    under_way: HashMap<Id, (u8, Instant)>,
     /// Whether it pays to prepare such a request.
     pays: HashMap<Sort, bool>,
     /// Until something that was made is gone: the second keeps no more, or a lead has to hear from others.
@@ -115,11 +118,20 @@ impl Ahead {
 
     /// The peers have been told of this one's end, or have told it.
     pub(super) fn forget(&mut self, id: &Id, why: Why) {
+        self.under_way.remove(id);
         let making = self.making.take_if(|making| making.request == *id).is_some();
         if self.made.remove(id).is_some() || making {
             tracing::info!(request = short(id), ?why, "what was prepared for it is thrown away");
             self.paused = why == Why::TooMuch;
         }
+    }
+
+    /// One of the pair has answered.
+    pub(super) fn answered(&mut self, id: &Id) {
+        if let Some((left, _)) = self.under_way.get_mut(id) {
+            *left -= 1;
+        }
+        self.under_way.retain(|_, (left, _)| *left > 0);
     }
 
     /// The second has all of it.
@@ -134,6 +146,7 @@ impl Ahead {
             return None;
         }
         self.paused = false;
+        self.under_way.insert(*id, (2, Instant::now()));
         self.made.remove(id).map(|made| (made.words, made.spent))
     }
 }
@@ -150,8 +163,8 @@ impl Engine {
 
     /// Whether there is something to do for requests to come, and nothing else.
     pub(super) fn may_work_ahead(&self) -> bool {
-        let idle = self.requests.is_empty() && self.asked.is_empty();
         let ahead = &self.ahead;
+        let idle = self.requests.is_empty() && self.asked.is_empty() && ahead.under_way.is_empty();
         idle && self.keys.is_some() && !ahead.paused && (ahead.making.is_some() || ahead.next(self.most_ahead()).is_some())
     }
 
@@ -302,6 +315,8 @@ impl Engine {
 
     /// Throws away the tickets of a visitor, or those that were given so long ago that nobody will come.
     pub(super) fn drop_tickets(&mut self, over: impl Fn(u64, Instant) -> bool) {
+        let patience = self.house.setup.config.limits.request();
+        self.ahead.under_way.retain(|_, (_, since)| since.elapsed() < patience);
         let gone = self.ahead.made.iter().filter(|(_, made)| made.given.is_some_and(|(visitor, since)| over(visitor, since)));
         let gone: Vec<Id> = gone.map(|(id, _)| *id).collect();
         gone.iter().for_each(|id| self.drop_ticket(id, Why::Cancelled, "the client has not come"));

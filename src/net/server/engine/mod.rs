@@ -53,6 +53,8 @@ struct Request {
     model: String,
     run: Remote<Vec<Buffer>>,
     digest: [u8; 32],
+    /// Who has prepared it.
+    ahead: Option<usize>,
     began: Instant,
     deadline: Instant,
     busy: Duration,

@@ -142,6 +142,7 @@ impl Engine {
                     model: ask.model,
                     run,
                     digest,
+                    ahead: ask.ahead.then_some(ask.lead.into()),
                     began,
                     deadline: began + Duration::from_millis(ask.patience).min(patience),
                     busy: Duration::ZERO,
@@ -234,6 +235,9 @@ impl Engine {
                 let seconds = request.began.elapsed().as_secs_f64();
                 let spent = Spent { rounds: meter.rounds, bytes: meter.bytes(), seconds, ..Spent::default() };
                 self.answer(id, &request.client, &request.model, &words, spent, request.busy);
+                if let Some(lead) = request.ahead.and_then(|lead| self.peers[lead].as_ref()) {
+                    lead.link.control(&Control::Answered { request: *id });
+                }
             }
             Err(error) => {
                 // what this request has noted on the device is of no other

@@ -104,6 +104,10 @@ impl Engine {
                 self.ahead.keep(&request);
                 Ok(())
             }
+            Incoming::Control(Control::Answered { request }) => {
+                self.ahead.answered(&request);
+                Ok(())
+            }
             Incoming::Control(Control::Refused { request: Some(id), why, text }) => {
                 self.early.remove(&id);
                 self.ahead.forget(&id, why);
