@@ -22,6 +22,8 @@ pub fn local(folder: &Path, ports: [u16; 3], device: &str, shape: Option<Network
         generated.write(&folder.join(format!("{name}.crt")), &folder.join(format!("{name}.key")))?;
         Ok(generated)
     };
+    // three parties share this machine's cores
+    let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(3));
     let mut party = Vec::new();
     for (number, port) in ports.into_iter().enumerate() {
         let name = format!("party{number}");
@@ -36,7 +38,7 @@ pub fn local(folder: &Path, ports: [u16; 3], device: &str, shape: Option<Network
             store: format!("{name}.store").into(),
             store_key: format!("{name}.store.key").into(),
             device: device.into(),
-            threads: 0,
+            threads,
             memory: None,
             prepare: 0,
             metrics: None,

@@ -173,7 +173,7 @@ impl Architecture {
     }
 
     /// Seconds of a request between three machines with such a network, whose computing takes no longer than this dry run: of the whole run, and of what
-    /// is left when its lead has worked ahead. [`Error::Misuse`](crate::Error::Misuse) if the lead has to hear from others.
+    /// is left when its lead has worked ahead. [`Error::Misuse`] if the lead has to hear from others.
     pub async fn network_seconds(&self, count: usize, reveal: Reveal, fixed: Fixed, sign: Sign, net: Net) -> Result<[f64; 2]> {
         let (parties, models) = self.dry(fixed, sign, Some(net))?;
         let (input, link) = (mpc::promise(&self.input_shape(count)?)?.of_lead(), Link::Shaped(net));

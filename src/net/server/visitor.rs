@@ -38,12 +38,15 @@ pub(super) struct Visitor {
 impl Visitor {
     pub(super) fn start(house: &Arc<House>, mut fresh: Fresh, account: &Arc<Account>) -> Result<()> {
         let limits = &house.setup.config.limits;
-        let full = |text: String| Err(Error::Input(text));
+        let mut full = |text: String| {
+            fresh.send(&Control::refused(None, Why::TooMuch, &text))?;
+            Err(Error::Input(text))
+        };
         if house.visitors().len() >= MOST_VISITORS {
             return full(format!("{MOST_VISITORS} clients are connected already"));
         }
         let Some(connection) = account.connections.take(1) else {
-            return full(format!("{} has {} connections already", account.name(), limits.client_connections));
+            return full(format!("client '{}' has {} connections already", account.name(), limits.client_connections));
         };
         fresh.options.limit = limits.client_bytes;
         fresh.options.intake = Intake::Refuses(account.bytes.clone());
