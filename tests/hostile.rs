@@ -7,7 +7,7 @@ mod cluster;
 
 use cluster::{Cluster, client, limits};
 use std::{
-    sync::atomic::Ordering,
+    sync::{Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 use trishade::{
@@ -17,17 +17,23 @@ use trishade::{
 
 const ONE: Asking = Asking { batch: 1, in_flight: 4, reveal: Reveal::Logits };
 
+/// Memory is that of the whole process: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
 struct Case {
     cluster: Cluster,
     id: String,
     architecture: Architecture,
     input: Vec<f32>,
     scores: Vec<f32>,
+    // after the cluster has ended
+    _alone: MutexGuard<'static, ()>,
 }
 
 /// A small model, an owner, and a client that may ask for nothing.
 impl Case {
     fn new(name: &str, limits: &Limits) -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let mut cluster = Cluster::new(name, None, limits);
         let guest = Identity::generate("guest", 9).unwrap();
         guest.write(&cluster.folder.join("guest.crt"), &cluster.folder.join("guest.key")).unwrap();
@@ -42,7 +48,7 @@ impl Case {
         let owner = cluster.connect();
         let id = owner.upload("small", &graph, |_| {}).unwrap();
         let architecture = owner.architecture(&id).unwrap();
-        Self { cluster, id, architecture, input, scores }
+        Self { _alone: alone, cluster, id, architecture, input, scores }
     }
 
     fn guest(&self) -> Rude {
