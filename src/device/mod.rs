@@ -212,17 +212,9 @@ impl Device {
 
     /// Copies words to the device. A dry device takes only their number.
     pub fn upload(&self, words: &[Word]) -> Buffer {
-        let store = match self {
-            Self::Cpu(cpu) => {
-                let mut to = cpu.allocate(words.len());
-                to.as_mut_slice().copy_from_slice(words);
-                Store::Cpu(to)
-            }
-            Self::Dry(dry) => Store::Dry(dry.allocate(words.len())),
-            #[cfg(feature = "gpu")]
-            Self::Gpu(gpu) => Store::Gpu(gpu.upload(words)),
-        };
-        Buffer { len: words.len(), store: Arc::new(store) }
+        let mut growing = self.grow(words.len());
+        growing.put(words);
+        growing.finish()
     }
 
     /// Copies buffers to the host, in one submission. On a dry device: zeros.
@@ -236,14 +228,17 @@ impl Device {
     }
 
     /// Hands out the words of each buffer where they lie, in one submission and in order: the buffer's index, the first word's, and
-    /// eight bytes a word. A dry device hands out nothing.
+    /// eight bytes a word. On a dry device: zeros.
     pub(crate) async fn read(&self, buffers: &[&Buffer], take: &mut (dyn FnMut(usize, usize, &[u8]) + Send)) -> Result<()> {
         match self {
             Self::Cpu(_) => {
                 buffers.iter().enumerate().for_each(|(i, buffer)| take(i, 0, bytemuck::cast_slice(buffer.cpu_words())));
                 Ok(())
             }
-            Self::Dry(_) => Ok(()),
+            Self::Dry(_) => {
+                buffers.iter().enumerate().for_each(|(i, buffer)| take(i, 0, &vec![0; 8 * buffer.len]));
+                Ok(())
+            }
             #[cfg(feature = "gpu")]
             Self::Gpu(gpu) => {
                 let words: Vec<_> = buffers.iter().map(|buffer| (buffer.gpu_words(), buffer.len)).collect();

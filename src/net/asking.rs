@@ -1,7 +1,7 @@
 //! Requests of an owner of data: inputs are shared among the parties, a request for each batch, and results put together.
 
 use super::{
-    client::{Connection, of_party, refusal},
+    client::{Connection, refusal},
     control::{Ask, Control, SecretBytes, Sort, Spent, Ticket},
     reading::Incoming,
     secrets::{Id, random},
@@ -56,16 +56,14 @@ impl Connection {
         }
         let mut taken = 0;
         while asked.iter().any(|&left| left > 0) {
-            let (party, incoming) =
-                self.inbox.recv_timeout(self.manners.patience).map_err(|_| Error::Peer("no answer came in time".into()))?;
-            let named = |e| of_party(party, &self.addresses[party], e);
-            match incoming.map_err(named)? {
+            let (party, incoming) = self.hear()?;
+            match incoming {
                 Incoming::Control(Control::TicketsAre { sort, tickets }) => {
                     asked[party] = asked[party].saturating_sub(1);
                     taken += tickets.len();
                     self.tickets.borrow_mut().entry((party, sort)).or_default().extend(tickets);
                 }
-                Incoming::Control(Control::Refused { request: None, why, text }) => return Err(named(refusal(why, text))),
+                Incoming::Control(Control::Refused { request: None, why, text }) => return Err(self.named(party, refusal(why, text))),
                 _ => {}
             }
         }
@@ -187,7 +185,7 @@ impl Connection {
             Err(RecvTimeoutError::Timeout) => return Err(Error::Peer("no answer came in time, and no party says why".into())),
             Err(RecvTimeoutError::Disconnected) => return Err(Error::Peer("all parties are gone".into())),
         };
-        let named = |e| of_party(party, &self.addresses[party], e);
+        let named = |e| self.named(party, e);
         let body = match incoming.map_err(named)? {
             // of a request that was given up before: the others say so too
             Incoming::Control(Control::Refused { request: Some(request), .. }) if !waiting.contains_key(&request) => return Ok(Vec::new()),

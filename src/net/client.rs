@@ -10,7 +10,7 @@ use super::{
     secrets::random,
     server::{clock, mismatch},
     tls,
-    wire::{PIECE, VERSION, check_name, pack, unpack},
+    wire::{PIECE, VERSION, check_name, name, pack, unpack},
 };
 use crate::{
     Error, Result,
@@ -103,7 +103,7 @@ impl Connection {
             match status.iter().position(|status| !status.session) {
                 None => return Ok(()),
                 Some(party) if Instant::now() > until => {
-                    return Err(of_party(party, &self.addresses[party], Error::Peer("has no session with the other parties".into())));
+                    return Err(self.named(party, Error::Peer("has no session with the other parties".into())));
                 }
                 Some(_) => std::thread::sleep(Duration::from_millis(50)),
             }
@@ -124,7 +124,7 @@ impl Connection {
     /// The whole id of a model, or of the newest of that name.
     pub fn find(&self, model: &str) -> Result<String> {
         let models = self.models()?;
-        let found = models.iter().rev().find(|facts| facts.id == model || facts.id.split_once('@').is_some_and(|(name, _)| name == model));
+        let found = models.iter().rev().find(|facts| facts.id == model || name(&facts.id) == model);
         found.map(|facts| facts.id.clone()).ok_or_else(|| {
             let known: Vec<_> = models.iter().map(|facts| &facts.id[..]).collect();
             let known = if known.is_empty() { "none".into() } else { known.join(", ") };
@@ -188,10 +188,22 @@ impl Connection {
     fn trouble(&self, party: usize) -> Error {
         while let Ok((from, incoming)) = self.inbox.recv_timeout(self.manners.connect) {
             if let Err(error) = incoming {
-                return of_party(from, &self.addresses[from], error);
+                return self.named(from, error);
             }
         }
-        of_party(party, &self.addresses[party], Error::Peer("takes nothing more".into()))
+        self.named(party, Error::Peer("takes nothing more".into()))
+    }
+
+    /// The next thing that a party says.
+    pub(super) fn hear(&self) -> Result<(usize, Incoming)> {
+        let heard = self.inbox.recv_timeout(self.manners.patience);
+        let (party, incoming) = heard.map_err(|_| Error::Peer("no answer came in time".into()))?;
+        Ok((party, incoming.map_err(|e| self.named(party, e))?))
+    }
+
+    /// An error with the party that it is of.
+    pub(super) fn named(&self, party: usize, error: Error) -> Error {
+        of_party(party, &self.addresses[party], error)
     }
 
     fn ask_all<T>(&self, ask: &dyn Fn() -> Control, take: impl Fn(Control) -> Option<T>) -> Result<[T; 3]> {
@@ -203,11 +215,9 @@ impl Connection {
     fn answers<T>(&self, take: impl Fn(Control) -> Option<T>) -> Result<[T; 3]> {
         let mut answers: [Option<Result<T>>; 3] = [None, None, None];
         while answers.iter().any(Option::is_none) {
-            let (party, incoming) =
-                self.inbox.recv_timeout(self.manners.patience).map_err(|_| Error::Peer("no answer came in time".into()))?;
-            let named = |e| of_party(party, &self.addresses[party], e);
-            let answer = match incoming.map_err(named)? {
-                Incoming::Control(Control::Refused { request: None, why, text }) => Some(Err(named(refusal(why, text)))),
+            let (party, incoming) = self.hear()?;
+            let answer = match incoming {
+                Incoming::Control(Control::Refused { request: None, why, text }) => Some(Err(self.named(party, refusal(why, text)))),
                 Incoming::Control(control) => take(control).map(Ok),
                 _ => None,
             };
@@ -264,7 +274,7 @@ pub(super) fn refusal(why: Why, text: String) -> Error {
 }
 
 /// An error with the party that it is of.
-pub(super) fn of_party(number: usize, address: &str, error: Error) -> Error {
+fn of_party(number: usize, address: &str, error: Error) -> Error {
     match error {
         Error::Peer(text) => Error::Peer(format!("party {number} at {address} {text}")),
         Error::Input(text) => Error::Input(format!("party {number} at {address} {text}")),

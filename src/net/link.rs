@@ -155,14 +155,9 @@ impl Link {
 
     /// Waits while many pieces are in the queue.
     pub(super) fn piece(&self, bytes: Zeroizing<Vec<u8>>) -> Result<()> {
-        let mut queue = self.queue();
-        while queue.items.len() > 8 && queue.closed.is_none() {
-            queue = self.0.wake.wait_timeout(queue, self.0.options.idle).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        if let Some(error) = &queue.closed {
+        if let Some(error) = &self.wait_while(|queue| queue.items.len() > 8).closed {
             return Err(error.clone());
         }
-        drop(queue);
         self.put(Kind::Piece, [0; 16], bytes);
         Ok(())
     }
@@ -196,10 +191,16 @@ impl Link {
 
     /// Waits while so much lies there that the other side does not read.
     pub(super) fn drained(&self) {
+        drop(self.wait_while(|queue| queue.bytes > DRAINED));
+    }
+
+    /// The queue when it is not so full any more, or closed.
+    fn wait_while(&self, full: impl Fn(&Queue) -> bool) -> MutexGuard<'_, Queue> {
         let mut queue = self.queue();
-        while queue.bytes > DRAINED && queue.closed.is_none() {
+        while full(&queue) && queue.closed.is_none() {
             queue = self.0.wake.wait_timeout(queue, self.0.options.idle).unwrap_or_else(PoisonError::into_inner).0;
         }
+        queue
     }
 
     /// Whether nothing waits to be sent.

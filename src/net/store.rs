@@ -143,7 +143,7 @@ impl Store {
     }
 
     fn check_owner(&self, name: &str, owner: Fingerprint) -> Result<()> {
-        let named = |model: &ModelFacts| model.id.split_once('@').is_some_and(|(before, _)| before == name);
+        let named = |model: &ModelFacts| wire::name(&model.id) == name;
         for model in self.list()?.iter().filter(|model| named(model)) {
             if self.read(&model.id)?.0.owner != owner {
                 return Err(Error::Input(format!("the name '{name}' belongs to another client; choose another")));
@@ -208,7 +208,7 @@ impl Writing {
         // another may have been quicker
         let one = self.store.reserved.clone();
         let _one = one.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        self.store.check_owner(self.id.split_once('@').map_or("", |(name, _)| name), self.owner)?;
+        self.store.check_owner(wire::name(&self.id), self.owner)?;
         let to = self.store.path(&self.id, "share");
         fs::rename(&self.path, &to).map_err(|e| at(&to, &e))?;
         // the name as well

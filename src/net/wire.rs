@@ -168,6 +168,11 @@ pub(super) fn check_name(name: &str) -> Result<()> {
     }
 }
 
+/// The name in a model's id.
+pub(super) fn name(id: &str) -> &str {
+    id.split_once('@').map_or(id, |(name, _)| name)
+}
+
 /// The name of a model and part of a hash: an id, and a file's name.
 pub(super) fn check_id(id: &str) -> Result<()> {
     let known = id

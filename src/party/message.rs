@@ -149,11 +149,6 @@ pub(super) async fn encode(frame: &Frame, device: &Device, most: usize, send: &m
     let payloads: Vec<&Buffer> = frame.messages.iter().map(|message| &message.payload).collect();
     let mut writer = Writer { frame, most, left: frame.bytes() as usize, bytes: Zeroizing::default(), count: 0, first: true };
     writer.begin();
-    if device.is_dry() {
-        for (i, message) in frame.messages.iter().enumerate() {
-            writer.write(i, 0, &vec![0; 8 * message.payload.len()], send);
-        }
-    }
     device.read(&payloads, &mut |i, first, bytes| writer.write(i, first, bytes, send)).await?;
     writer.end(send);
     Ok(())

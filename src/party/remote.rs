@@ -35,32 +35,22 @@ impl<T> Remote<T> {
     where
         F: Future<Output = T> + Send + 'static,
     {
-        Self::with_lead(party, None, task)
+        party.begin(1, Link::Bytes, false);
+        Self::of(party, None, task)
     }
 
-    /// Begins a run that this lead prepares, at the lead before there are inputs: its messages belong to no round. All three
-    /// parties must know that it does.
-    pub fn begin_prepared<F>(party: Party, lead: usize, task: impl FnOnce(Arc<Party>) -> F) -> Self
+    /// Begins a run that a lead prepares, at the lead before there are inputs: its messages belong to no round.
+    pub fn begin_prepared<F>(Expected { party, lead }: Expected, task: impl FnOnce(Arc<Party>) -> F) -> Self
     where
         F: Future<Output = T> + Send + 'static,
     {
-        Self::with_lead(party, Some(lead), task)
+        Self::of(party, Some(lead), task)
     }
 
-    /// As [`begin_prepared`](Self::begin_prepared), for the second: what was dealt is there.
-    pub fn begin_expected<F>(Expected { party, lead }: Expected, task: impl FnOnce(Arc<Party>) -> F) -> Self
+    fn of<F>(party: Party, ahead: Option<usize>, task: impl FnOnce(Arc<Party>) -> F) -> Self
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let party = Arc::new(party);
-        Self { task: Box::pin(task(party.clone())), party, ahead: Some(lead) }
-    }
-
-    fn with_lead<F>(party: Party, ahead: Option<usize>, task: impl FnOnce(Arc<Party>) -> F) -> Self
-    where
-        F: Future<Output = T> + Send + 'static,
-    {
-        party.begin(1, Link::Bytes, ahead.is_some());
         let party = Arc::new(party);
         Self { task: Box::pin(task(party.clone())), party, ahead }
     }
@@ -104,7 +94,7 @@ impl<T> Remote<T> {
     }
 }
 
-/// The second of a run that its lead prepares: what is dealt goes to the device before there is a task.
+/// A party in a run that a lead prepares, as all three must know: what is dealt goes to the second's device before there is a task.
 pub struct Expected {
     party: Party,
     lead: usize,

@@ -192,12 +192,6 @@ impl Gpu {
         self.max_binding.store(bytes.clamp(256, self.device.limits().max_storage_buffer_binding_size), Relaxed);
     }
 
-    pub(super) fn upload(self: &Arc<Self>, words: &[Word]) -> Words {
-        let to = self.settled(words.len());
-        self.put(&to, 0, words);
-        to
-    }
-
     /// A buffer that nothing recorded uses: what is put there is copied before all that is.
     pub(super) fn settled(self: &Arc<Self>, len: usize) -> Words {
         self.guarded(|| {

@@ -8,7 +8,7 @@ mod visitor;
 use super::{
     PartySetup,
     config::{Client, Limits},
-    control::{Ask, Status},
+    control::{Ask, Status, Why},
     fresh::{Fresh, Options},
     identity::Fingerprint,
     link::{Link, Owned},
@@ -17,6 +17,7 @@ use super::{
     secrets::Contribution,
     store::Store,
     tls,
+    wire::name,
 };
 use crate::{
     Error, Result,
@@ -139,6 +140,14 @@ impl Account {
             requests: Room::new(limits.client_requests as u64),
             bytes: Room::new(limits.client_bytes),
         })
+    }
+
+    /// An error unless its client may ask for this model.
+    fn permit(&self, model: &str) -> std::result::Result<(), (Why, String)> {
+        match self.client.as_ref().is_some_and(|client| client.may_use(name(model))) {
+            true => Ok(()),
+            false => Err((Why::Unauthorised, format!("client '{}' may not use model {model}", self.name()))),
+        }
     }
 
     fn name(&self) -> &str {

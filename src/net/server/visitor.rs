@@ -11,7 +11,7 @@ use crate::{
         reading::Incoming,
         room::Held,
         store::Writing,
-        wire::{self, check_id, pack, unpack},
+        wire::{self, check_id, name, pack, unpack},
     },
     nn::{Architecture, Reveal},
 };
@@ -159,9 +159,7 @@ impl Visitor {
         let failed = |why: Why| move |error: Error| (why, error.to_string());
         let client = self.client().map_err(failed(Why::Unauthorised))?;
         check_id(&ask.model).map_err(|_| (Why::NoSuchModel, "there is no model of such a name here".into()))?;
-        if !client.may_use(name(&ask.model)) {
-            return Err((Why::Unauthorised, format!("client '{}' may not use model {}", client.name, ask.model)));
-        }
+        self.account.permit(&ask.model)?;
         let limits = &self.house.setup.config.limits;
         if ask.count == 0 || ask.count as usize > limits.batch || ask.lead > 2 {
             let text = format!("{} inputs under lead {}: at most {} inputs, leads 0 to 2", ask.count, ask.lead, limits.batch);
@@ -216,9 +214,4 @@ impl Visitor {
             .begin(upload, client.certificate)
             .map_err(|e| (if matches!(e, Error::Input(_)) { Why::TooMuch } else { Why::Failed }, e))
     }
-}
-
-/// The name in a model's id.
-pub(super) fn name(id: &str) -> &str {
-    id.split_once('@').map_or(id, |(name, _)| name)
 }

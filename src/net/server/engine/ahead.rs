@@ -5,7 +5,10 @@
 //! number and the seeds are a *ticket*: a client that takes it shares its input under these seeds. A ticket is for one client and
 //! one request, for two inputs under the same seeds would tell their difference. The next requests are taken to be like the last.
 
-use super::{Engine, requests::Refused};
+use super::{
+    Engine, MOST_SORTS, keep,
+    requests::{Admitted, Refused},
+};
 use crate::{
     Error, Result,
     device::Buffer,
@@ -14,11 +17,11 @@ use crate::{
         link::Link,
         room::Held,
         secrets::{Id, random},
-        server::{Account, visitor::name},
+        server::Account,
         wire::short,
     },
     nn::Hosted,
-    party::{Expected, Progress, Remote},
+    party::{Expected, Keys, Progress, Remote},
     protocol as mpc,
 };
 use std::{
@@ -27,9 +30,6 @@ use std::{
     time::{Duration, Instant},
 };
 use zeroize::Zeroizing;
-
-/// Sorts of requests of which is remembered whether it pays.
-const MOST_SORTS: usize = 1024;
 
 /// What a party has done for requests that it will lead.
 #[derive(Default)]
@@ -227,10 +227,10 @@ impl Engine {
         let request = *random::<16>().map_err(failed)?;
         let (lead, count, reveal) = (self.house.number, sort.count, sort.reveal);
         let ask = Ask { request, model: sort.model.clone(), count, reveal, lead: lead as u8, ahead: true, patience: 0 };
-        let (model, keys, digest) = self.admit(&ask)?;
+        let Admitted { model, keys, digest, shape } = self.admit(&ask)?;
         self.check_pays(&sort, &model)?;
         let memory = self.memory(&model, &ask)?;
-        let own = mpc::promise(&model.architecture().input_shape(count as usize).map_err(failed)?).map_err(failed)?.of_lead();
+        let own = mpc::promise(&shape).map_err(failed)?.of_lead();
         let mut share = SecretBytes::default();
         own.write(&mut *share.0).map_err(|e| (Why::Failed, e.to_string()))?;
         let party = self.house.party.beside(keys);
@@ -239,7 +239,7 @@ impl Engine {
         if let Some(peer) = &self.peers[self.second()] {
             peer.link.control(&Control::Ahead { request, digest });
         }
-        let run = Remote::begin_prepared(party, lead, |p| model.infer(p, own, lead, reveal));
+        let run = Remote::begin_prepared(Expected::new(party, lead), |p| model.infer(p, own, lead, reveal));
         Ok(Making { request, sort, share, digest, run, busy: Duration::ZERO, _memory: memory })
     }
 
@@ -253,10 +253,7 @@ impl Engine {
                 if let Err(error) = found {
                     tracing::info!(model = sort.model, %error, "cannot be prepared");
                 }
-                if self.ahead.pays.len() >= MOST_SORTS {
-                    self.ahead.pays.clear();
-                }
-                self.ahead.pays.insert(sort.clone(), pays);
+                keep(&mut self.ahead.pays, MOST_SORTS, sort.clone(), pays);
                 pays
             }
         };
@@ -280,13 +277,19 @@ impl Engine {
                 peer.link.refuse(Some(*id), Why::PeerLost, "there is no session here yet");
             }
         } else if let Some(keys) = self.keys.as_ref().filter(|_| !self.seen.contains(id)) {
-            let (party, limits) = (self.house.party.beside(keys.request(id, &digest)), &self.house.setup.config.limits);
-            party.set_most_waiting(limits.ahead.saturating_add(limits.frame));
+            let expected = self.expected(keys.request(id, &digest), number);
             let early = self.early(id)?;
-            early.expected = Some(Expected::new(party, number));
+            early.expected = Some(expected);
             early.digests[number] = Some(digest);
         }
         Ok(())
+    }
+
+    /// This party in a run that its lead prepares.
+    pub(super) fn expected(&self, keys: Keys, lead: usize) -> Expected {
+        let (party, limits) = (self.house.party.beside(keys), &self.house.setup.config.limits);
+        party.set_most_waiting(limits.ahead.saturating_add(limits.frame));
+        Expected::new(party, lead)
     }
 
     /// The lead has dealt all: it may give the ticket away.
@@ -300,9 +303,8 @@ impl Engine {
 
     /// Gives a client what there is for its next requests.
     pub(super) fn give_tickets(&mut self, visitor: u64, account: &Account, link: &Link, sort: &Sort, wanted: u32) {
-        if !account.client.as_ref().is_some_and(|client| client.may_use(name(&sort.model))) {
-            let text = format!("client '{}' may not use model {}", account.name(), sort.model);
-            return link.refuse(None, Why::Unauthorised, &text);
+        if let Err((why, text)) = account.permit(&sort.model) {
+            return link.refuse(None, why, &text);
         }
         let free = self.ahead.made.iter_mut().filter(|(_, made)| made.kept && made.given.is_none() && made.sort == *sort);
         let tickets = free.take(wanted as usize).map(|(id, made)| {

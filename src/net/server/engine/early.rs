@@ -1,6 +1,6 @@
 //! What comes for a request before it has begun here: it waits, within bounds, and is forgotten if nobody asks.
 
-use super::{Engine, requests::Refused};
+use super::{Engine, keep, requests::Refused};
 use crate::{
     Error, Result,
     net::{control::Why, secrets::Id},
@@ -58,11 +58,12 @@ impl Engine {
             // credit for a lead that has ended, or what was on its way when the request was given up
             return Ok(());
         }
-        let (limits, bytes) = (self.house.setup.config.limits.clone(), frame.len() as u64 + EARLY);
+        let bytes = frame.len() as u64 + EARLY;
         let early = self.early(id)?;
         let (ahead, client) = (early.expected.is_some(), early.client);
         let waiting =
             |of: &dyn Fn(&Early) -> bool| self.early.values().filter(|early| of(early)).map(|early| early.bytes).sum::<u64>() + bytes;
+        let limits = &self.house.setup.config.limits;
         let fits = match ahead {
             true => waiting(&|other| other.expected.is_some()) <= limits.ahead,
             false => {
@@ -115,9 +116,6 @@ impl Engine {
 
     /// A peer has refused a request that its client has not asked for here yet, and is told when it does.
     pub(super) fn refused_by_peer(&mut self, id: &Id, why: Why, text: String) {
-        if self.refused.len() >= MOST_REFUSED {
-            self.refused.clear();
-        }
-        self.refused.insert(*id, (why, text));
+        keep(&mut self.refused, MOST_REFUSED, *id, (why, text));
     }
 }

@@ -28,6 +28,7 @@ use models::Models;
 use requests::Refused;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    hash::Hash,
     sync::{
         Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -94,6 +95,17 @@ pub(super) struct Engine {
     ahead: Ahead,
     /// When the certificate was last looked at.
     looked: Option<Instant>,
+}
+
+/// Sorts of requests of which is remembered what was foreseen of them.
+const MOST_SORTS: usize = 1024;
+
+/// Keeps one thing more, or forgets all before it if there are too many.
+fn keep<K: Eq + Hash, V>(map: &mut HashMap<K, V>, most: usize, key: K, value: V) {
+    if map.len() >= most {
+        map.clear();
+    }
+    map.insert(key, value);
 }
 
 /// Events that are taken before requests go on.
@@ -176,10 +188,11 @@ impl Engine {
         let metrics = &self.house.metrics;
         gauge(&metrics.session, self.keys.is_some().into());
         gauge(&metrics.under_way, self.requests.len());
-        gauge(&metrics.tickets, self.ahead.ready() as usize);
+        let prepared = self.ahead.ready();
+        gauge(&metrics.tickets, prepared as usize);
         let mut status = self.house.status.lock().unwrap_or_else(PoisonError::into_inner);
         (status.session, status.requests) = (self.keys.is_some(), self.requests.len() as u32);
-        status.prepared = self.ahead.ready();
+        status.prepared = prepared;
     }
 
     /// False when all is over.

@@ -1,7 +1,7 @@
 //! Models on the device, and what they and requests for them hold there.
 
 use super::{
-    Engine,
+    Engine, MOST_SORTS, keep,
     requests::{Refused, refused},
 };
 use crate::{
@@ -15,9 +15,6 @@ use crate::{
     protocol::Input,
 };
 use std::{collections::HashMap, sync::Arc, time::Instant};
-
-/// Sorts of requests of which is remembered what they hold.
-const MOST_SORTS: usize = 1024;
 
 #[derive(Default)]
 pub(super) struct Models {
@@ -84,10 +81,7 @@ impl Engine {
             None => {
                 let needs = self.house.foresee(model.architecture(), ask.count as usize, ask.reveal);
                 let [_, bytes] = needs.map_err(refused(Why::BadRequest))?;
-                if self.models.needs.len() >= MOST_SORTS {
-                    self.models.needs.clear();
-                }
-                self.models.needs.insert(sort, bytes);
+                keep(&mut self.models.needs, MOST_SORTS, sort, bytes);
                 bytes
             }
         };

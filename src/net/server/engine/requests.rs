@@ -15,6 +15,7 @@ use crate::{
     nn::Hosted,
     party::{Expected, Keys, Progress, Remote},
     protocol::Input,
+    shape::Shape,
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -31,6 +32,15 @@ const FRAME: u64 = 1 << 20;
 
 /// A refusal: why, for programs, and for people.
 pub(super) type Refused = (Why, String);
+
+/// What a request has that may begin.
+pub(super) struct Admitted {
+    pub(super) model: Arc<Hosted>,
+    pub(super) keys: Keys,
+    pub(super) digest: [u8; 32],
+    /// Of its input.
+    pub(super) shape: Shape,
+}
 
 pub(super) fn refused(why: Why) -> impl Fn(Error) -> Refused {
     move |error| (why, error.to_string())
@@ -87,8 +97,8 @@ impl Engine {
         }
     }
 
-    /// The model, the keys and the digest of a request that can be computed here, whoever asks.
-    pub(super) fn admit(&mut self, ask: &Ask) -> std::result::Result<(Arc<Hosted>, Keys, [u8; 32]), Refused> {
+    /// What a request has that can be computed here, whoever asks.
+    pub(super) fn admit(&mut self, ask: &Ask) -> std::result::Result<Admitted, Refused> {
         let Some(keys) = &self.keys else {
             let missing: Vec<_> = (0..3).filter(|&i| i != self.house.number && self.peers[i].is_none()).map(|i| i.to_string()).collect();
             return Err((Why::PeerLost, format!("the parties have no session: no link to party {}", missing.join(" and "))));
@@ -99,9 +109,9 @@ impl Engine {
         let digest = sha256(&[&pack(&Ask { patience: 0, ..ask.clone() }).map_err(refused(Why::Failed))?]);
         let keys = keys.request(&ask.request, &digest);
         let model = self.model(&ask.model)?;
-        model.architecture().input_shape(ask.count as usize).map_err(refused(Why::BadRequest))?;
+        let shape = model.architecture().input_shape(ask.count as usize).map_err(refused(Why::BadRequest))?;
         model.architecture().revealed(ask.count as usize, ask.reveal).map_err(refused(Why::BadRequest))?;
-        Ok((model, keys, digest))
+        Ok(Admitted { model, keys, digest, shape })
     }
 
     /// Begins a request whose shares are there.
@@ -120,10 +130,9 @@ impl Engine {
         if self.seen.contains(&id) {
             return Err((Why::Replayed, "this request was made before".into()));
         }
-        let (model, keys, digest) = self.admit(&ask)?;
+        let Admitted { model, keys, digest, shape } = self.admit(&ask)?;
         // of a request that was prepared the lead has chosen its share itself
         let made = ask.ahead && usize::from(ask.lead) == self.house.number;
-        let shape = model.architecture().input_shape(ask.count as usize).map_err(refused(Why::BadRequest))?;
         let input = if made { None } else { Some(Input::read(&shape, &mut shares).map_err(refused(Why::BadRequest))?) };
         if !shares.is_empty() {
             return Err((Why::BadRequest, format!("{} bytes after the shares of {} inputs", shares.len(), ask.count)));
@@ -183,15 +192,13 @@ impl Engine {
     /// This party's part of a request; of one that its lead has prepared, with what was dealt if this is the second.
     fn start(&self, ask: &Ask, keys: Keys, model: Arc<Hosted>, input: Input, expected: Option<Expected>) -> Remote<Vec<Buffer>> {
         let (lead, reveal, limits) = (usize::from(ask.lead), ask.reveal, &self.house.setup.config.limits);
-        if let Some(expected) = expected.filter(|_| ask.ahead) {
-            return Remote::begin_expected(expected, |p| model.infer(p, input, lead, reveal));
+        if ask.ahead {
+            let expected = expected.unwrap_or_else(|| self.expected(keys, lead));
+            return Remote::begin_prepared(expected, |p| model.infer(p, input, lead, reveal));
         }
         let party = self.house.party.beside(keys);
-        party.set_most_waiting(limits.frame.saturating_add(if ask.ahead { limits.ahead } else { limits.window }));
-        match ask.ahead {
-            true => Remote::begin_prepared(party, lead, |p| model.infer(p, input, lead, reveal)),
-            false => Remote::begin(party, |p| model.infer(p, input, lead, reveal)),
-        }
+        party.set_most_waiting(limits.frame.saturating_add(limits.window));
+        Remote::begin(party, |p| model.infer(p, input, lead, reveal))
     }
 
     /// One turn of a run, whose frames leave at once; its words when it has ended.
@@ -220,17 +227,12 @@ impl Engine {
         let began = Instant::now();
         let step = self.step(id, &mut request.run);
         request.busy += began.elapsed();
-        let ended = match step {
-            Ok(Progress::Done(words)) => Ok(words),
-            Ok(progress) => {
+        match step {
+            Ok(progress @ (Progress::Again | Progress::Blocked)) => {
                 request.ready = progress == Progress::Again;
                 self.requests.insert(*id, request);
-                return;
             }
-            Err(error) => Err(error),
-        };
-        match ended {
-            Ok(words) => {
+            Ok(Progress::Done(words)) => {
                 let meter = request.run.party().meter();
                 let seconds = request.began.elapsed().as_secs_f64();
                 let spent = Spent { rounds: meter.rounds, bytes: meter.bytes(), seconds, ..Spent::default() };
