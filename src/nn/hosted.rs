@@ -164,10 +164,7 @@ impl Architecture {
         let live = || parties.iter().filter_map(|party| party.device().memory()).map(|memory| memory.live).max().unwrap_or(0);
         let model = live();
         let input = mpc::promise(&self.input_shape(count)?)?.of_lead();
-        let task = |p| {
-            let Hosted { architecture, bits, held } = &models[Party::number(p)];
-            outcome(p, &architecture.steps, bits, held, mpc::input(p, &input), reveal)
-        };
+        let task = |p| models[Party::number(p)].outcome(p, &input, reveal);
         run(&parties, Link::Handover, task).await?;
         Ok([model, live() - model])
     }
@@ -177,10 +174,7 @@ impl Architecture {
     pub async fn network_seconds(&self, count: usize, reveal: Reveal, fixed: Fixed, sign: Sign, net: Net) -> Result<[f64; 2]> {
         let (parties, models) = self.dry(fixed, sign, Some(net))?;
         let (input, link) = (mpc::promise(&self.input_shape(count)?)?.of_lead(), Link::Shaped(net));
-        let task = |p| {
-            let Hosted { architecture, bits, held } = &models[Party::number(p)];
-            outcome(p, &architecture.steps, bits, held, mpc::input(p, &input), reveal)
-        };
+        let task = |p| models[Party::number(p)].outcome(p, &input, reveal);
         let seconds = || parties.iter().map(|party| party.meter().seconds).fold(0.0, f64::max);
         run(&parties, link, task).await?;
         let whole = seconds();
@@ -269,10 +263,14 @@ impl Hosted {
 
     /// This party's part of an inference under a lead: its summands of what is revealed.
     pub async fn infer(self: Arc<Self>, p: Arc<Party>, input: mpc::Input, lead: usize, reveal: Reveal) -> Vec<Buffer> {
-        let x = mpc::input(&p, &input);
+        let outcome = self.outcome(&p, &input, reveal);
         drop(input);
-        let outcome = outcome(&p, &self.architecture.steps, &self.bits, &self.held, x, reveal);
         tagged(&p, Tag { lead: Some(lead), ..Tag::default() }, outcome).await
+    }
+
+    /// The same under the lead of the current scope. The input is on the device when this returns.
+    fn outcome<'a>(&'a self, p: &'a Party, input: &mpc::Input, reveal: Reveal) -> impl Future<Output = Vec<Buffer>> + Send + use<'a> {
+        outcome(p, &self.architecture.steps, &self.bits, &self.held, mpc::input(p, input), reveal)
     }
 }
 
