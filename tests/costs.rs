@@ -74,7 +74,7 @@ async fn fixed_product(p: &Party, x: &Arith) -> Arith {
 }
 
 async fn activated_product(p: &Party, x: &Arith) -> Arith {
-    mpc::activate(p, &mpc::split(p, mpc::product(p, x, x)).await).await
+    mpc::activate(p, &mpc::split(p, mpc::product(p, x, x)).await, p.fraction_bits()).await
 }
 
 async fn lifted_bit(p: &Party, x: &Arith) -> Arith {

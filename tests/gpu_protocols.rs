@@ -28,9 +28,12 @@ macro_rules! protocol {
 const PROTOCOLS: [(&str, Protocol); 11] = [
     ("relu", protocol!(|p, x| mpc::relu(p, &x).await)),
     ("truncation", protocol!(|p, x| mpc::truncate(p, &mpc::split_of_share(p, &x), 20).await)),
-    ("activation", protocol!(|p, x| mpc::activate(p, &mpc::split_of_share(p, &x)).await)),
+    ("activation", protocol!(|p, x| mpc::activate(p, &mpc::split_of_share(p, &x), p.fraction_bits()).await)),
     ("bounds", protocol!(|p, x| mpc::clip(p, &x, [Some(1 << 20), Some(1 << 22)]).await)),
-    ("bounds of a product", protocol!(|p, x| mpc::activate_clip(p, &mpc::split_of_share(p, &x), [None, Some(1 << 22)]).await)),
+    (
+        "bounds of a product",
+        protocol!(|p, x| mpc::activate_clip(p, &mpc::split_of_share(p, &x), p.fraction_bits(), [None, Some(1 << 22)]).await),
+    ),
     ("product", protocol!(|p, x| mpc::mul(p, &x, &x).await)),
     (
         "matrix product",

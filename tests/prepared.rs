@@ -29,7 +29,7 @@ fn words() -> [Vec<Word>; 3] {
 /// The square, truncated, of the positive ones: this party's summand.
 async fn task(p: &Party, x: &Arith) -> Vec<Word> {
     let y = mpc::relu(p, x).await;
-    let z = mpc::activate(p, &mpc::split(p, mpc::product(p, &y, &y)).await).await;
+    let z = mpc::activate(p, &mpc::split(p, mpc::product(p, &y, &y)).await, p.fraction_bits()).await;
     p.device().download(&[&mpc::reveal(p, &z)]).await.unwrap().remove(0)
 }
 

@@ -45,10 +45,15 @@ fn cases() -> Vec<Case> {
         case("sign and lift, six", Sign::Six, &[(Label::Sign, 8)], protocol!(|p, x| lifted_sign(p, &x).await)),
         case("relu, five", Sign::Five, &[(Label::Injection, 3)], protocol!(|p, x| mpc::relu(p, &x).await)),
         case("relu, six", Sign::Six, &[], protocol!(|p, x| mpc::relu(p, &x).await)),
-        case("activate", Sign::Five, &[(Label::Activation, 6)], protocol!(|p, x| mpc::activate(p, &mpc::split_of_share(p, &x)).await)),
+        case(
+            "activate",
+            Sign::Five,
+            &[(Label::Activation, 6)],
+            protocol!(|p, x| mpc::activate(p, &mpc::split_of_share(p, &x), p.fraction_bits()).await),
+        ),
         case("sign and lift, short", Sign::Short, &[(Label::ShortSign, 4)], protocol!(|p, x| lifted_sign(p, &x).await)),
         case("relu, short", Sign::Short, &[], protocol!(|p, x| mpc::relu(p, &x).await)),
-        case("activate, short", Sign::Short, &[], protocol!(|p, x| mpc::activate(p, &mpc::split_of_share(p, &x)).await)),
+        case("activate, short", Sign::Short, &[], protocol!(|p, x| mpc::activate(p, &mpc::split_of_share(p, &x), p.fraction_bits()).await)),
         case("all bits", Sign::Five, &[(Label::Bits, 8)], protocol!(|p, x| mpc::all_bits(p, &mpc::split_of_share(p, &x)).await)),
     ]
 }

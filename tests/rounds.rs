@@ -340,7 +340,7 @@ fn a_split_value_keeps_its_lead() {
                 let split = mpc::split_of_share(p, &x);
                 match what {
                     0 => tagged(p, under_one, mpc::truncate(p, &split, 20)).await,
-                    1 => tagged(p, under_one, mpc::activate(p, &split)).await,
+                    1 => tagged(p, under_one, mpc::activate(p, &split, p.fraction_bits())).await,
                     _ => {
                         let bit = mpc::sign(p, &split).await;
                         tagged(p, under_one, mpc::inject(p, &x, &bit)).await

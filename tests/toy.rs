@@ -141,7 +141,7 @@ fn truncation_is_the_formula() {
             &parts,
             protocol!(|p, x| {
                 let split = mpc::split_of_share(p, &x);
-                vec![mpc::truncate(p, &split, F).await, mpc::activate(p, &split).await]
+                vec![mpc::truncate(p, &split, F).await, mpc::activate(p, &split, F).await]
             }),
         );
         for (i, &x) in secrets.iter().enumerate() {

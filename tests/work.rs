@@ -92,7 +92,7 @@ fn activations(sign: Sign, [lead, first, second]: [usize; 3]) {
     check(work!(sign, |p, x| mpc::nonnegative(p, &mpc::split_of_share(p, &x)).await), [lead, first, second], 0);
     check(work!(sign, |p, x| mpc::relu(p, &x).await), [lead + 4 * WORDS, first + 3 * WORDS, second + WORDS], 0);
     check(
-        work!(sign, |p, x| mpc::activate(p, &mpc::split_of_share(p, &x)).await),
+        work!(sign, |p, x| mpc::activate(p, &mpc::split_of_share(p, &x), p.fraction_bits()).await),
         [lead + 5 * WORDS + 2 * FIELDS, first + 4 * WORDS + 2 * FIELDS, second + WORDS],
         0,
     );

@@ -117,8 +117,8 @@ async fn product(p: &Party, step: &Product, bits: Bits, parameters: &[Arith], x:
     };
     match step.activation {
         None => mpc::rescale(p, &wide).await,
-        Some(Activation::Relu) => within(p, bits.relu, mpc::activate(p, &wide)).await,
-        Some(activation) => within(p, bits.relu, mpc::activate_clip(p, &wide, bounds(p, activation))).await,
+        Some(Activation::Relu) => within(p, bits.relu, mpc::activate(p, &wide, p.fraction_bits())).await,
+        Some(activation) => within(p, bits.relu, mpc::activate_clip(p, &wide, p.fraction_bits(), bounds(p, activation))).await,
     }
 }
 

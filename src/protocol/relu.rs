@@ -40,12 +40,11 @@ pub async fn clip(p: &Party, x: &Arith, [low, high]: [Option<Word>; 2]) -> Arith
 }
 
 /// The same of the truncated value, from a product's split: bounds have `f` fraction bits, the value `2f`.
-pub async fn activate_clip(p: &Party, x: &Split, [low, high]: [Option<Word>; 2]) -> Arith {
-    let f = p.fraction_bits();
-    let above = async |bound: Word| activate(p, &add_public_split(p, x, (bound << f).wrapping_neg())).await;
+pub async fn activate_clip(p: &Party, x: &Split, bits: u32, [low, high]: [Option<Word>; 2]) -> Arith {
+    let above = async |bound: Word| activate(p, &add_public_split(p, x, (bound << bits).wrapping_neg()), bits).await;
     let base = async {
         match low {
-            None => rescale(p, x).await,
+            None => truncate(p, x, bits).await,
             Some(low) => add_public(p, &above(low).await, low),
         }
     };
@@ -64,16 +63,16 @@ const FIELDS: [u8; 2] = [4, 5];
 
 /// `[max(truncate(x), 0)]`: the truncated value is multiplied by the bit before it is ever shared, one last swap. From a
 /// product's split 5 rounds and 846 + 2f bits in all, the split's swap included (*six*: 6 and 782 + 2f; the short sign: 4 and 1312 + 2f).
-pub async fn activate(p: &Party, x: &Split) -> Arith {
+pub async fn activate(p: &Party, x: &Split, bits: u32) -> Arith {
     let bit = nonnegative(p, x).await;
     let op = p.op(Label::Activation);
     op.led_by(x.lead);
-    let (device, n, f) = (p.device(), x.part.len(), p.fraction_bits());
+    let (device, n) = (p.device(), x.part.len());
     let (own, next) = match op.role() {
         Role::Lead => {
             let pads = [WORDS[0], WORDS[1], WORDS[2], FIELDS[0], FIELDS[1]].map(|purpose| op.pad(1, purpose));
-            deal(&op, 3 * n + field_words(n, f), || {
-                let messages = activate_deal(device, &x.part, &bit.plane, f, pads);
+            deal(&op, 3 * n + field_words(n, bits), || {
+                let messages = activate_deal(device, &x.part, &bit.plane, bits, pads);
                 WORDS.into_iter().chain([FIELDS[0]]).zip(messages).collect()
             })
             .await;
@@ -81,7 +80,7 @@ pub async fn activate(p: &Party, x: &Split) -> Arith {
         }
         Role::First => {
             let streams = [WORDS[0], WORDS[1], WORDS[2], FIELDS[0], FIELDS[1]].map(|purpose| op.known(1, purpose));
-            let (message, own) = activate_pair(device, &x.part, &bit.plane, f, true, &ActivateDealt::Drawn(streams), op.pad(1, SWAP));
+            let (message, own) = activate_pair(device, &x.part, &bit.plane, bits, true, &ActivateDealt::Drawn(streams), op.pad(1, SWAP));
             let received = swap(&op, SWAP, &message).await;
             (own, linear::add(device, message.words(), &received))
         }
@@ -89,9 +88,9 @@ pub async fn activate(p: &Party, x: &Split) -> Arith {
             let t = op.receive_dealt(WORDS[0], n).await;
             let tu = op.receive_dealt(WORDS[1], n).await;
             let u = op.receive_dealt(WORDS[2], n).await;
-            let fields = op.receive_dealt(FIELDS[0], field_words(n, f)).await;
+            let fields = op.receive_dealt(FIELDS[0], field_words(n, bits)).await;
             let dealt = ActivateDealt::Received([t, tu, u, fields]);
-            let (message, next) = activate_pair(device, &x.part, &bit.plane, f, false, &dealt, op.pad(0, SWAP));
+            let (message, next) = activate_pair(device, &x.part, &bit.plane, bits, false, &dealt, op.pad(0, SWAP));
             let received = swap(&op, SWAP, &message).await;
             (linear::add(device, message.words(), &received), next)
         }
