@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     data::images,
-    nn::{Reveal, Weights, answer::best, onnx, plain, zoo},
+    nn::{Reveal, Weights, answer::best, onnx, reference, zoo},
 };
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ fn digits(options: &Demo) -> Result<(), Failure> {
     let answer = engine::wait(session.infer(&model, &images, 10, Reveal::Logits, |done| bar.set_position(done as u64)));
     bar.finish_and_clear();
     let answer = answer?;
-    let plain = plain::run_f32(&graph, &images, count)?;
+    let plain = reference::run_f32(&graph, &images, count)?;
 
     let row = plain.values.len() / count;
     let rows: Vec<&[f32]> = plain.values.chunks(row).collect();
@@ -83,7 +83,7 @@ fn photographs(options: &Demo) -> Result<(), Failure> {
     paint::say("\nA trained SqueezeNet names what is on photographs, one of 1000 classes. Network and photographs are secret-shared");
     paint::say(&format!("among three parties in this process, which compute on their shares ({device}) and see neither.\n"));
 
-    let images = PHOTOGRAPHS.map(|(name, bytes)| images::input(bytes, name, &graph.input_extents, images::Preprocess::Caffe));
+    let images = PHOTOGRAPHS.map(|(name, bytes)| images::input(bytes, name, graph.input_extents(), images::Preprocess::Caffe));
     let values = images.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     let count = PHOTOGRAPHS.len();
     let model = session.load(&graph)?;
@@ -91,7 +91,7 @@ fn photographs(options: &Demo) -> Result<(), Failure> {
     let answer = engine::wait(session.infer(&model, &values, 1, Reveal::Logits, |done| bar.set_position(done as u64)));
     bar.finish_and_clear();
     let answer = answer?;
-    let plain = plain::run_f32(&graph, &values, count)?;
+    let plain = reference::run_f32(&graph, &values, count)?;
 
     let mut same = 0;
     let rows = plain.values.chunks(plain.values.len() / count);

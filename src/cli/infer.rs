@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Error,
-    nn::{self, Answer, Profile, Session, answer, plan::Plan, plan_on},
+    nn::{self, Answer, Profile, Session, answer, estimate::Plan, plan_on},
 };
 use serde_json::json;
 use std::{ops::RangeInclusive, sync::Arc};
@@ -17,7 +17,7 @@ const BATCH: usize = 128;
 
 pub fn run(options: &Infer) -> Result<(), Failure> {
     let graph = engine::graph(&options.model)?;
-    let inputs = inputs::read(&options.input, &graph.input_extents, options.preprocess)?;
+    let inputs = inputs::read(&options.input, graph.input_extents(), options.preprocess)?;
     let count = inputs.count;
     let labels = options.labels.as_ref().map(|path| inputs::labels(path, count)).transpose()?.or_else(|| inputs.labels.clone());
     let classes = options.classes.as_ref().map(|path| inputs::classes(path)).transpose()?.unwrap_or_else(|| inputs.classes.clone());

@@ -182,6 +182,15 @@ impl Cluster {
         self.client.iter().find(|client| client.certificate == certificate)
     }
 
+    /// [`Error::Model`] if a program is not for this cluster's fraction bits.
+    pub(super) fn suits(&self, program: &crate::nn::Program) -> Result<()> {
+        let (own, found) = (self.fixed()?.fraction_bits(), program.fixed().fraction_bits());
+        match own == found {
+            true => Ok(()),
+            false => Err(Error::Model(format!("the model has {found} fraction bits, cluster.toml {own}"))),
+        }
+    }
+
     /// Fixed-point numbers.
     pub fn fixed(&self) -> Result<Fixed> {
         Fixed::new(self.fraction_bits)

@@ -101,6 +101,18 @@ const WORDS: u8 = 1;
 /// Words of a share that are taken on trust.
 const AT_ONCE: usize = 1 << 17;
 
+impl Input {
+    /// Reads shares of these shapes, one after another.
+    pub fn read_all(shapes: &[Shape], from: &mut impl Read) -> Result<Vec<Self>> {
+        shapes.iter().map(|shape| Self::read(shape, from)).collect()
+    }
+
+    /// A lead's shares of tensors to come, of these shapes.
+    pub fn promised(shapes: &[Shape]) -> Result<Vec<Self>> {
+        shapes.iter().map(|shape| Ok(promise(shape)?.of_lead())).collect()
+    }
+}
+
 impl std::fmt::Debug for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Input{}", self.shape)

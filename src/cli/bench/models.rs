@@ -4,7 +4,7 @@ use super::{super::memory, Case, Sample, engine};
 use crate::{
     device::Device,
     fixed::Fixed,
-    nn::{Graph, Reveal, Session, plain, plan_on, steps::Steps, zoo},
+    nn::{Graph, Reveal, Session, lower, plan_on, reference, zoo},
     party::Link,
 };
 
@@ -59,16 +59,16 @@ fn prepare(bed: &super::Bed, name: &str, batch: usize) -> crate::Result<super::R
     memory::forget_most();
     let session = like(Session::new([device.clone(), device.clone(), device.clone()], fixed)?);
     let model = session.load(&graph)?;
-    let size: usize = graph.input_extents.iter().product();
+    let size: usize = graph.input_size();
     let values: Vec<f32> = (0..batch * size).map(|i| (i % 256) as f32 / 255.0).collect();
-    let mut oracle = bed.verify.then_some(graph);
+    let mut verified = bed.verify.then_some(graph);
     let (mut first, native) = (true, matches!(device, Device::Cpu(_)));
     Ok(Box::new(move || {
         let answer = engine::wait(session.infer(&model, &values, batch, Reveal::Logits, |_| {}))?;
         let whole = Sample::of(session.parties(), answer.cost.seconds.compute, link);
         let first = std::mem::replace(&mut first, false) && native;
         let memory = memory::most().filter(|_| first).map(|most| [plan.process, most]);
-        let ulps = oracle.take().map(|graph| difference(&graph, fixed, &values, &answer.logits.concat())).transpose()?;
+        let ulps = verified.take().map(|graph| difference(&graph, fixed, &values, &answer.logits.concat())).transpose()?;
         // what the lead deals beforehand lies in memory
         let room = memory::available().is_none_or(|free| free > plan.bytes_sent[0] / 4 * 5);
         let prepared = match room.then(|| engine::wait(session.prepare(&model, batch, Reveal::Logits))) {
@@ -83,12 +83,12 @@ fn prepare(bed: &super::Bed, name: &str, batch: usize) -> crate::Result<super::R
     }))
 }
 
-/// The largest difference between scores and those of the fixed-point oracle, and the largest of these, in units of the last
+/// The largest difference between scores and those of the fixed-point reference, and the largest of these, in units of the last
 /// place.
 fn difference(graph: &Graph, fixed: Fixed, values: &[f32], scores: &[f32]) -> crate::Result<[u64; 2]> {
-    let size: usize = graph.input_extents.iter().product();
-    let oracle = plain::run_fixed(&Steps::new(graph)?, fixed, &fixed.encode("input", values)?, values.len() / size)?;
-    let off = |(score, want): (&f32, &u64)| (f64::from(*score) * fixed.scale() - *want as i64 as f64).abs().round() as u64;
-    let largest = oracle.iter().map(|&want| (want as i64).unsigned_abs()).max();
-    Ok([scores.iter().zip(&oracle).map(off).max().unwrap_or(0), largest.unwrap_or(0)])
+    let reference = reference::run_fixed(&lower(graph, fixed)?, values, values.len() / graph.input_size())?;
+    let units = |value: f64| (value * fixed.scale()).abs().round() as u64;
+    let off = scores.iter().zip(&reference).map(|(score, want)| units(f64::from(*score) - f64::from(*want))).max();
+    let largest = reference.iter().map(|&want| units(f64::from(want))).max();
+    Ok([off.unwrap_or(0), largest.unwrap_or(0)])
 }

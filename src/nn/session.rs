@@ -3,26 +3,20 @@
 //! The parties learn the architecture, the batch and nothing else; the owner of the inputs learns what is revealed.
 
 use super::{
-    Answer,
-    forward::Held,
-    graph::Graph,
-    hosted::outcome,
-    profile::Profile,
-    ranges::{Bits, ranges},
-    steps::{Kind, Steps},
+    Answer, answer::Reveal, bounds::bounds, graph::Graph, lower::lower, ops::Bits, party_model::PartyModel, profile::Profile,
+    program::Program,
 };
 use crate::{
     Error, Result, clock,
     device::{Buffer, Device},
     fixed::Fixed,
-    kernels::gather::Table,
     party::{Ahead, Link, Party, Sign, Tag, ahead, join_all, run, run_prepared, tagged},
     protocol as mpc,
     ring::Word,
     shape::Shape,
     share::Arith,
 };
-use std::{collections::VecDeque, ops::RangeInclusive};
+use std::{collections::VecDeque, ops::RangeInclusive, sync::Arc};
 use zeroize::Zeroizing;
 
 /// Three parties of this process that serve models.
@@ -49,26 +43,10 @@ pub enum Leads {
     Three,
 }
 
-/// What the owner of the inputs learns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize))]
-pub enum Reveal {
-    /// All scores.
-    #[default]
-    Logits,
-    /// Only the index of the largest, the first of equal ones.
-    Argmax,
-}
-
-/// A network whose weights the three parties hold as shares.
+/// A network whose parameters the three parties hold as shares.
+#[derive(Debug)]
 pub struct Model {
-    steps: Steps,
-    /// What comparisons look at, step by step, if inputs are in this range.
-    bits: Vec<Bits>,
-    inputs: Option<RangeInclusive<f32>>,
-    softmax: bool,
-    /// For each party.
-    held: [Held; 3],
+    parties: [PartyModel; 3],
     bytes: u64,
 }
 
@@ -79,7 +57,8 @@ pub struct Prepared<'m> {
     model: &'m Model,
     count: usize,
     reveal: Reveal,
-    promises: Vec<mpc::Promise>,
+    /// Of each piece of the batch: one for each input.
+    promises: Vec<Vec<mpc::Promise>>,
     ahead: Ahead<Outcomes>,
 }
 
@@ -90,12 +69,6 @@ impl Prepared<'_> {
     /// Seconds that it took, and bytes that the lead has sent.
     pub fn cost(&self) -> (f64, u64) {
         (self.ahead.seconds, self.ahead.bytes)
-    }
-}
-
-impl std::fmt::Debug for Model {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Model({} steps)", self.steps.steps.len())
     }
 }
 
@@ -177,38 +150,30 @@ impl Session {
         Self::new(Device::dry_process(), fixed)
     }
 
-    /// Shares a model's weights among the parties. The architecture is public.
+    /// Shares a model's parameters among the parties. The architecture is public.
     pub fn load(&self, graph: &Graph) -> Result<Model> {
         self.load_for(graph, None)
     }
 
     /// The same for inputs in a range: comparisons look only at as many bits as the values can have
-    /// ([`ranges`](super::ranges)). The bits become public. An input outside the range is an error.
+    /// ([`bounds`]). The bits become public. An input outside the range is an error.
     pub fn load_for(&self, graph: &Graph, inputs: Option<RangeInclusive<f32>>) -> Result<Model> {
-        let mut steps = Steps::new(graph)?;
-        let bits = match &inputs {
-            Some(inputs) => ranges(&steps, self.fixed, inputs)?,
-            None => vec![Bits::default(); steps.steps.len()],
-        };
-        let mut held: [Held; 3] = Default::default();
+        let lowered = lower(graph, self.fixed)?;
+        let program = Arc::new(match inputs {
+            Some(inputs) => bounds(&lowered, inputs)?,
+            None => lowered.program,
+        });
+        let mut parties = self.parties.each_ref().map(|party| PartyModel::empty(party.device(), program.clone()));
         let mut bytes = 0;
-        for step in &mut steps.steps {
-            step.check(self.fixed)?;
-            if let Kind::Select { table, .. } = &step.kind {
-                self.parties.iter().zip(&mut held).for_each(|(p, held)| held.tables.push(Table::new(p.device(), table)));
+        for (place, parameter) in program.parameters().iter().zip(lowered.parameters.encoded()) {
+            let parameter = parameter?;
+            let shares = self.share(self.promise(&parameter.shape)?, &Zeroizing::new(parameter.words))?;
+            for (party, (model, share)) in self.parties.iter().zip(parties.iter_mut().zip(&shares)) {
+                bytes += share.bytes();
+                model.place(party, place.value, share);
             }
-            let Kind::Product(product) = &mut step.kind else { continue };
-            for parameter in product.encoded(self.fixed, &step.name)? {
-                let shares = self.share(self.promise(&parameter.shape)?, &Zeroizing::new(parameter.words))?;
-                for (party, share) in self.parties.iter().zip(&shares) {
-                    bytes += share.bytes();
-                    held[party.number()].parameters.push(mpc::input(party, share));
-                }
-            }
-            // from here on the weights are shares alone
-            (product.weights.values, product.bias) = Default::default();
         }
-        Ok(Model { steps, bits, inputs, softmax: graph.softmax, held, bytes })
+        Ok(Model { parties, bytes })
     }
 
     /// Does the lead's part of an inference of `count` inputs before they exist: all that it computes and deals. What it deals
@@ -219,9 +184,9 @@ impl Session {
         if self.leads == Leads::Three {
             return Err(Error::Misuse("a run with three leads cannot be prepared: each of them has to hear from the others".into()));
         }
-        let promises = self.pieces(count).into_iter().map(|(_, rows)| self.promise(&model.input_shape(rows)?));
-        let promises = promises.collect::<Result<Vec<_>>>()?;
-        let inputs: Vec<Arith> = promises.iter().map(|promise| mpc::input(&self.parties[0], &promise.of_lead())).collect();
+        let promises = self.pieces(count).into_iter().map(|(_, rows)| self.promises(model, rows)).collect::<Result<Vec<_>>>()?;
+        let of_lead = |promise: &mpc::Promise| mpc::input(&self.parties[0], &promise.of_lead());
+        let inputs: Pieces = promises.iter().map(|piece| piece.iter().map(of_lead).collect()).collect();
         let ahead = ahead(&self.parties, self.link, |p| self.outcomes(p, model, &inputs, count, reveal)).await?;
         Ok(Prepared { model, count, reveal, promises, ahead })
     }
@@ -243,13 +208,14 @@ impl Session {
         reveal: Reveal,
         mut progress: impl FnMut(usize),
     ) -> Result<Answer> {
-        let size = Shape::new(model.steps.input_extents.clone())?.elements();
+        let program = model.program();
+        let size = program.input_size();
         if values.is_empty() || !values.len().is_multiple_of(size) || batch == 0 {
             return Err(Error::Input(format!("{} numbers in batches of {batch}: an input of the model has {size}", values.len())));
         }
         let mut prepared = VecDeque::from(prepared);
-        let profile = self.profiled.then(|| Profile::of(&model.steps));
-        let mut answer = Answer { softmax: model.softmax, profile, ..Answer::default() };
+        let profile = self.profiled.then(|| Profile::of(program));
+        let mut answer = Answer { softmax: program.softmax(), profile, ..Answer::default() };
         answer.cost.bytes_from_owners = model.bytes;
         for part in values.chunks(batch.saturating_mul(size)) {
             self.batch(model, prepared.pop_front(), part, part.len() / size, reveal, &mut answer).await?;
@@ -277,19 +243,23 @@ impl Session {
             }
         };
         let mut promises = promises.into_iter();
+        let program = model.program();
         let size = values.len() / count;
-        let mut inputs: [Vec<Arith>; 3] = Default::default();
+        let mut inputs: [Pieces; 3] = Default::default();
         let mut rest = values;
         for (_, rows) in self.pieces(count) {
             let (part, after) = rest.split_at(rows * size);
             rest = after;
-            model.check(part)?;
-            let words = Zeroizing::new(self.fixed.encode("input", part)?);
-            let promise = promises.next().map_or_else(|| self.promise(&model.input_shape(rows)?), Ok)?;
-            for (party, share) in self.parties.iter().zip(&self.share(promise, &words)?) {
-                answer.cost.bytes_from_owners += share.bytes();
-                inputs[party.number()].push(mpc::input(party, share));
+            let promises = promises.next().map_or_else(|| self.promises(model, rows), Ok)?;
+            let mut piece: [Vec<Arith>; 3] = Default::default();
+            for (input, promise) in promises.into_iter().enumerate() {
+                let words = Zeroizing::new(program.encode(input, part)?);
+                for (party, share) in self.parties.iter().zip(&self.share(promise, &words)?) {
+                    answer.cost.bytes_from_owners += share.bytes();
+                    piece[party.number()].push(mpc::input(party, share));
+                }
             }
+            inputs.iter_mut().zip(piece).for_each(|(all, piece)| all.push(piece));
         }
         let shared = clock::now();
         self.parties.iter().for_each(Party::reset_meter);
@@ -307,7 +277,7 @@ impl Session {
             party.device().download(&[]).await?;
         }
         let computed = clock::now();
-        let mut names = model.steps.outputs.iter();
+        let fraction_bits: Vec<u32> = program.results(1)?.iter().map(|result| result.fraction_bits).collect();
         for output in 0..revealed[0].first().map_or(0, Vec::len) {
             let mut summands = Vec::new();
             for (party, pieces) in self.parties.iter().zip(&revealed) {
@@ -316,16 +286,15 @@ impl Session {
             }
             answer.cost.bytes_to_owner += summands.iter().map(|words| words.len() as u64 * 8).sum::<u64>();
             let words = mpc::combine([&summands[0], &summands[1], &summands[2]]);
-            let name = names.next().map_or("", |output| &output.name);
             match output {
-                0 => answer.take(&words, count, reveal, self.fixed),
-                _ => answer.take_other(output - 1, name, &words, count, self.fixed),
+                0 => answer.take(&words, count, reveal, fraction_bits[0]),
+                _ => answer.take_other(output - 1, &program.outputs()[output].name, &words, count, fraction_bits[output]),
             }
         }
         let revealed = clock::now();
         answer.cost.add(self.parties.each_ref().map(Party::meter));
         if let Some(profile) = &mut answer.profile {
-            profile.add(self);
+            profile.add(&self.parties);
         }
         let seconds = &mut answer.cost.seconds;
         seconds.share += shared - began;
@@ -346,33 +315,32 @@ impl Session {
         parts.into_iter().enumerate().flat_map(cut).collect()
     }
 
-    /// The forward pass on each piece of a batch, under its lead.
-    async fn outcomes(&self, p: &Party, model: &Model, inputs: &[Arith], count: usize, reveal: Reveal) -> Outcomes {
-        let piece = |((lead, _), x): ((usize, usize), &Arith)| {
-            let own = outcome(p, &model.steps, &model.bits, &model.held[p.number()], x.clone(), reveal);
+    /// The run on each piece of a batch, under its lead.
+    async fn outcomes(&self, p: &Party, model: &Model, inputs: &[Vec<Arith>], count: usize, reveal: Reveal) -> Outcomes {
+        let piece = |((lead, _), x): ((usize, usize), &Vec<Arith>)| {
+            let own = model.parties[p.number()].outcome_of(p, x.clone(), reveal);
             tagged(p, Tag { lead: Some(lead), ..Tag::default() }, own)
         };
         join_all(p, self.pieces(count).into_iter().zip(inputs).map(piece).collect()).await
     }
+
+    /// Seeds of a piece's inputs.
+    fn promises(&self, model: &Model, rows: usize) -> Result<Vec<mpc::Promise>> {
+        model.program().input_shapes(rows)?.iter().map(|shape| self.promise(shape)).collect()
+    }
 }
 
+/// Each piece's inputs as one party holds them.
+type Pieces = Vec<Vec<Arith>>;
+
 impl Model {
+    /// The public part of it.
+    pub fn program(&self) -> &Program {
+        self.parties[0].program()
+    }
+
     /// Bits that the comparisons of each step look at.
-    pub fn bits(&self) -> &[Bits] {
-        &self.bits
-    }
-
-    fn check(&self, values: &[f32]) -> Result<()> {
-        let Some(inputs) = &self.inputs else { return Ok(()) };
-        match values.iter().position(|value| !inputs.contains(value)) {
-            None => Ok(()),
-            Some(i) => {
-                Err(Error::Range(format!("input: element {i} is outside {} to {}, which was promised", inputs.start(), inputs.end())))
-            }
-        }
-    }
-
-    fn input_shape(&self, count: usize) -> Result<Shape> {
-        Shape::new([&[count], &self.steps.input_extents[..]].concat())
+    pub fn bits(&self) -> Vec<Bits> {
+        self.program().steps().iter().map(|step| step.bits).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! What an inference will cost: the same code on devices that keep sizes and no words.
 
-use super::{Graph, Reveal, Session, profile, ranges::Bits, steps::Steps};
+use super::{answer::Reveal, graph::Graph, ops::Bits, profile, program::Step, session::Session};
 use crate::{
     Result,
     fixed::Fixed,
@@ -53,24 +53,23 @@ pub async fn plan(graph: &Graph, batch: usize, fixed: Fixed, reveal: Reveal) -> 
 /// The same as a session of dry devices would run it, with its signs, leads and pieces; for inputs in a range, if one is
 /// promised.
 pub async fn plan_on(session: &Session, graph: &Graph, inputs: Option<RangeInclusive<f32>>, batch: usize, reveal: Reveal) -> Result<Plan> {
-    let steps = Steps::new(graph)?;
-    let shapes = steps.shapes(batch)?;
     let zero = inputs.as_ref().map_or(0.0, |inputs| *inputs.start());
     let model = session.load_for(graph, inputs)?;
-    let size = Shape::new(steps.input_extents.clone())?.elements();
-    let answer = session.infer(&model, &vec![zero; batch * size], batch, reveal, |_| {}).await?;
+    let program = model.program();
+    let operands = program.operands(batch)?;
+    let answer = session.infer(&model, &vec![zero; batch * program.input_size()], batch, reveal, |_| {}).await?;
     let meters = session.parties().each_ref().map(|p| p.meter());
-    let layer = |(number, step): (usize, &super::steps::Step)| Layer {
+    let layer = |(number, step): (usize, &Step)| Layer {
         name: step.name.clone(),
-        kind: step.kind.describe(),
-        shape: shapes[step.output].clone().unwrap_or_else(|| unreachable!("every step has a shape")),
+        kind: step.action.describe(),
+        shape: operands[step.output].as_ref().expect("a program makes the output of each step").value.shape.clone(),
         rounds: profile::rounds(&meters, number),
-        bits: model.bits()[number],
+        bits: step.bits,
         bytes_sent: meters.each_ref().map(|meter| profile::bytes(meter, number)),
     };
     let memory = session.parties().each_ref().map(|p| p.device().memory().unwrap_or_default());
     Ok(Plan {
-        layers: steps.steps.iter().enumerate().map(layer).collect(),
+        layers: program.steps().iter().enumerate().map(layer).collect(),
         rounds: answer.cost.rounds,
         bytes_sent: answer.cost.bytes_sent,
         signs: meters[0].signs,
@@ -87,12 +86,12 @@ pub async fn network_seconds(graph: &Graph, batch: usize, fixed: Fixed, sign: Si
     plan_on(&session, graph, None, batch, Reveal::Logits).await?;
     let between = session.parties().iter().map(|p| p.meter().seconds).fold(0.0, f64::max);
     // the words of the input reach two parties side by side
-    let size: usize = Shape::new(Steps::new(graph)?.input_extents)?.elements() * batch;
+    let size = graph.input_size() * batch;
     let there = size as f64 * 64.0 / net.bits_per_second as f64;
     Ok(between + there + 2e-6 * net.latency_us as f64)
 }
 
 /// The graph's own numbers.
 fn model_bytes(graph: &Graph) -> u64 {
-    graph.nodes.iter().map(|node| node.op.parameters() as u64 * 4).sum()
+    graph.parameters() as u64 * 4
 }
