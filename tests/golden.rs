@@ -18,7 +18,7 @@ fn digest(scores: &[f32]) -> u64 {
 /// Name, inputs, digest of the scores, rounds, bytes of each party.
 const GOLDEN: [(&str, usize, u64, u32, [u64; 3]); 4] = [
     ("lenet-max", 3, 0xb7bda25f24a6a019, 34, [3056904, 966808, 967288]),
-    ("resnet20-cifar10", 1, 0xed8f08c2a729932d, 101, [12941976, 4018232, 4019512]),
+    ("resnet20-cifar10", 1, 0x83f136b26160be6e, 100, [12941152, 4017936, 4019200]),
     ("squeezenet", 1, 0x8c6f389b9428d351, 140, [296285408, 83317560, 83319496]),
     ("alexnet-cifar10-max", 2, 0x8021e901e9f725f3, 62, [2081064, 628424, 629288]),
 ];
@@ -34,9 +34,6 @@ fn scores_are_bit_equal() {
         let model = session.load(&graph).unwrap();
         let answer = pollster::block_on(session.infer(&model, &values, count, Reveal::Logits, |_| {})).unwrap();
         let found = digest(&answer.logits.concat());
-        println!("(\"{name}\", {count}, 0x{found:016x}, {}, {:?}),", answer.cost.rounds, answer.cost.bytes_sent);
-        if wanted != 0 {
-            assert_eq!((found, answer.cost.rounds, answer.cost.bytes_sent), (wanted, rounds, bytes), "{name}");
-        }
+        assert_eq!((found, answer.cost.rounds, answer.cost.bytes_sent), (wanted, rounds, bytes), "{name}: 0x{found:016x}");
     }
 }

@@ -152,7 +152,15 @@ fn errors_say_what_and_where() {
     says(vec![node("Gather", &["x", "i"], "y", vec![])], vec![integers("i", &[0])], &["batch"]);
     says(vec![node("ReduceMean", &["x"], "y", vec![ints("axes", &[0])])], vec![], &["batch"]);
     says(vec![node("Slice", &["x", "a", "b"], "y", vec![])], vec![integers("a", &[0]), integers("b", &[1])], &["batch"]);
-    says(vec![node("Mul", &["x", "x"], "y", vec![])], vec![], &["product of two activations"]);
+    says(vec![node("Div", &["x", "x"], "y", vec![])], vec![], &["division by an activation"]);
+    // the batch of one must not meet another axis of the other
+    let flat = || node("Flatten", &["x"], "f", vec![]);
+    says(vec![flat(), node("Mul", &["x", "f"], "y", vec![])], vec![], &["broadcasting", "batch"]);
+    says(vec![flat(), node("MatMul", &["x", "f"], "y", vec![])], vec![], &["two matrices for each input of the batch"]);
+    says(vec![flat(), node("Add", &["f", "c"], "y", vec![])], vec![floats("c", &[1, 1, 32], &[1.0; 32])], &["in front of the batch"]);
+    says(vec![node("Pow", &["x", "e"], "y", vec![])], vec![floats("e", &[1], &[0.5])], &["power of 0.5"]);
+    says(vec![node("Tile", &["x", "r"], "y", vec![])], vec![integers("r", &[2, 1, 1, 1])], &["axis of the batch"]);
+    says(vec![node("Tile", &["x", "r"], "y", vec![])], vec![integers("r", &[1, 1, 0, 1])], &["positive number of copies"]);
     says(vec![node("Div", &["x", "c"], "y", vec![])], vec![floats("c", &[1], &[0.0])], &["division by zero"]);
     says(vec![node("Gather", &["x", "i"], "y", vec![int("axis", 1)])], vec![integers("i", &[2])], &["outside"]);
     says(vec![node("Expand", &["x", "to"], "y", vec![])], vec![integers("to", &[1, 2, 1 << 40, 4])], &["the Expand"]);

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The most bits by which sums are divided for free; a value with more would leave too little room for the product after it.
-pub const MOST_HALVINGS: u32 = 0;
+pub const MOST_HALVINGS: u32 = 8;
 
 /// Sum of each window over a power of two.
 #[derive(Debug, Clone, Copy, PartialEq)]
