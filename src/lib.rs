@@ -13,8 +13,6 @@
 
 #![deny(missing_docs)]
 
-#[cfg(feature = "cli")]
-pub mod cli;
 pub mod clock;
 pub mod data;
 pub mod device;
@@ -26,8 +24,12 @@ pub mod net;
 pub mod nn;
 pub mod party;
 pub mod protocol;
+pub mod rates;
 pub mod ring;
+pub mod selftest;
 pub mod shape;
 pub mod share;
+#[cfg(feature = "gpu")]
+pub mod tuning;
 
 pub use error::{Error, Result};

@@ -17,6 +17,7 @@ pub use dry::Dry;
 #[cfg(feature = "gpu")]
 pub use gpu::Gpu;
 pub(crate) use growing::Growing;
+pub use vector::Level;
 
 use crate::{Error, Result, ring::Word};
 use std::sync::Arc;

@@ -13,13 +13,10 @@ pub mod linear;
 pub mod matmul;
 pub mod planes;
 pub mod rate;
-pub mod selftest;
 pub mod short;
 mod stream;
 mod tiles;
 pub mod truncate;
-#[cfg(feature = "gpu")]
-pub mod tune;
 mod unrolled;
 pub mod view;
 
