@@ -5,12 +5,12 @@
 
 mod cpu;
 mod dry;
-pub mod gemm;
+pub(crate) mod gemm;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 mod growing;
 mod pool;
-pub mod vector;
+pub(crate) mod vector;
 
 pub use cpu::{Cpu, Output};
 pub use dry::Dry;
