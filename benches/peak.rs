@@ -1,4 +1,4 @@
-//! What this processor's cores can do, measured without the engine: a bare blocked product of 64-bit words.
+//! Peak rates of this processor's cores, measured without the engine: a bare blocked product of 64-bit words.
 //!
 //! `cargo bench --bench peak`; `trishade bench peak` prints the same beside the engine's own rates.
 #![allow(unsafe_code, missing_docs, reason = "a benchmark that shares no code with the library")]

@@ -5,9 +5,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use trishade::{
     device::Device,
-    kernels::matmul::Layout,
     party::{Link, Party, Sign, run},
-    protocol as mpc,
+    protocol::{self as mpc, Layout},
     shape::Shape,
     share::Arith,
 };

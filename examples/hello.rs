@@ -23,7 +23,7 @@ fn main() -> Result<(), Error> {
     let parts = pollster::block_on(run(&parties, Link::Handover, |p| async {
         let (x, y) = (mpc::input(p, &prices[p.number()]), mpc::input(p, &amounts[p.number()]));
         let product = mpc::split(p, mpc::product(p, &x, &y)).await;
-        let z = mpc::activate(p, &product).await; // truncation and ReLU in one
+        let z = mpc::activate(p, &product, fixed.fraction_bits()).await; // truncation and ReLU in one
         p.device().download(&[&mpc::reveal(p, &z)]).await
     }))?;
     let [a, b, c] = parts.map(|part| part.map(|mut words| words.remove(0)));

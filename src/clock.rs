@@ -1,4 +1,4 @@
-//! The one clock: seconds since some fixed moment. Where the platform has none it stands still.
+//! The clock: seconds since a fixed moment. Where the platform has none it stands still.
 
 /// Seconds since the first call.
 #[cfg(not(target_arch = "wasm32"))]
@@ -8,7 +8,7 @@ pub fn now() -> f64 {
     START.get_or_init(Instant::now).elapsed().as_secs_f64()
 }
 
-/// A browser has no monotonic clock in `std`.
+/// Always zero: a browser has no monotonic clock in `std`.
 #[cfg(target_arch = "wasm32")]
 pub fn now() -> f64 {
     0.0

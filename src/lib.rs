@@ -1,33 +1,85 @@
 //! Secure three-party computation for machine learning in portable compute shaders.
 //!
+//! Numbers are secret-shared among three parties, which compute on their shares and learn nothing: in one process, or each on a
+//! machine of its own. Semi-honest security with one corrupted party of three; `docs/security.md` says what that means.
+//!
+//! # Start here
+//! A network answers about inputs that no party sees:
+//!
+//! ```
+//! use trishade::{
+//!     device::Device,
+//!     fixed::Fixed,
+//!     nn::{Reveal, Session, builder::Builder},
+//! };
+//!
+//! # fn main() -> trishade::Result<()> {
+//! // three parties in this process, which share a device and nothing else
+//! let device = Device::cpu(0)?;
+//! let session = Session::new([device.clone(), device.clone(), device], Fixed::default())?;
+//!
+//! // any network: this one has random weights; `nn::onnx::open` reads those of others
+//! let graph = Builder::new(&[1, 8, 8], 1)?.conv(4, 3, 1, 1)?.relu()?.max_pool(2, 2, 0)?.linear(10)?.build();
+//! let model = session.load(&graph)?;
+//!
+//! // two images, one after the other in a batch of one
+//! let images = vec![0.5; 2 * 64];
+//! let said = |done| println!("{done} of 2");
+//! let answer = pollster::block_on(session.infer(&model, &images, 1, Reveal::Logits, said))?;
+//! println!("classes {:?} after {} rounds", answer.predictions, answer.cost.rounds);
+//! # assert_eq!(answer.predictions.len(), 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Programs of your own on shares are plain `async fn` over a [`Party`](party::Party): see [`protocol`], and
+//! `examples/hello.rs`.
+//!
 //! # Layout
-//! * [`ring`], [`fixed`], [`shape`], [`error`]: numbers and shapes, no device.
-//! * [`device`]: where words live and kernels run: GPU (wgpu), CPU (native), dry (sizes only).
-//! * [`kernels`]: one party's local step of a protocol, as a WGSL file and its native twin under one name.
-//! * [`share`]: what a party holds of a secret.
-//! * [`party`]: ops, joins, rounds, costs; three parties in one process.
-//! * [`protocol`]: one file, one figure: products, truncation, sign, ReLU, maximum.
-//! * [`data`]: what owners of data bring: images, and the files of known collections.
-//! * [`nn`]: networks: graph, ONNX import, passes, inference on shares, oracles in the clear.
-//! * `net`: the three parties on machines of their own, and their clients.
+//! For applications, from the top:
+//! * `net`: three parties on machines of their own, and the client of an owner of data or models.
+//! * [`nn`]: networks: graph, builder, ONNX import, sessions, plans, references in the clear.
+//! * [`protocol`]: one file, one figure of a paper: products, truncation, sign, ReLU, maximum; sharing and revealing.
+//! * [`party`]: parties, joins, rounds, costs; three parties in one process.
+//! * [`share`]: the types of what a party holds of a secret.
+//! * [`device`]: where words live and kernels run: GPU (wgpu), CPU (native), or sizes only.
+//! * [`data`]: images, and the files of known collections.
+//! * [`ring`], [`fixed`], [`shape`], [`error`], [`clock`]: numbers, geometry, errors, time; no device.
+//!
+//! For choosing a device:
+//! * [`selftest`]: every kernel against its native twin, bit for bit.
+//! * [`rates`]: rates of the kernels of one party; `tuning`: the way in which a GPU multiplies best.
+//!
+//! Below them lie the kernels, one party's local step of a protocol each, as a WGSL file and its native twin under one name. They
+//! are no part of the API: the feature `internals` makes them public for the project's own tests and benchmarks.
 
 #![deny(missing_docs)]
 
-#[cfg(feature = "cli")]
-pub mod cli;
 pub mod clock;
 pub mod data;
 pub mod device;
 pub mod error;
 pub mod fixed;
+#[cfg(feature = "internals")]
 pub mod kernels;
+#[cfg(not(feature = "internals"))]
+mod kernels;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod nn;
 pub mod party;
 pub mod protocol;
+pub mod rates;
 pub mod ring;
+pub mod selftest;
 pub mod shape;
 pub mod share;
+#[cfg(feature = "gpu")]
+pub mod tuning;
 
 pub use error::{Error, Result};
+
+/// The README, whose code is tested as documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

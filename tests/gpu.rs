@@ -10,7 +10,7 @@ mod common;
 
 use trishade::{
     device::{Device, gpu::Prelude},
-    kernels::selftest::selftest,
+    selftest::selftest,
 };
 
 fn all_cases(prelude: Prelude, limit: Option<u64>) {

@@ -40,7 +40,7 @@ impl Three {
     fn start(&self, number: usize) -> Child {
         let config = self.folder.join(format!("party{number}.toml"));
         let log = std::fs::File::create(self.folder.join(format!("log{number}"))).unwrap();
-        let mut command = Command::new(PROGRAM);
+        let mut command = program();
         command.arg("party").arg("--config").arg(config).args(["--log", "json", "--prepare", "2"]).stderr(log).stdin(Stdio::null());
         command.spawn().unwrap()
     }
@@ -81,8 +81,15 @@ impl Drop for Three {
     }
 }
 
+/// The program, allowed to serve although it is built for tests.
+fn program() -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.env("TRISHADE_SEEDED", "allow");
+    command
+}
+
 fn trishade(arguments: &[&str]) -> Output {
-    Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().unwrap()
+    program().args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
 fn json(output: &Output) -> serde_json::Value {
@@ -120,7 +127,7 @@ fn three_processes_serve_are_killed_and_serve_again() {
     // killed in the middle of many requests
     let arguments = ["infer", "--model-id", "lenet", "--input", &images, "--preprocess", "unit", "--batch", "1", "--in-flight", "100"];
     let cluster = three.folder.join("cluster.toml").display().to_string();
-    let mut asking = Command::new(PROGRAM);
+    let mut asking = program();
     asking.arg("client").args(&arguments[..1]).args(["--cluster", &cluster]).args(&arguments[1..]);
     let asking = asking.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(150));
@@ -143,4 +150,26 @@ fn three_processes_serve_are_killed_and_serve_again() {
     assert_eq!(three.parties[2].wait().unwrap().code(), Some(0));
     let log = std::fs::read_to_string(three.folder.join("log2")).unwrap();
     assert!(log.lines().count() > 3 && log.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{log}");
+}
+
+/// This program is built with the feature `seeded`, as every one that `cargo test` builds.
+#[test]
+fn a_program_for_tests_says_so_and_serves_nobody() {
+    let version = Command::new(PROGRAM).arg("--version").output().unwrap();
+    let text = String::from_utf8_lossy(&version.stdout).into_owned();
+    assert!(text.starts_with(concat!("trishade ", env!("CARGO_PKG_VERSION"))) && text.contains("seeded"), "{text}");
+    let model = example("models/lenet_mnist.onnx");
+    let refused: [&[&str]; 5] = [
+        &["party", "--config", "party0.toml"],
+        &["client", "upload", "--cluster", "cluster.toml", "--model", &model],
+        &["client", "infer", "--cluster", "cluster.toml", "--model-id", "lenet", "--input", "x.npy"],
+        &["keygen", "--name", "nobody", "--dir", "no-such-folder"],
+        &["cluster", "init", "--local", "--dir", "no-such-folder"],
+    ];
+    for arguments in refused {
+        let output = Command::new(PROGRAM).args(arguments).env_remove("TRISHADE_SEEDED").output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
+        assert!(text.contains("refused") && text.contains("seeded") && text.contains("cargo build --release"), "{text}");
+    }
 }

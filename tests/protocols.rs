@@ -124,7 +124,7 @@ fn bits_rebuild_the_word() {
     for n in [1, 33, 513, 1000] {
         let x = full_range(n, 5);
         let got = evaluate!(&parties(), Link::Handover, std::slice::from_ref(&x), |p, x| {
-            let bits = mpc::all_bits(p, &mpc::split_of_share(p, &x[0]), p.fraction_bits()).await;
+            let bits = mpc::all_bits(p, &mpc::split_of_share(p, &x[0])).await;
             let lifted = trishade::party::join_all(
                 p,
                 (0..64)

@@ -5,18 +5,19 @@
 
 mod cpu;
 mod dry;
-pub mod gemm;
+pub(crate) mod gemm;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 mod growing;
 mod pool;
-pub mod vector;
+pub(crate) mod vector;
 
 pub use cpu::{Cpu, Output};
 pub use dry::Dry;
 #[cfg(feature = "gpu")]
 pub use gpu::Gpu;
 pub(crate) use growing::Growing;
+pub use vector::Level;
 
 use crate::{Error, Result, ring::Word};
 use std::sync::Arc;

@@ -47,6 +47,7 @@ pub fn rate(device: &Device, items: usize, turns: u32, ring: bool) -> Buffer {
 }
 
 /// Multiply-adds of [`rate`].
+#[cfg(feature = "gpu")]
 pub fn multiply_adds(items: usize, turns: u32) -> f64 {
     (items * 2 * CHAINS) as f64 * f64::from(turns)
 }

@@ -31,3 +31,5 @@ pub use relu::{activate, activate_clip, clip, relu, rescale};
 pub use reshare::{reshare, split, split_of_share};
 pub use sign::{all_bits, bit, nonnegative, not, sign};
 pub use truncation::truncate;
+
+pub use crate::kernels::{gather::Table, linear::Broadcast, matmul::Layout};

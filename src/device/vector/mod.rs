@@ -9,7 +9,7 @@ mod chacha;
 mod product;
 
 pub use chacha::{keystream, keystream_from_word, keystream_sliced};
-pub use product::{COLUMNS, ROWS, Tile, multiply};
+pub use product::{COLUMNS, ROWS, multiply};
 
 /// What the processor offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

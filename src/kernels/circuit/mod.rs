@@ -17,7 +17,7 @@ mod formulas;
 mod levels;
 
 pub use all_bits::all_bits;
-pub use carry::{Tree, carry, masked_top, nonnegative};
+pub use carry::{Tree, masked_top, nonnegative};
 
 /// Registers that a program may use.
 pub const REGISTERS: usize = 1024;

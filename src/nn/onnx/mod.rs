@@ -12,6 +12,9 @@ mod fold;
 mod movement;
 mod operators;
 mod resize;
+#[cfg(not(feature = "internals"))]
+mod schema;
+#[cfg(feature = "internals")]
 pub mod schema;
 mod spatial;
 mod tensor;

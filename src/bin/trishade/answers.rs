@@ -1,0 +1,89 @@
+//! The results of an inference and its costs, for people and as JSON.
+
+use crate::terminal;
+use serde_json::json;
+use trishade::nn::{Answer, answer};
+
+/// The share of predictions that are right.
+pub fn accuracy(labels: &[usize], predictions: &[usize]) -> f64 {
+    let right = labels.iter().zip(predictions).filter(|(label, found)| label == found).count();
+    right as f64 / predictions.len().max(1) as f64
+}
+
+/// Prints one JSON object on standard output.
+pub fn print(answer: &Answer, accuracy: Option<f64>, device: &str) {
+    let cost = &answer.cost;
+    let others: serde_json::Map<_, _> = answer.others.iter().map(|other| (other.name.clone(), json!(other.values))).collect();
+    let mut object = json!({
+        "predictions": answer.predictions,
+        "logits": answer.logits,
+        "others": others,
+        "accuracy": accuracy,
+        "rounds": cost.rounds,
+        "bytes_sent": cost.bytes_sent,
+        "bytes_from_owners": cost.bytes_from_owners,
+        "bytes_to_owner": cost.bytes_to_owner,
+        "bytes_prepared": cost.bytes_prepared,
+        "seconds": {"prepare": cost.seconds.prepare, "share": cost.seconds.share, "compute": cost.seconds.compute, "reveal": cost.seconds.reveal, "total": cost.seconds.total()},
+        "device": device,
+        "parties": 3,
+    });
+    if answer.softmax {
+        object["probabilities"] = json!(answer.probabilities());
+    }
+    terminal::print(&object.to_string());
+}
+
+/// The best classes of the first inputs.
+pub fn predictions(answer: &Answer, names: &[String], classes: &[String], top: usize) {
+    for (i, prediction) in answer.predictions.iter().enumerate().take(20) {
+        let name = names.get(i).cloned().unwrap_or_else(|| format!("input {i}"));
+        let line = |class: usize| {
+            let score = answer.logits.get(i).map_or(String::new(), |row| format!("  (score {:.4})", row[class]));
+            format!("class {class}{}{score}", classes.get(class).map_or(String::new(), |name| format!(" {name}")))
+        };
+        let best = match answer.logits.get(i) {
+            Some(row) if top > 1 => answer::best(row, top),
+            _ => vec![*prediction],
+        };
+        match &best[..] {
+            [one] => terminal::say(&format!("  {name}: {}", line(*one))),
+            many => {
+                terminal::say(&format!("  {name}:"));
+                many.iter().for_each(|&class| terminal::say(&format!("    {}", line(class))));
+            }
+        }
+    }
+    if answer.predictions.len() > 20 {
+        terminal::say(&format!("  and {} more; --json prints all", answer.predictions.len() - 20));
+    }
+}
+
+/// The table of an inference: accuracy, costs, device.
+pub fn report(answer: &Answer, accuracy: Option<f64>, device: &str) {
+    let mut rows = vec![];
+    if let Some(accuracy) = accuracy {
+        rows.push(("accuracy", format!("{:.2} %", accuracy * 100.0)));
+    }
+    rows.extend(costs(answer));
+    rows.push(("device", device.to_owned()));
+    terminal::table(&rows);
+}
+
+/// Rows that every report has.
+pub fn costs(answer: &Answer) -> Vec<(&'static str, String)> {
+    let cost = &answer.cost;
+    let sent = cost.bytes_sent.map(terminal::bytes).join(" + ");
+    let s = &cost.seconds;
+    let seconds = [s.share, s.compute, s.reveal].map(terminal::seconds);
+    let mut rows = vec![
+        ("time", format!("{} (share {}, compute {}, reveal {})", terminal::seconds(s.total()), seconds[0], seconds[1], seconds[2])),
+        ("rounds", cost.rounds.to_string()),
+        ("sent by the parties", sent),
+        ("shared out by the owners", terminal::bytes(cost.bytes_from_owners)),
+    ];
+    if cost.bytes_prepared > 0 {
+        rows.push(("prepared by the lead", format!("{} in {}", terminal::bytes(cost.bytes_prepared), terminal::seconds(s.prepare))));
+    }
+    rows
+}

@@ -1,0 +1,153 @@
+//! Options that several commands have.
+
+use clap::{Args as Options, ValueEnum};
+use trishade::{
+    nn,
+    party::{self, Net},
+};
+
+/// The ends of a range, `LOW:HIGH`.
+#[derive(Debug, Clone)]
+pub struct InputRange(f32, f32);
+
+impl std::str::FromStr for InputRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ends = text.split_once(':').and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
+        match ends {
+            Some((low, high)) if low <= high => Ok(Self(low, high)),
+            _ => Err("two numbers, the smaller first: LOW:HIGH, such as 0:1".into()),
+        }
+    }
+}
+
+impl From<InputRange> for std::ops::RangeInclusive<f32> {
+    fn from(InputRange(low, high): InputRange) -> Self {
+        low..=high
+    }
+}
+
+/// How signs are computed: what comparisons, ReLU and max-pool cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sign {
+    /// A tree: six rounds and 590 bits a ReLU.
+    Six,
+    /// A tree: five rounds and 654 bits a ReLU.
+    Five,
+    /// Four rounds and 1120 bits a ReLU, and many times the computing: long latencies, small tensors.
+    Short,
+    /// The sign that ends first, tensor by tensor, on the network between the parties; `five` in one process.
+    Auto,
+}
+
+impl From<Sign> for party::Sign {
+    fn from(sign: Sign) -> Self {
+        match sign {
+            Sign::Six => Self::Six,
+            Sign::Five => Self::Five,
+            Sign::Short => Self::Short,
+            Sign::Auto => Self::Auto,
+        }
+    }
+}
+
+/// Where and how precisely to compute.
+#[derive(Debug, Options)]
+pub struct Engine {
+    /// `auto` (a hardware GPU if there is one, else the CPU), `cpu`, or a GPU by part of its name, index or backend. Software
+    /// adapters such as `llvmpipe` only when named.
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    pub device: String,
+    /// Fraction bits of the fixed-point numbers, 8 to 26: values stay below 2^(62-2F), so more bits mean a smaller range.
+    #[arg(long, default_value_t = 20, value_name = "F")]
+    pub fraction_bits: u32,
+    /// Threads of the CPU device; 0 means one a core.
+    #[arg(long, default_value_t = 0, value_name = "T")]
+    pub threads: usize,
+    /// Measure anew how the GPU multiplies best. It is measured when an adapter is first used and kept in the cache directory.
+    #[arg(long)]
+    pub retune: bool,
+    /// How signs are computed.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub sign: Sign,
+    /// The most memory that the three parties may take in this process, as 8G or 500M: a run that needs more is refused before
+    /// it starts. Default: what is free.
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub max_memory: Option<u64>,
+}
+
+/// A number of bytes: 1000 of them are 1k, then M, G, T.
+fn bytes(text: &str) -> Result<u64, String> {
+    let bad = || format!("'{text}' is no number of bytes such as 500M or 8G");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text[digits.len()..].to_ascii_uppercase().trim_end_matches('B') {
+        "" => 1u64,
+        "K" => 1_000,
+        "M" => 1_000_000,
+        "G" => 1_000_000_000,
+        "T" => 1_000_000_000_000,
+        _ => return Err(bad()),
+    };
+    digits.parse::<f64>().ok().filter(|n| *n > 0.0 && n.is_finite()).map(|n| (n * unit as f64) as u64).ok_or_else(bad)
+}
+
+/// How inputs become numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Preprocess {
+    /// Take the numbers as they are.
+    Raw,
+    /// Divide by 255; of an image red, green, blue, or grey for a network of one channel.
+    Unit,
+    /// Images: red, green, blue divided by 255, less the mean of ImageNet, divided by its deviation.
+    Imagenet,
+    /// Images: blue, green, red from 0 to 255, less the mean of ImageNet.
+    Caffe,
+}
+
+/// The part of the output that its owner learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Reveal {
+    /// All scores of each input.
+    Logits,
+    /// Only the index of the largest score.
+    Argmax,
+}
+
+impl From<Reveal> for nn::Reveal {
+    fn from(reveal: Reveal) -> Self {
+        match reveal {
+            Reveal::Logits => Self::Logits,
+            Reveal::Argmax => Self::Argmax,
+        }
+    }
+}
+
+/// The network between the parties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Network {
+    /// Nothing is added.
+    Local,
+    /// 10 Gb/s and 0.2 ms, each link and way.
+    Lan,
+    /// 100 Mb/s and 40 ms, each link and way.
+    Wan,
+}
+
+impl Network {
+    /// Latency and bandwidth, where something is added.
+    pub fn figures(self) -> Option<Net> {
+        match self {
+            Self::Local => None,
+            Self::Lan => Some(Net::LAN),
+            Self::Wan => Some(Net::WAN),
+        }
+    }
+
+    /// The same for links between machines.
+    #[cfg(feature = "net")]
+    pub fn shape(self) -> Option<trishade::net::config::Network> {
+        let Net { latency_us, bits_per_second } = self.figures()?;
+        Some(trishade::net::config::Network { latency_us, bits_per_second })
+    }
+}

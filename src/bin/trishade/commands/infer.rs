@@ -1,0 +1,81 @@
+//! `trishade infer`: private inference of an ONNX model on an array.
+
+use crate::{answers, args::Infer, engine, failure::Failure, inputs, memory, terminal};
+use std::{ops::RangeInclusive, sync::Arc};
+use trishade::{
+    Error,
+    nn::{Profile, Session, estimate::Plan, plan_on},
+};
+
+/// Inputs in one run, unless asked for.
+const BATCH: usize = 128;
+
+pub fn run(options: &Infer) -> Result<(), Failure> {
+    let graph = engine::graph(&options.model)?;
+    let inputs = inputs::read(&options.input, graph.input_extents(), options.preprocess)?;
+    let count = inputs.count;
+    let labels = inputs.true_classes(options.labels.as_deref())?;
+    let classes = inputs.class_names(options.classes.as_deref())?;
+    let batch = options.batch.unwrap_or(BATCH).min(count);
+    if batch == 0 {
+        return Err(Error::Input("--batch 0: at least one input a run".into()).into());
+    }
+    let micro = options.micro_batch.map_or(usize::MAX, usize::from);
+    let mut session = engine::session(&options.engine)?.with_micro_batches(micro);
+    if options.profile || options.trace.is_some() {
+        session = session.with_profile();
+    }
+    let reveal = options.reveal.into();
+    let range = options.range_bits.clone().map(RangeInclusive::from);
+    let dry = engine::dry_session(&options.engine)?.with_micro_batches(micro);
+    let plan = engine::wait(plan_on(&dry, &graph, range.clone(), batch, reveal))?;
+    let batches = count.div_ceil(batch).min(options.prepare);
+    // what is dealt beforehand lies there until it is taken
+    memory::fits(plan.process + batches as u64 * plan.bytes_sent[0], options.engine.max_memory, batch)?;
+    let model = session.load_for(&graph, range)?;
+    let sizes = (0..batches).map(|i| batch.min(count - i * batch));
+    let prepared = sizes.map(|size| engine::wait(session.prepare(&model, size, reveal))).collect::<Result<Vec<_>, Error>>()?;
+    let bar = progress(&session, &plan, batch.min(micro), count);
+    let answer = engine::wait(session.infer_prepared(&model, prepared, &inputs.values, batch, reveal, |_| {}));
+    bar.finish_and_clear();
+    let answer = answer?;
+    if let (Some(path), Some(profile)) = (&options.trace, &answer.profile) {
+        std::fs::write(path, profile.trace()).map_err(|e| Error::File(format!("cannot write the trace {}: {e}", path.display())))?;
+    }
+    let accuracy = labels.map(|labels| answers::accuracy(&labels, &answer.predictions));
+    let device = session.parties()[0].device().name();
+    if options.json {
+        answers::print(&answer, accuracy, &device)
+    } else {
+        answers::predictions(&answer, &inputs.names, &classes, options.top);
+        answers::report(&answer, accuracy, &format!("{device}, three parties in one process"))
+    }
+    if let Some(profile) = answer.profile.filter(|_| options.profile) {
+        layers(&profile);
+    }
+    Ok(())
+}
+
+/// A bar that moves with every layer of `pieces` inputs at a time, as far as the layer's bytes are of all.
+fn progress(session: &Session, plan: &Plan, pieces: usize, count: usize) -> indicatif::ProgressBar {
+    let weights: Vec<u64> = plan.layers.iter().map(|layer| 1 + layer.bytes_sent.iter().sum::<u64>()).collect();
+    let bar = terminal::progress(weights.iter().sum::<u64>() * count.div_ceil(pieces) as u64, "private inference");
+    let moved = bar.clone();
+    let ended = move |layer: u16| moved.inc(weights.get(usize::from(layer)).copied().unwrap_or(0));
+    // the second of the pair, which ends last
+    session.parties()[2].on_layer(Some(Arc::new(ended)));
+    bar
+}
+
+/// Where the time went.
+fn layers(profile: &Profile) {
+    let seconds: f64 = profile.layers.iter().map(|layer| layer.seconds).sum();
+    let mut rows = vec![["layer", "does", "time", "share", "rounds", "bytes"].map(String::from).to_vec()];
+    for layer in &profile.layers {
+        let share = format!("{:.1} %", layer.seconds / seconds.max(f64::MIN_POSITIVE) * 100.0);
+        let costs = [terminal::seconds(layer.seconds), share, layer.rounds.to_string(), terminal::bytes(layer.bytes)];
+        rows.push([&[layer.name.clone(), layer.kind.clone()], &costs[..]].concat());
+    }
+    terminal::say("");
+    terminal::columns(&rows);
+}

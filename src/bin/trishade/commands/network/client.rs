@@ -1,0 +1,80 @@
+//! `trishade client`: models and inputs of their owners, shared among three parties.
+
+use super::caller;
+use crate::{
+    answers,
+    args::{Caller, ClientCommand, ClientInfer},
+    engine,
+    failure::Failure,
+    inputs, terminal,
+};
+use serde_json::json;
+use std::path::Path;
+use trishade::{
+    Error,
+    net::{Asking, Connection},
+};
+
+pub fn run(command: &ClientCommand) -> Result<(), Failure> {
+    match command {
+        ClientCommand::Upload { caller, model, name } => upload(caller, model, name.as_deref())?,
+        ClientCommand::Models { caller, json } => models(caller, *json)?,
+        ClientCommand::Infer(options) => infer(options)?,
+    }
+    Ok(())
+}
+
+fn upload(caller: &Caller, model: &Path, name: Option<&str>) -> Result<(), Error> {
+    let graph = engine::graph(model)?;
+    let from_file = || {
+        let text = model.display().to_string();
+        let stem = model.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        text.strip_prefix("zoo:").map(str::to_owned).or(stem).unwrap_or_default()
+    };
+    let (setup, manners) = caller::open(caller)?;
+    let connection = Connection::open(&setup, manners)?;
+    let bar = terminal::progress(1000, "sharing the weights");
+    let name = name.map_or_else(from_file, str::to_owned);
+    let id = connection.upload(&name, &graph, |done| bar.set_position((done * 1000.0) as u64));
+    bar.finish_and_clear();
+    terminal::print(&id?);
+    Ok(())
+}
+
+fn models(caller: &Caller, as_json: bool) -> Result<(), Error> {
+    let (setup, manners) = caller::open(caller)?;
+    let models = Connection::open(&setup, manners)?.models()?;
+    if as_json {
+        let rows: Vec<_> = models.iter().map(|m| json!({"id": m.id, "uploaded": m.uploaded, "bytes": m.bytes})).collect();
+        terminal::print(&json!(rows).to_string());
+    } else {
+        models.iter().for_each(|model| terminal::print(&model.id));
+    }
+    Ok(())
+}
+
+fn infer(options: &ClientInfer) -> Result<(), Error> {
+    let (setup, manners) = caller::open(&options.caller)?;
+    let connection = Connection::open(&setup, manners)?;
+    connection.ready()?;
+    let id = connection.find(&options.model_id)?;
+    let architecture = connection.architecture(&id)?;
+    let inputs = inputs::read(&options.input, architecture.input_extents(), options.preprocess)?;
+    let labels = inputs.true_classes(options.labels.as_deref())?;
+    let classes = inputs.class_names(options.classes.as_deref())?;
+    let asking = Asking { batch: options.batch.into(), in_flight: options.in_flight.into(), reveal: options.reveal.into() };
+    connection.prepare(&id, inputs.count, asking)?;
+    let bar = terminal::progress(inputs.count as u64, "private inference");
+    let answer = connection.infer(&id, &architecture, &inputs.values, asking, |done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    let answer = answer?;
+    let accuracy = labels.map(|labels| answers::accuracy(&labels, &answer.predictions));
+    let device = format!("three parties of {}", options.caller.cluster.display());
+    if options.json {
+        answers::print(&answer, accuracy, &device);
+    } else {
+        answers::predictions(&answer, &inputs.names, &classes, options.top);
+        answers::report(&answer, accuracy, &device);
+    }
+    Ok(())
+}

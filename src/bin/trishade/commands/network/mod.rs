@@ -1,0 +1,7 @@
+//! Commands of parties on machines of their own: `keygen`, `cluster`, `config`, `party`, `client`, `doctor`.
+
+mod caller;
+pub mod client;
+pub mod doctor;
+pub mod party;
+pub mod setup;

@@ -1,0 +1,80 @@
+//! From the options to a device, and from a device to a session.
+
+use crate::args::Engine;
+#[cfg(feature = "gpu")]
+use crate::tuning::tuned;
+use std::path::Path;
+use trishade::{
+    Result,
+    device::Device,
+    fixed::Fixed,
+    nn::{Graph, Session, onnx, zoo},
+};
+
+/// The device that a name means. A GPU multiplies as it was found to do best, which is measured anew if `retune`.
+pub fn device(name: &str, threads: usize, retune: bool) -> Result<Device> {
+    let device = match name {
+        "cpu" => Device::cpu(threads),
+        "auto" => hardware().unwrap_or_else(|| Device::cpu(threads)),
+        name => named(name),
+    }?;
+    tuned(device, retune)
+}
+
+/// Three parties on one device.
+pub fn session(options: &Engine) -> Result<Session> {
+    let fixed = Fixed::new(options.fraction_bits)?;
+    let device = device(&options.device, options.threads, options.retune)?;
+    Ok(limited(Session::new([device.clone(), device.clone(), device], fixed)?, options))
+}
+
+/// Three parties that keep sizes and no words, otherwise alike.
+pub fn dry_session(options: &Engine) -> Result<Session> {
+    Ok(limited(Session::dry(Fixed::new(options.fraction_bits)?)?, options))
+}
+
+fn limited(session: Session, options: &Engine) -> Session {
+    if let Some(bytes) = options.max_memory {
+        // the rest is for the model's own numbers and the program
+        session.parties()[0].device().limit_memory(bytes / 10 * 9);
+    }
+    session.with_sign(options.sign.into())
+}
+
+#[cfg(feature = "gpu")]
+fn hardware() -> Option<Result<Device>> {
+    Device::auto()
+}
+
+#[cfg(not(feature = "gpu"))]
+fn hardware() -> Option<Result<Device>> {
+    None
+}
+
+#[cfg(not(feature = "gpu"))]
+fn tuned(device: Device, _: bool) -> Result<Device> {
+    Ok(device)
+}
+
+#[cfg(feature = "gpu")]
+fn named(name: &str) -> Result<Device> {
+    Device::gpu(name)
+}
+
+#[cfg(not(feature = "gpu"))]
+fn named(name: &str) -> Result<Device> {
+    Err(trishade::device::no_device(name, &["cpu".into()]))
+}
+
+/// The model that a path names: an ONNX file, or `zoo:NAME` with random weights.
+pub fn graph(model: &Path) -> Result<Graph> {
+    match model.to_str().and_then(|name| name.strip_prefix("zoo:")) {
+        Some(name) => zoo::network(name),
+        None => onnx::open(model),
+    }
+}
+
+/// Runs a future to its end on this thread.
+pub fn wait<T>(future: impl Future<Output = T>) -> T {
+    pollster::block_on(future)
+}

@@ -1,0 +1,40 @@
+//! How a command fails, and the exit code that says so.
+
+use std::fmt::{self, Display};
+use trishade::Error;
+
+/// The reason why a command did not succeed.
+#[derive(Debug)]
+pub enum Failure {
+    /// An error of the library.
+    Library(Error),
+    /// A check of the program on itself or on a model that did not pass.
+    Check(String),
+}
+
+impl Failure {
+    /// 1 failure, 3 no such device, 4 peer or network, 5 a check failed; clap ends the program with 2 on wrong usage.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Check(_) => 5,
+            Self::Library(Error::Device(_)) => 3,
+            Self::Library(Error::Peer(_) | Error::OutOfStep(_)) => 4,
+            Self::Library(_) => 1,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Library(error)
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Library(error) => error.fmt(f),
+            Self::Check(report) => f.write_str(report),
+        }
+    }
+}
