@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 9] = [
     &["error", "ring", "fixed", "shape", "clock", "data", "stream"],
     &["device"],
     &["kernels"],
-    &["share"],
+    &["share", "selftest", "tuning", "rates"],
     &["party"],
     &["protocol"],
     &["functions"],
