@@ -65,6 +65,7 @@ struct Layout {
 }
 
 fn layout(n: usize, bits: u32) -> Layout {
+    assert!(fields::WIDTHS.contains(&bits), "truncation by {bits} bits, of {:?}", fields::WIDTHS);
     let block = fields::per_block(bits);
     Layout {
         items: n.div_ceil(block),
@@ -269,5 +270,47 @@ fn combine(
         let s = t[i].wrapping_add(tb & first).wrapping_add((m[i] & wraps) << (64 - bits));
         let other = s.wrapping_sub(x);
         message[i] = ((other & bit[i]) | (x & !bit[i])).wrapping_sub(kept[i]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        kernels::{now_or_never, planes},
+        ring::floor_shift,
+    };
+
+    fn stream(seed: u32) -> Stream {
+        Stream { key: [seed; 8], nonce: [seed, 0, 0, 0] }
+    }
+
+    #[test]
+    fn every_width_gives_the_truncated_value_or_zero() {
+        const N: usize = 700;
+        let device = Device::cpu(1).unwrap();
+        let random = |i: usize, seed: u64| (i as u64 ^ seed << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        let [u, b] = [1, 2].map(|seed| (0..planes::words(N, 1)).map(|i| random(i, seed)).collect::<Vec<_>>());
+        let mut selected = vec![0; N];
+        let both: Vec<Word> = u.iter().zip(&b).map(|(u, b)| u ^ b).collect();
+        piece_masks(&both, N, &(0..N), &mut selected);
+        let (u, b) = (device.upload(&u), device.upload(&b));
+        for bits in fields::WIDTHS {
+            let x: Vec<Word> = (0..N).map(|i| (random(i, 3) as i64 >> 2) as u64).collect();
+            let a: Vec<Word> = (0..N).map(|i| random(i, 4)).collect();
+            let lead = device.upload(&a);
+            let pair = device.upload(&x.iter().zip(&a).map(|(x, a)| x.wrapping_sub(*a)).collect::<Vec<_>>());
+            let dealt = activate_deal(&device, &lead, &u, bits, [1, 2, 3, 4, 5].map(|seed| Pad::fresh(stream(seed))));
+            let received = ActivateDealt::Received(dealt.map(|message| message.words().clone()));
+            let drawn = ActivateDealt::Drawn([1, 2, 3, 4, 5].map(stream));
+            let (to_second, first) = activate_pair(&device, &pair, &b, bits, true, &drawn, Pad::fresh(stream(6)));
+            let (to_first, second) = activate_pair(&device, &pair, &b, bits, false, &received, Pad::fresh(stream(7)));
+            let made = now_or_never(device.download(&[&first, &second, to_second.words(), to_first.words()])).unwrap();
+            for (i, &x) in x.iter().enumerate() {
+                let sum = made.iter().fold(0u64, |sum, part| sum.wrapping_add(part[i]));
+                let above = sum.wrapping_sub(floor_shift(x, bits) & selected[i]);
+                assert!(above == 0 || above == 1 && selected[i] != 0, "{bits} bits: {x:#x} gives {sum:#x}");
+            }
+        }
     }
 }

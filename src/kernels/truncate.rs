@@ -65,6 +65,7 @@ struct Layout {
 }
 
 fn layout(n: usize, bits: u32) -> Layout {
+    assert!(fields::WIDTHS.contains(&bits), "truncation by {bits} bits, of {:?}", fields::WIDTHS);
     let block = fields::per_block(bits);
     Layout { items: n.div_ceil(block), words: Out { len: n, per_item: block }, fields: Out { len: fields::words(n, bits), per_item: 8 } }
 }
@@ -257,5 +258,52 @@ fn add_shifted(x: &mut [Word], y: &[Word], shift: u32) {
 fn masked_wrap(half: &mut [Word], b: &[Word], mask: &[Word]) {
     for ((half, b), mask) in half.iter_mut().zip(b).zip(mask) {
         *half = (*half & (b >> 63).wrapping_neg()).wrapping_sub(*mask);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        kernels::now_or_never,
+        ring::{EDGES, floor_shift},
+    };
+
+    fn stream(seed: u32) -> Stream {
+        Stream { key: [seed; 8], nonce: [seed, 0, 0, 0] }
+    }
+
+    /// Values below 2^62 in absolute value, some of them multiples of `2^bits`, and random shares `A` of them.
+    fn values(bits: u32) -> (Vec<Word>, Vec<Word>) {
+        let random = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        let value = |i: usize| {
+            let x = (if i % 3 == 0 { EDGES[i / 3 % 8] } else { random(i) } as i64) >> 2;
+            (if i % 5 == 0 { x >> bits << bits } else { x }) as u64
+        };
+        ((0..700).map(value).collect(), (0..700).map(|i| if i % 7 == 0 { EDGES[i / 7 % 8] } else { random(3 * i) }).collect())
+    }
+
+    #[test]
+    fn every_width_gives_the_floor_or_one_more() {
+        let device = Device::cpu(1).unwrap();
+        for bits in fields::WIDTHS {
+            let (x, a) = values(bits);
+            let b: Vec<Word> = x.iter().zip(&a).map(|(x, a)| x.wrapping_sub(*a)).collect();
+            let (lead, pair) = (device.upload(&a), device.upload(&b));
+            let pad = |seed| Pad::fresh(stream(seed));
+            let (value, wrap, [own, next]) = truncate_deal(&device, &lead, bits, pad(1), pad(2), [stream(3), stream(4)]);
+            let drawn = [Dealt::Drawn(stream(1)), Dealt::Drawn(stream(2))];
+            let received = [Dealt::Received(value.words()), Dealt::Received(wrap.words())];
+            let (to_second, first) = truncate_pair(&device, &pair, bits, &drawn[0], &drawn[1], pad(4));
+            let (to_first, second) = truncate_pair(&device, &pair, bits, &received[0], &received[1], pad(3));
+            let swapped = truncate_finish(&device, &pair, bits, to_second.words(), to_first.words());
+            let made = now_or_never(device.download(&[&own, &next, &first, &second, &swapped])).unwrap();
+            assert_eq!((&made[0], &made[1]), (&made[3], &made[2]), "{bits} bits: components of lead and pair");
+            for (i, &x) in x.iter().enumerate() {
+                let sum = made[0][i].wrapping_add(made[1][i]).wrapping_add(made[4][i]);
+                let above = sum.wrapping_sub(floor_shift(x, bits));
+                assert!(above == 0 || above == 1 && x << (64 - bits) != 0, "{bits} bits: {x:#x} gives {sum:#x}");
+            }
+        }
     }
 }

@@ -17,11 +17,14 @@ use crate::{
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
+    // every width over whole blocks of fields and a part of one, a few widths over every size
+    let widths = fields::WIDTHS.map(|bits| (1500, bits));
+    let sizes = SIZES.into_iter().flat_map(|n| [8, 13, 20, 26, 32, 45].map(|bits| (n, bits)));
+    for (n, bits) in widths.chain(sizes) {
+        cases.push(Case::new(format!("truncate {n} by {bits}"), move |d| truncation(d, n, bits)));
+        cases.push(Case::new(format!("activate {n} by {bits}"), move |d| activation(d, n, bits)));
+    }
     for n in SIZES {
-        for bits in [8, 13, 20, 22, 26] {
-            cases.push(Case::new(format!("truncate {n} by {bits}"), move |d| truncation(d, n, bits)));
-            cases.push(Case::new(format!("activate {n} by {bits}"), move |d| activation(d, n, bits)));
-        }
         cases.push(Case::new(format!("inject {n}"), move |d| injection(d, n)));
         cases.push(Case::new(format!("lift {n}"), move |d| lift(d, n)));
         cases.push(Case::new(format!("short sign {n}"), move |d| short(d, n)));
