@@ -6,8 +6,8 @@ use std::hint::black_box;
 use trishade::{
     device::Device,
     kernels::matmul::Layout,
-    party::{Link, Party, Sign, run},
-    protocol as mpc,
+    party::{Party, Transport, run},
+    protocol::{self as mpc, Sign},
     shape::Shape,
     share::Arith,
 };
@@ -38,12 +38,14 @@ fn bench(c: &mut Criterion) {
         for sign in [Sign::Five, Sign::Six, Sign::Short] {
             parties.iter().for_each(|p| p.set_sign(sign));
             group.bench_function(format!("relu {sign:?} {n}"), |b| {
-                b.iter(|| pollster::block_on(run(&parties, Link::Handover, |p| mpc::relu(p, black_box(&x[p.number()])))).expect("relu"));
+                b.iter(|| {
+                    pollster::block_on(run(&parties, Transport::Handover, |p| mpc::relu(p, black_box(&x[p.number()])))).expect("relu")
+                });
             });
         }
         group.bench_function(format!("truncation {n}"), |b| {
             b.iter(|| {
-                pollster::block_on(run(&parties, Link::Handover, |p| async {
+                pollster::block_on(run(&parties, Transport::Handover, |p| async {
                     mpc::truncate(p, &mpc::split_of_share(p, &x[p.number()]), 20).await
                 }))
                 .expect("truncation")
@@ -55,7 +57,7 @@ fn bench(c: &mut Criterion) {
         let layout = Layout { batch: 1, m: n, k: n, n, transpose_x: false, transpose_y: false };
         group.bench_function(format!("matmul and truncation {n}"), |b| {
             b.iter(|| {
-                pollster::block_on(run(&parties, Link::Handover, |p| async {
+                pollster::block_on(run(&parties, Transport::Handover, |p| async {
                     let z = mpc::matmul(p, &x[p.number()], &y[p.number()], layout);
                     mpc::rescale(p, &mpc::split(p, z).await).await
                 }))

@@ -1,7 +1,7 @@
 //! Secure three-party computation for machine learning in portable compute shaders.
 //!
 //! # Layout
-//! * [`ring`], [`fixed`], [`shape`], [`error`]: numbers and shapes, no device.
+//! * [`ring`], [`fixed`], [`shape`], [`stream`], [`error`]: numbers, shapes and keystreams, no device.
 //! * [`device`]: where words live and kernels run: GPU (wgpu), CPU (native), dry (sizes only).
 //! * [`kernels`]: one party's local step of a protocol, as a WGSL file and its native twin under one name.
 //! * [`share`]: what a party holds of a secret.
@@ -29,5 +29,6 @@ pub mod protocol;
 pub mod ring;
 pub mod shape;
 pub mod share;
+pub mod stream;
 
 pub use error::{Error, Result};

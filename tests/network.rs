@@ -14,7 +14,7 @@ use trishade::{
         onnx, plain, plan, plan_on,
         steps::Steps,
     },
-    party::Link,
+    party::Transport,
     shape::{Axis, Shape},
 };
 
@@ -102,7 +102,7 @@ fn every_way_to_run_gives_the_same_digits() {
     let (graph, images) = lenet();
     let images = &images[..784 * 7];
     let plain = infer(&session(3), &graph, images, 7, Reveal::Logits);
-    let over_bytes = infer(&session(3).with_link(Link::Bytes), &graph, images, 7, Reveal::Logits);
+    let over_bytes = infer(&session(3).with_link(Transport::Bytes), &graph, images, 7, Reveal::Logits);
     assert_eq!(plain.logits, over_bytes.logits);
     assert_eq!((plain.cost.rounds, plain.cost.bytes_sent), (over_bytes.cost.rounds, over_bytes.cost.bytes_sent));
     let three = infer(&session(3).with_leads(Leads::Three), &graph, images, 7, Reveal::Logits);

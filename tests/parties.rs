@@ -16,7 +16,7 @@ use trishade::{
         config::{Client, Limits},
     },
     nn::{Architecture, Graph, Reveal, Session, builder::Builder, onnx},
-    party::Sign,
+    protocol::Sign,
 };
 
 fn example(name: &str) -> std::path::PathBuf {

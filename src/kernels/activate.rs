@@ -7,7 +7,7 @@
 //! fields holds, block by block, up to 8 words of `m_A` and then as many of `m_A u`.
 
 use super::{
-    Masked, Pad, Stream, fields,
+    Dealt, Masked, Pad, fields,
     inject::tile_masks,
     planes::TILE,
     truncate::{self, draw_fields, grain},
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     device::{Buffer, Cpu, Device, Kernel, Out, Output, Params, Window, vector},
     ring::Word,
+    stream::Stream,
 };
 use std::ops::Range;
 
@@ -87,40 +88,30 @@ pub fn activate_deal(device: &Device, a: &Buffer, u: &Buffer, bits: u32, pads: [
     device.run(&ACTIVATE_DEAL, params, l.items, &inputs, [l.words, l.words, l.words, l.fields]).map(Masked::by_kernel)
 }
 
-/// What the pair has of the lead's deal.
-#[derive(Debug)]
-pub enum ActivateDealt {
-    /// The first draws `T_A, T_A u, u, m_A, m_A u`.
-    Drawn([Stream; 5]),
-    /// The second has received `T_A, T_A u, u` and the fields.
-    Received([Buffer; 4]),
-}
-
-/// The pair's half of the result, masked for the swap, and the mask, which is a component of the result.
+/// The pair's half of the result, masked for the swap, and the mask, which is a component of the result. Dealt are `T_A, T_A u, u`
+/// and, as fields of one message, `m_A, m_A u`.
 pub fn activate_pair(
     device: &Device,
     b: &Buffer,
     bit: &Buffer,
     bits: u32,
     is_first: bool,
-    dealt: &ActivateDealt,
+    dealt: &Dealt<4, 5>,
     out: Pad,
 ) -> (Masked, Buffer) {
     let l = layout(b.len(), bits);
-    let mut params =
-        ActivateParams { n: b.len() as u32, bits, is_first: is_first.into(), out: out.consume(), ..bytemuck::Zeroable::zeroed() };
-    let mut inputs = vec![b.each(l.words.per_item), bit.whole()];
-    match dealt {
-        ActivateDealt::Drawn(streams) => {
-            params.drawn = 1;
-            params.dealt = *streams;
-            inputs.extend([bit.whole(); 4]);
-        }
-        ActivateDealt::Received([t, tu, u, fields]) => {
-            inputs.extend([t, tu, u].map(|words| words.each(l.words.per_item)));
-            inputs.push(fields.each(16));
-        }
-    }
+    let params = ActivateParams {
+        n: b.len() as u32,
+        bits,
+        is_first: is_first.into(),
+        drawn: dealt.drawn(),
+        dealt: dealt.streams(),
+        out: out.consume(),
+        ..bytemuck::Zeroable::zeroed()
+    };
+    let (words, bit) = (l.words.per_item, bit.whole());
+    let [t, tu, u, fields] = [(0, words), (1, words), (2, words), (3, 16)].map(|(i, per_item)| dealt.input(i, per_item, bit));
+    let inputs = [b.each(words), bit, t, tu, u, fields];
     let [message, kept] = device.run(&ACTIVATE_PAIR, params, l.items, &inputs, [l.words, l.words]);
     (Masked::by_kernel(message), kept)
 }
@@ -301,8 +292,8 @@ mod tests {
             let lead = device.upload(&a);
             let pair = device.upload(&x.iter().zip(&a).map(|(x, a)| x.wrapping_sub(*a)).collect::<Vec<_>>());
             let dealt = activate_deal(&device, &lead, &u, bits, [1, 2, 3, 4, 5].map(|seed| Pad::fresh(stream(seed))));
-            let received = ActivateDealt::Received(dealt.map(|message| message.words().clone()));
-            let drawn = ActivateDealt::Drawn([1, 2, 3, 4, 5].map(stream));
+            let received = Dealt::Received(dealt.map(|message| message.words().clone()));
+            let drawn = Dealt::Drawn([1, 2, 3, 4, 5].map(stream));
             let (to_second, first) = activate_pair(&device, &pair, &b, bits, true, &drawn, Pad::fresh(stream(6)));
             let (to_first, second) = activate_pair(&device, &pair, &b, bits, false, &received, Pad::fresh(stream(7)));
             let made = now_or_never(device.download(&[&first, &second, to_second.words(), to_first.words()])).unwrap();

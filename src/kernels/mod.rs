@@ -5,17 +5,18 @@ pub mod bits;
 pub mod circuit;
 pub mod conv;
 pub mod cross;
+mod dealt;
 pub mod draw;
 pub mod fields;
 pub mod gather;
 pub mod inject;
 pub mod linear;
+mod masked;
 pub mod matmul;
 pub mod planes;
 pub mod rate;
 pub mod selftest;
 pub mod short;
-mod stream;
 mod tiles;
 pub mod truncate;
 #[cfg(feature = "gpu")]
@@ -23,7 +24,8 @@ pub mod tune;
 mod unrolled;
 pub mod view;
 
-pub use stream::{Masked, Pad, Stream};
+pub use dealt::Dealt;
+pub use masked::{Masked, Pad};
 
 use crate::device::Kernel;
 use circuit::Tree;

@@ -6,10 +6,11 @@
 //! add to the two components that are not swapped. Shader: `shaders/truncate.wgsl`. One item is a block of fields
 //! ([`fields`]).
 
-use super::{Masked, Pad, Stream, bits::Dealt, fields};
+use super::{Dealt, Masked, Pad, fields};
 use crate::{
     device::{Buffer, Cpu, Device, Kernel, Out, Output, Params, Window, vector},
     ring::Word,
+    stream::Stream,
 };
 
 /// Uniform of the three entry points.
@@ -71,7 +72,7 @@ fn layout(n: usize, bits: u32) -> Layout {
 }
 
 /// The lead deals `T_A` and `m_A` and has both its components of the result. `masks` are the swap's masks, which it knows.
-pub fn truncate_deal(device: &Device, a: &Buffer, bits: u32, value: Pad, wrap: Pad, masks: [Stream; 2]) -> (Masked, Masked, [Buffer; 2]) {
+pub fn truncate_deal(device: &Device, a: &Buffer, bits: u32, [value, wrap]: [Pad; 2], masks: [Stream; 2]) -> ([Masked; 2], [Buffer; 2]) {
     let l = layout(a.len(), bits);
     let params = TruncateParams {
         n: a.len() as u32,
@@ -84,29 +85,17 @@ pub fn truncate_deal(device: &Device, a: &Buffer, bits: u32, value: Pad, wrap: P
     };
     let [value, wrap, own, next] =
         device.run(&TRUNCATE_DEAL, params, l.items, &[a.each(l.words.per_item)], [l.words, l.fields, l.words, l.words]);
-    (Masked::by_kernel(value), Masked::by_kernel(wrap), [own, next])
+    ([value, wrap].map(Masked::by_kernel), [own, next])
 }
 
 /// The pair's masked half of the wrap, and its component of the result that is not swapped.
-pub fn truncate_pair(device: &Device, b: &Buffer, bits: u32, value: &Dealt<'_>, wrap: &Dealt<'_>, out: Pad) -> (Masked, Buffer) {
+pub fn truncate_pair(device: &Device, b: &Buffer, bits: u32, dealt: &Dealt<2, 2>, out: Pad) -> (Masked, Buffer) {
     let l = layout(b.len(), bits);
-    let stream = |dealt: &Dealt<'_>| if let Dealt::Drawn(stream) = dealt { *stream } else { Stream::default() };
-    let params = TruncateParams {
-        n: b.len() as u32,
-        bits,
-        drawn: matches!(value, Dealt::Drawn(_)).into(),
-        value: stream(value),
-        wrap: stream(wrap),
-        out: out.consume(),
-        ..bytemuck::Zeroable::zeroed()
-    };
-    let per_word = l.words.per_item;
-    let read = |dealt: &Dealt<'_>, per_item| match dealt {
-        Dealt::Received(buffer) => ((*buffer).clone(), per_item),
-        _ => (b.clone(), per_word),
-    };
-    let (value, wrap) = (read(value, per_word), read(wrap, 8));
-    let inputs = [b.each(l.words.per_item), value.0.each(value.1), wrap.0.each(wrap.1)];
+    let [value, wrap] = dealt.streams();
+    let params =
+        TruncateParams { n: b.len() as u32, bits, drawn: dealt.drawn(), value, wrap, out: out.consume(), ..bytemuck::Zeroable::zeroed() };
+    let b = b.each(l.words.per_item);
+    let inputs = [b, dealt.input(0, l.words.per_item, b), dealt.input(1, 8, b)];
     let [message, kept] = device.run(&TRUNCATE_PAIR, params, l.items, &inputs, [l.fields, l.words]);
     (Masked::by_kernel(message), kept)
 }
@@ -291,11 +280,10 @@ mod tests {
             let b: Vec<Word> = x.iter().zip(&a).map(|(x, a)| x.wrapping_sub(*a)).collect();
             let (lead, pair) = (device.upload(&a), device.upload(&b));
             let pad = |seed| Pad::fresh(stream(seed));
-            let (value, wrap, [own, next]) = truncate_deal(&device, &lead, bits, pad(1), pad(2), [stream(3), stream(4)]);
-            let drawn = [Dealt::Drawn(stream(1)), Dealt::Drawn(stream(2))];
-            let received = [Dealt::Received(value.words()), Dealt::Received(wrap.words())];
-            let (to_second, first) = truncate_pair(&device, &pair, bits, &drawn[0], &drawn[1], pad(4));
-            let (to_first, second) = truncate_pair(&device, &pair, bits, &received[0], &received[1], pad(3));
+            let (dealt, [own, next]) = truncate_deal(&device, &lead, bits, [pad(1), pad(2)], [stream(3), stream(4)]);
+            let received = Dealt::Received(dealt.map(|message| message.words().clone()));
+            let (to_second, first) = truncate_pair(&device, &pair, bits, &Dealt::Drawn([stream(1), stream(2)]), pad(4));
+            let (to_first, second) = truncate_pair(&device, &pair, bits, &received, pad(3));
             let swapped = truncate_finish(&device, &pair, bits, to_second.words(), to_first.words());
             let made = now_or_never(device.download(&[&own, &next, &first, &second, &swapped])).unwrap();
             assert_eq!((&made[0], &made[1]), (&made[3], &made[2]), "{bits} bits: components of lead and pair");

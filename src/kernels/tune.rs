@@ -1,7 +1,6 @@
 //! A short measurement of the ways in which a GPU can multiply ring words.
 
 use super::{
-    Stream,
     conv::convolution,
     matmul::{Layout, matmul},
 };
@@ -13,6 +12,7 @@ use crate::{
     },
     ring::Word,
     shape::{Axis, Conv, Shape},
+    stream::Stream,
 };
 use std::sync::Arc;
 

@@ -11,8 +11,8 @@ use crate::{
     device::{Buffer, Device},
     fixed::Fixed,
     kernels::gather::{NONE, Table},
-    party::{Link, Net, Party, Sign, Tag, ahead, run, run_prepared, tagged},
-    protocol as mpc,
+    party::{Net, Party, Tag, Transport, preprocess, run, run_preprocessed, tagged},
+    protocol::{self as mpc, Sign},
     ring::Word,
     shape::{Axis, Shape},
     share::Arith,
@@ -165,7 +165,7 @@ impl Architecture {
         let model = live();
         let input = mpc::promise(&self.input_shape(count)?)?.of_lead();
         let task = |p| models[Party::number(p)].outcome(p, &input, reveal);
-        run(&parties, Link::Handover, task).await?;
+        run(&parties, Transport::Handover, task).await?;
         Ok([model, live() - model])
     }
 
@@ -173,14 +173,14 @@ impl Architecture {
     /// is left when its lead has worked ahead. [`Error::Misuse`] if the lead has to hear from others.
     pub async fn network_seconds(&self, count: usize, reveal: Reveal, fixed: Fixed, sign: Sign, net: Net) -> Result<[f64; 2]> {
         let (parties, models) = self.dry(fixed, sign, Some(net))?;
-        let (input, link) = (mpc::promise(&self.input_shape(count)?)?.of_lead(), Link::Shaped(net));
+        let (input, link) = (mpc::promise(&self.input_shape(count)?)?.of_lead(), Transport::Shaped(net));
         let task = |p| models[Party::number(p)].outcome(p, &input, reveal);
         let seconds = || parties.iter().map(|party| party.meter().seconds).fold(0.0, f64::max);
         run(&parties, link, task).await?;
         let whole = seconds();
-        let made = ahead(&parties, link, task).await?;
+        let made = preprocess(&parties, link, task).await?;
         parties.iter().for_each(Party::reset_meter);
-        run_prepared(&parties, link, made, task).await?;
+        run_preprocessed(&parties, link, made, task).await?;
         Ok([whole, seconds()])
     }
 

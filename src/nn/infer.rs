@@ -16,8 +16,8 @@ use crate::{
     device::{Buffer, Device},
     fixed::Fixed,
     kernels::gather::Table,
-    party::{Ahead, Link, Party, Sign, Tag, ahead, join_all, run, run_prepared, tagged},
-    protocol as mpc,
+    party::{Party, Preprocessed, Tag, Transport, join_all, preprocess, run, run_preprocessed, tagged},
+    protocol::{self as mpc, Sign},
     ring::Word,
     shape::Shape,
     share::Arith,
@@ -29,7 +29,7 @@ use zeroize::Zeroizing;
 pub struct Session {
     parties: [Party; 3],
     fixed: Fixed,
-    link: Link,
+    link: Transport,
     leads: Leads,
     /// Inputs of a micro-batch.
     micro: usize,
@@ -80,7 +80,7 @@ pub struct Prepared<'m> {
     count: usize,
     reveal: Reveal,
     promises: Vec<mpc::Promise>,
-    ahead: Ahead<Outcomes>,
+    ahead: Preprocessed<Outcomes>,
 }
 
 /// Each piece's outputs as one party reveals them.
@@ -116,7 +116,7 @@ impl Session {
         Self {
             parties,
             fixed,
-            link: Link::Handover,
+            link: Transport::Handover,
             leads: Leads::One,
             micro: usize::MAX,
             profiled: false,
@@ -126,7 +126,7 @@ impl Session {
     }
 
     /// How messages pass.
-    pub fn with_link(self, link: Link) -> Self {
+    pub fn with_link(self, link: Transport) -> Self {
         Self { link, ..self }
     }
 
@@ -222,7 +222,7 @@ impl Session {
         let promises = self.pieces(count).into_iter().map(|(_, rows)| self.promise(&model.input_shape(rows)?));
         let promises = promises.collect::<Result<Vec<_>>>()?;
         let inputs: Vec<Arith> = promises.iter().map(|promise| mpc::input(&self.parties[0], &promise.of_lead())).collect();
-        let ahead = ahead(&self.parties, self.link, |p| self.outcomes(p, model, &inputs, count, reveal)).await?;
+        let ahead = preprocess(&self.parties, self.link, |p| self.outcomes(p, model, &inputs, count, reveal)).await?;
         Ok(Prepared { model, count, reveal, promises, ahead })
     }
 
@@ -299,7 +299,7 @@ impl Session {
             Some(ahead) => {
                 answer.cost.bytes_prepared += ahead.bytes;
                 answer.cost.seconds.prepare += ahead.seconds;
-                run_prepared(&self.parties, self.link, ahead, task).await?
+                run_preprocessed(&self.parties, self.link, ahead, task).await?
             }
         };
         for party in &self.parties {

@@ -1,6 +1,6 @@
 //! The options of `bench`.
 
-use crate::party::{self, Net};
+use crate::{party::Net, protocol};
 use clap::{Args as Options, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -20,8 +20,8 @@ pub enum Signs {
 }
 
 impl Signs {
-    pub fn each(self) -> Vec<party::Sign> {
-        use party::Sign::{Auto, Five, Short, Six};
+    pub fn each(self) -> Vec<protocol::Sign> {
+        use protocol::Sign::{Auto, Five, Short, Six};
         match self {
             Self::Six => vec![Six],
             Self::Five => vec![Five],

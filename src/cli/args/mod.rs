@@ -10,7 +10,7 @@ pub use net::{
     Caller, Client as ClientCommand, Cluster as ClusterCommand, Config as ConfigCommand, Doctor, Infer as ClientInfer, Keygen, Log, Party,
 };
 
-use crate::party;
+use crate::protocol;
 use clap::{Args as Options, Parser, Subcommand, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -104,7 +104,7 @@ pub enum Sign {
     Auto,
 }
 
-impl From<Sign> for party::Sign {
+impl From<Sign> for protocol::Sign {
     fn from(sign: Sign) -> Self {
         match sign {
             Sign::Six => Self::Six,

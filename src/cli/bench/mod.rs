@@ -15,7 +15,8 @@ use super::{
 use crate::{
     Error, Result,
     device::Device,
-    party::{Link, Sign, Signs},
+    party::Transport,
+    protocol::{Sign, Signs},
 };
 use report::{File, Row};
 
@@ -23,7 +24,7 @@ use report::{File, Row};
 struct Bed {
     device: Device,
     threads: usize,
-    link: Link,
+    link: Transport,
     sign: Sign,
     repetitions: usize,
     micro_batch: usize,
@@ -70,7 +71,7 @@ pub fn run(options: &Bench) -> std::result::Result<(), Failure> {
         let mut bed = Bed {
             device: engine::device(&name, options.threads, options.retune)?,
             threads: options.threads,
-            link: options.net.figures().map_or(Link::Handover, Link::Shaped),
+            link: options.net.figures().map_or(Transport::Handover, Transport::Shaped),
             sign: Sign::Auto,
             repetitions: options.repetitions.max(1),
             micro_batch: options.micro_batch.map_or(usize::MAX, usize::from),

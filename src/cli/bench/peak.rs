@@ -5,11 +5,11 @@ use crate::{
     Result, clock,
     device::{Buffer, Device},
     kernels::{
-        Stream,
         draw::draw,
         linear,
         matmul::{Layout, matmul},
     },
+    stream::Stream,
 };
 
 /// Words of the streams and copies: 32 MiB.

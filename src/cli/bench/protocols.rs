@@ -5,7 +5,7 @@ use crate::{
     Result, clock,
     device::Device,
     kernels::matmul::Layout,
-    party::{Link, Party, ahead, run, run_prepared},
+    party::{Party, Transport, preprocess, run, run_preprocessed},
     protocol as mpc,
     shape::{Axis, Conv, Pool, Shape},
     share::Arith,
@@ -126,20 +126,20 @@ fn repetition(bed: &Bed, shapes: Vec<Vec<usize>>, protocol: Protocol) -> Result<
     Ok(Box::new(move || engine::wait(sample(&parties, &inputs, &protocol, &device, link))))
 }
 
-async fn sample(parties: &[Party; 3], inputs: &[Vec<Arith>; 3], protocol: &Protocol, device: &Device, link: Link) -> Result<Sample> {
+async fn sample(parties: &[Party; 3], inputs: &[Vec<Arith>; 3], protocol: &Protocol, device: &Device, link: Transport) -> Result<Sample> {
     parties.iter().for_each(Party::reset_meter);
     let began = clock::now();
     run(parties, link, |p| protocol(p, &inputs[p.number()])).await?;
     device.download(&[]).await?;
     let whole = Sample::of(parties, clock::now() - began, link);
-    let prepared = match ahead(parties, link, |p| protocol(p, &inputs[0])).await {
+    let prepared = match preprocess(parties, link, |p| protocol(p, &inputs[0])).await {
         // a protocol whose lead has to hear from the others
         Err(_) => None,
         Ok(ahead) => {
             let offline = ahead.seconds;
             parties.iter().for_each(Party::reset_meter);
             let began = clock::now();
-            run_prepared(parties, link, ahead, |p| protocol(p, &inputs[p.number()])).await?;
+            run_preprocessed(parties, link, ahead, |p| protocol(p, &inputs[p.number()])).await?;
             device.download(&[]).await?;
             Some([offline, Sample::of(parties, clock::now() - began, link).seconds])
         }
@@ -149,14 +149,14 @@ async fn sample(parties: &[Party; 3], inputs: &[Vec<Arith>; 3], protocol: &Proto
 
 impl Sample {
     /// Seconds of the wall clock, or of the simulated one if the network is shaped.
-    pub fn of(parties: &[Party; 3], wall: f64, link: Link) -> Self {
+    pub fn of(parties: &[Party; 3], wall: f64, link: Transport) -> Self {
         let meters = parties.each_ref().map(Party::meter);
         let simulated = meters.iter().map(|m| m.seconds).fold(0.0, f64::max);
         Self {
-            seconds: if matches!(link, Link::Shaped(_)) { simulated } else { wall },
+            seconds: if matches!(link, Transport::Shaped(_)) { simulated } else { wall },
             rounds: meters.iter().map(|m| m.rounds).max().unwrap_or(0),
             bytes: meters.iter().map(|m| m.bytes()).sum(),
-            signs: meters[0].signs,
+            signs: meters[0].signs(),
             ..Self::default()
         }
     }

@@ -6,13 +6,13 @@
 mod native;
 
 use super::{
-    Stream,
     cross::Factors,
     tiles::{Texts, Tiles, groups, kernels},
 };
 use crate::{
     device::{Buffer, Device, Kernel, Out, Params, Window},
     shape::Conv,
+    stream::Stream,
 };
 use native::cpu;
 use std::sync::LazyLock;

@@ -9,13 +9,14 @@ mod rfc8439;
 mod splits;
 mod words;
 
-use super::{Pad, Stream};
+use super::Pad;
 #[cfg(feature = "gpu")]
 use crate::device::gpu::{Gpu, Path, Tuning};
 use crate::{
     Result,
     device::{Buffer, Device},
     ring::{EDGES, Word},
+    stream::Stream,
 };
 
 #[cfg(feature = "gpu")]

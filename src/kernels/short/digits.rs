@@ -1,11 +1,7 @@
 //! Rows of numbers: the words of a group, what is drawn for it, and division by multiplication.
 
 use super::{GROUP, Row};
-use crate::{
-    device::vector,
-    kernels::{Stream, planes::LANES},
-    ring::Word,
-};
+use crate::{device::vector, kernels::planes::LANES, ring::Word, stream::Stream};
 
 /// The words of a group, zeros behind them, and how many there are.
 #[inline(always)]

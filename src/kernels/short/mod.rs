@@ -19,13 +19,13 @@ mod answer;
 mod digits;
 
 use super::{
-    Masked, Pad, Stream,
-    bits::Dealt,
+    Dealt, Masked, Pad,
     planes::{self, LANES, TILE},
 };
 use crate::{
     device::{Buffer, Cpu, Device, Kernel, Out, Output, Params, Window, vector},
     ring::Word,
+    stream::Stream,
 };
 use digits::{by_23, draw, keystream, words_of};
 
@@ -111,12 +111,11 @@ pub fn short_deal(device: &Device, a: &Buffer, pad: Pad) -> Masked {
 }
 
 /// The answer of one of the pair; `plane` holds `B_63 ^ beta`, both streams are known to the pair alone.
-pub fn short_pair(device: &Device, is_first: bool, b: &Buffer, plane: &Buffer, dealt: &Dealt<'_>, mask: Pad, blind: Pad) -> Masked {
+pub fn short_pair(device: &Device, is_first: bool, b: &Buffer, plane: &Buffer, dealt: &Dealt<1, 1>, mask: Pad, blind: Pad) -> Masked {
     let n = b.len();
-    let (drawn, deal) = if let Dealt::Drawn(stream) = dealt { (1, *stream) } else { (0, Stream::default()) };
+    let (drawn, [deal]) = (dealt.drawn(), dealt.streams());
     let params = ShortParams { is_first: is_first.into(), drawn, deal, mask: mask.consume(), blind: blind.consume(), ..params(n) };
-    let dealt = if let Dealt::Received(words) = dealt { words.each(GROUP * BLOCKS / 2) } else { plane.whole() };
-    let inputs = [b.each(GROUP), plane.whole(), dealt];
+    let inputs = [b.each(GROUP), plane.whole(), dealt.input(0, GROUP * BLOCKS / 2, plane.whole())];
     let [message] = device.run(&SHORT_PAIR, params, n.div_ceil(GROUP), &inputs, [numbers(n, ANSWERS)]);
     Masked::by_kernel(message)
 }
