@@ -186,7 +186,7 @@ impl Architecture {
 
     /// Three parties of this model that have sizes and no words.
     fn dry(&self, fixed: Fixed, sign: Sign, net: Option<Net>) -> Result<([Party; 3], Vec<Hosted>)> {
-        let parties = Party::local(Device::dry_process(), fixed.fraction_bits())?;
+        let parties = Party::local(Device::shape_only_process(), fixed.fraction_bits())?;
         let mut models = Vec::new();
         for party in &parties {
             party.set_sign(sign);

@@ -169,12 +169,12 @@ impl Session {
 
     /// What an owner sends: nothing but sizes if no party has words.
     fn share(&self, promise: mpc::Promise, words: &[Word]) -> Result<[mpc::Input; 3]> {
-        if self.parties.iter().all(|p| p.device().is_dry()) { Ok(promise.blank()) } else { promise.keep(words) }
+        if self.parties.iter().all(|p| p.device().is_shape_only()) { Ok(promise.blank()) } else { promise.keep(words) }
     }
 
     /// Three parties on devices that keep sizes and no words: for [`plan_on`](super::plan_on).
     pub fn dry(fixed: Fixed) -> Result<Self> {
-        Self::new(Device::dry_process(), fixed)
+        Self::new(Device::shape_only_process(), fixed)
     }
 
     /// Shares a model's weights among the parties. The architecture is public.
