@@ -7,8 +7,10 @@
 //! fields holds, block by block, up to 8 words of `m_A` and then as many of `m_A u`.
 
 use super::{
-    Dealt, Masked, Pad, fields,
+    dealt::Dealt,
+    fields,
     inject::tile_masks,
+    masked::{Masked, Pad},
     planes::TILE,
     truncate::{self, draw_fields, grain},
 };

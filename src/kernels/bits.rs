@@ -4,8 +4,9 @@
 //! programs as in [`circuit`](super::circuit). Shader: `shaders/bits.wgsl`. One item is a tile of 512 elements.
 
 use super::{
-    Dealt, Masked, Pad,
     circuit::{ONES, Program, REGISTERS, UNIT},
+    dealt::Dealt,
+    masked::{Masked, Pad},
     planes::{self, LANES, Plane, TILE},
     unrolled::unrolled,
 };
@@ -139,6 +140,12 @@ pub fn bits(device: &Device, compiled: &Compiled, n: usize, sources: &Sources<'_
     let outputs = [out(program.outputs.len()), out(program.kept.len())];
     let [message, kept] = device.run(&compiled.kernel, params(program, n, sources, pad), planes::tiles(n), &inputs, outputs);
     ((!program.outputs.is_empty()).then(|| Masked::by_kernel(message)), kept)
+}
+
+/// Plane `index` of a buffer of `planes` planes of `n` elements.
+pub fn select_plane(device: &Device, x: &Buffer, n: usize, planes: usize, index: usize) -> Buffer {
+    let program = Program { saved: planes, kept: vec![3 + index as u16], ..Program::default() };
+    bits(device, &Compiled::new(device, program), n, &Sources { saved: Some(x), ..Sources::default() }, None).1
 }
 
 /// A source as an input, or what is bound where there is none.

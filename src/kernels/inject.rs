@@ -6,7 +6,8 @@
 //! `shaders/inject.wgsl`. One item is a group of 8 elements, one ChaCha block.
 
 use super::{
-    Dealt, Masked, Pad,
+    dealt::Dealt,
+    masked::{Masked, Pad},
     planes::{self, LANES, TILE},
 };
 use crate::{

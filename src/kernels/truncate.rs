@@ -6,7 +6,11 @@
 //! add to the two components that are not swapped. Shader: `shaders/truncate.wgsl`. One item is a block of fields
 //! ([`fields`]).
 
-use super::{Dealt, Masked, Pad, fields};
+use super::{
+    dealt::Dealt,
+    fields,
+    masked::{Masked, Pad},
+};
 use crate::{
     device::{Buffer, Cpu, Device, Kernel, Out, Output, Params, Window, vector},
     ring::Word,

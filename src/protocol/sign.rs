@@ -10,7 +10,7 @@ use crate::{
     device::Buffer,
     kernels::{
         Dealt,
-        bits::{Sources, bits},
+        bits::{Sources, bits, select_plane},
         linear, planes,
     },
     party::{Label, Op, Party, Role},
@@ -49,7 +49,7 @@ pub async fn all_bits(p: &Party, x: &Split) -> SplitBits {
 
 /// One bit of all, 0 the lowest; for free.
 pub fn bit(p: &Party, x: &SplitBits, index: usize) -> SplitBit {
-    SplitBit { shape: x.shape.clone(), lead: x.lead, plane: planes::select(p.device(), &x.planes, x.shape.elements(), 64, index) }
+    SplitBit { shape: x.shape.clone(), lead: x.lead, plane: select_plane(p.device(), &x.planes, x.shape.elements(), 64, index) }
 }
 
 /// Purposes: level `l` deals under `2l`; its swap and the masks of its bits are `2l + 1`.

@@ -1,11 +1,11 @@
 //! Every step of every circuit, at the lead and at the pair, with dealt planes drawn and received.
 
-use super::{Case, SIZES, pad, stream, upload};
+use super::case::{Case, SIZES, pad, stream, upload};
 use crate::{
     device::{Buffer, Device},
     kernels::{
         Dealt,
-        bits::{Compiled, Sources, bits},
+        bits::{Compiled, Sources, bits, select_plane},
         circuit::{Level, Program, Tree, all_bits, masked_top, nonnegative},
         planes,
     },
@@ -31,7 +31,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(Case::new(format!("bits select {n}"), move |d| {
             let x = upload(d, planes::words(n, 3), 1);
             let wide = upload(d, planes::words(n, 600), 2);
-            vec![planes::select(d, &x, n, 3, 0), planes::select(d, &x, n, 3, 2), planes::select(d, &wide, n, 600, 555)]
+            vec![select_plane(d, &x, n, 3, 0), select_plane(d, &x, n, 3, 2), select_plane(d, &wide, n, 600, 555)]
         }));
     }
     cases

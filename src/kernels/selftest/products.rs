@@ -1,6 +1,6 @@
 //! Matrix products and convolutions, of both storage orders and all kinds of windows; depths at which deferred carries end.
 
-use super::{Case, stream, upload};
+use super::case::{Case, stream, upload};
 use crate::{
     device::{Buffer, Device},
     kernels::{

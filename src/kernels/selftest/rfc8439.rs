@@ -1,6 +1,6 @@
 //! The block vectors of RFC 8439, section 2.3.2 and appendix A.1, drawn as words.
 
-use super::Case;
+use super::case::Case;
 use crate::{kernels::draw, stream::Stream};
 
 /// Name, byte of the key that is set and its value, nonce, counter, block.

@@ -1,6 +1,6 @@
 //! Truncation, bit injection and activation: the lead's step, the pair's, and the last.
 
-use super::{Case, SIZES, fixed, pad, stream, upload};
+use super::case::{Case, SIZES, fixed, pad, stream, upload};
 use crate::{
     device::{Buffer, Device},
     kernels::{

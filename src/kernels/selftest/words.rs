@@ -1,6 +1,6 @@
 //! Elementwise kernels and views.
 
-use super::{Case, SIZES, pad, stream, upload};
+use super::case::{Case, SIZES, pad, stream, upload};
 use crate::{
     kernels::{
         cross, draw,
