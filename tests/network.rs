@@ -9,7 +9,7 @@ use trishade::{
     fixed::Fixed,
     kernels::gather::NONE,
     nn::{Answer, Graph, Leads, Model, Reveal, Session, Tensor, lower, onnx, ops::*, plan, plan_on, reference},
-    party::Link,
+    party::Transport,
     shape::Axis,
 };
 
@@ -95,7 +95,7 @@ fn every_way_to_run_gives_the_same_digits() {
     let (graph, images) = lenet();
     let images = &images[..784 * 7];
     let plain = infer(&session(3), &graph, images, 7, Reveal::Logits);
-    let over_bytes = infer(&session(3).with_link(Link::Bytes), &graph, images, 7, Reveal::Logits);
+    let over_bytes = infer(&session(3).with_link(Transport::Bytes), &graph, images, 7, Reveal::Logits);
     assert_eq!(plain.logits, over_bytes.logits);
     assert_eq!((plain.cost.rounds, plain.cost.bytes_sent), (over_bytes.cost.rounds, over_bytes.cost.bytes_sent));
     let three = infer(&session(3).with_leads(Leads::Three), &graph, images, 7, Reveal::Logits);

@@ -16,7 +16,7 @@ use trishade::{
         config::{Client, Limits},
     },
     nn::{Graph, Reveal, Session, builder::Builder, lower, onnx},
-    party::Sign,
+    protocol::Sign,
 };
 
 fn example(name: &str) -> std::path::PathBuf {

@@ -3,11 +3,7 @@
 pub use super::limits::Limits;
 
 use super::{Fingerprint, Identity, identity::read_secret, secrets::sha256, tls};
-use crate::{
-    Error, Result,
-    fixed::Fixed,
-    party::{Net, Sign},
-};
+use crate::{Error, Result, fixed::Fixed, party::Net, protocol::Sign};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,

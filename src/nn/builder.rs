@@ -9,8 +9,8 @@ use super::{
 use crate::{
     Error, Result,
     device::vector::keystream,
-    kernels::Stream,
     shape::{Axis, Shape},
+    stream::Stream,
 };
 use std::sync::Arc;
 

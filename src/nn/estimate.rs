@@ -4,7 +4,8 @@ use super::{answer::Reveal, graph::Graph, ops::Bits, profile, program::Step, ses
 use crate::{
     Result,
     fixed::Fixed,
-    party::{Link, Net, Sign, Signs},
+    party::{Net, Transport},
+    protocol::{Sign, Signs},
     shape::Shape,
 };
 use std::ops::RangeInclusive;
@@ -72,7 +73,7 @@ pub async fn plan_on(session: &Session, graph: &Graph, inputs: Option<RangeInclu
         layers: program.steps().iter().enumerate().map(layer).collect(),
         rounds: answer.cost.rounds,
         bytes_sent: answer.cost.bytes_sent,
-        signs: meters[0].signs,
+        signs: meters[0].signs(),
         bytes_from_owners: answer.cost.bytes_from_owners,
         memory: memory.map(|m| m.live),
         process: memory[0].held + model_bytes(graph),
@@ -82,7 +83,7 @@ pub async fn plan_on(session: &Session, graph: &Graph, inputs: Option<RangeInclu
 /// Seconds that a batch spends on a network between three machines whose computing takes no time: the messages of a dry run on a
 /// shaped link, and the owner's shares and result on links alike.
 pub async fn network_seconds(graph: &Graph, batch: usize, fixed: Fixed, sign: Sign, net: Net) -> Result<f64> {
-    let session = Session::dry(fixed)?.with_sign(sign).with_link(Link::Shaped(net));
+    let session = Session::dry(fixed)?.with_sign(sign).with_link(Transport::Shaped(net));
     plan_on(&session, graph, None, batch, Reveal::Logits).await?;
     let between = session.parties().iter().map(|p| p.meter().seconds).fold(0.0, f64::max);
     // the words of the input reach two parties side by side

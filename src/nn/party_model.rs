@@ -11,8 +11,8 @@ use crate::{
     Error, Result,
     device::{Buffer, Device},
     kernels::gather::Table,
-    party::{Link, Net, Party, Sign, Tag, ahead, run, run_prepared, tagged},
-    protocol::{self, Input},
+    party::{Net, Party, Tag, Transport, preprocess, run, run_preprocessed, tagged},
+    protocol::{self, Input, Sign},
     ring::Word,
     shape::Shape,
     share::Arith,
@@ -92,7 +92,7 @@ impl Program {
         // seeds have the sizes of what they stand for
         let inputs = Input::promised(&self.input_shapes(count)?)?;
         let task = |p| models[Party::number(p)].outcome(p, &inputs, reveal);
-        run(&parties, Link::Handover, task).await?;
+        run(&parties, Transport::Handover, task).await?;
         Ok([model, live() - model])
     }
 
@@ -100,20 +100,20 @@ impl Program {
     /// and of what is left when its lead has done its part beforehand. [`Error::Misuse`] if the lead's part needs interaction.
     pub async fn network_seconds(&self, count: usize, reveal: Reveal, sign: Sign, net: Net) -> Result<[f64; 2]> {
         let (parties, models) = self.without_words(sign, Some(net))?;
-        let (inputs, link) = (Input::promised(&self.input_shapes(count)?)?, Link::Shaped(net));
+        let (inputs, link) = (Input::promised(&self.input_shapes(count)?)?, Transport::Shaped(net));
         let task = |p| models[Party::number(p)].outcome(p, &inputs, reveal);
         let seconds = || parties.iter().map(|party| party.meter().seconds).fold(0.0, f64::max);
         run(&parties, link, task).await?;
         let whole = seconds();
-        let made = ahead(&parties, link, task).await?;
+        let made = preprocess(&parties, link, task).await?;
         parties.iter().for_each(Party::reset_meter);
-        run_prepared(&parties, link, made, task).await?;
+        run_preprocessed(&parties, link, made, task).await?;
         Ok([whole, seconds()])
     }
 
     /// Three parties of this model that have sizes and no words.
     fn without_words(&self, sign: Sign, net: Option<Net>) -> Result<([Party; 3], Vec<PartyModel>)> {
-        let parties = Party::local(Device::dry_process(), self.fixed().fraction_bits())?;
+        let parties = Party::local(Device::shape_only_process(), self.fixed().fraction_bits())?;
         let program = Arc::new(self.clone());
         let mut models = Vec::new();
         for party in &parties {

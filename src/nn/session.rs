@@ -10,8 +10,8 @@ use crate::{
     Error, Result, clock,
     device::{Buffer, Device},
     fixed::Fixed,
-    party::{Ahead, Link, Party, Sign, Tag, ahead, join_all, run, run_prepared, tagged},
-    protocol as mpc,
+    party::{Party, Preprocessed, Tag, Transport, join_all, preprocess, run, run_preprocessed, tagged},
+    protocol::{self as mpc, Sign},
     ring::Word,
     shape::Shape,
     share::Arith,
@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 pub struct Session {
     parties: [Party; 3],
     fixed: Fixed,
-    link: Link,
+    link: Transport,
     leads: Leads,
     /// Inputs of a micro-batch.
     micro: usize,
@@ -59,7 +59,7 @@ pub struct Prepared<'m> {
     reveal: Reveal,
     /// Of each piece of the batch: one for each input.
     promises: Vec<Vec<mpc::Promise>>,
-    ahead: Ahead<Outcomes>,
+    ahead: Preprocessed<Outcomes>,
 }
 
 /// Each piece's outputs as one party reveals them.
@@ -89,7 +89,7 @@ impl Session {
         Self {
             parties,
             fixed,
-            link: Link::Handover,
+            link: Transport::Handover,
             leads: Leads::One,
             micro: usize::MAX,
             profiled: false,
@@ -99,7 +99,7 @@ impl Session {
     }
 
     /// How messages pass.
-    pub fn with_link(self, link: Link) -> Self {
+    pub fn with_link(self, link: Transport) -> Self {
         Self { link, ..self }
     }
 
@@ -142,12 +142,12 @@ impl Session {
 
     /// What an owner sends: nothing but sizes if no party has words.
     fn share(&self, promise: mpc::Promise, words: &[Word]) -> Result<[mpc::Input; 3]> {
-        if self.parties.iter().all(|p| p.device().is_dry()) { Ok(promise.blank()) } else { promise.keep(words) }
+        if self.parties.iter().all(|p| p.device().is_shape_only()) { Ok(promise.blank()) } else { promise.keep(words) }
     }
 
     /// Three parties on devices that keep sizes and no words: for [`plan_on`](super::plan_on).
     pub fn dry(fixed: Fixed) -> Result<Self> {
-        Self::new(Device::dry_process(), fixed)
+        Self::new(Device::shape_only_process(), fixed)
     }
 
     /// Shares a model's parameters among the parties. The architecture is public.
@@ -187,7 +187,7 @@ impl Session {
         let promises = self.pieces(count).into_iter().map(|(_, rows)| self.promises(model, rows)).collect::<Result<Vec<_>>>()?;
         let of_lead = |promise: &mpc::Promise| mpc::input(&self.parties[0], &promise.of_lead());
         let inputs: Pieces = promises.iter().map(|piece| piece.iter().map(of_lead).collect()).collect();
-        let ahead = ahead(&self.parties, self.link, |p| self.outcomes(p, model, &inputs, count, reveal)).await?;
+        let ahead = preprocess(&self.parties, self.link, |p| self.outcomes(p, model, &inputs, count, reveal)).await?;
         Ok(Prepared { model, count, reveal, promises, ahead })
     }
 
@@ -269,7 +269,7 @@ impl Session {
             Some(ahead) => {
                 answer.cost.bytes_prepared += ahead.bytes;
                 answer.cost.seconds.prepare += ahead.seconds;
-                run_prepared(&self.parties, self.link, ahead, task).await?
+                run_preprocessed(&self.parties, self.link, ahead, task).await?
             }
         };
         for party in &self.parties {

@@ -4,7 +4,7 @@ use crate::{
     Error, Result,
     device::Buffer,
     kernels::{
-        Masked, Stream,
+        Masked,
         draw::{draw, mask},
         linear,
     },
@@ -12,6 +12,7 @@ use crate::{
     ring::Word,
     shape::Shape,
     share::{Arith, Binary},
+    stream::Stream,
 };
 use std::{
     io::{Read, Write},
@@ -269,7 +270,7 @@ impl Component {
 /// What this party sends to the owner of the result: `x_i + F_i - F_{i+1}`. The three sum to `x` and are otherwise fresh,
 /// so the owner learns `x` and nothing of the sharing it came from. One round, 192 bits (to the owner).
 pub fn reveal(p: &Party, x: &Arith) -> Buffer {
-    let op = p.op(Label::Reveal);
+    let op = p.op(Label::REVEAL);
     fresh_summand(&op, &x.own).words().clone()
 }
 
@@ -283,7 +284,7 @@ fn fresh_summand(op: &Op<'_>, z: &Buffer) -> Masked {
 
 /// The same for words under XOR: `x_i ^ F_i ^ F_{i+1}`.
 pub fn reveal_binary(p: &Party, x: &Binary) -> Buffer {
-    let op = p.op(Label::Reveal);
+    let op = p.op(Label::REVEAL);
     let component = op.role() as usize;
     let [plus, minus] = [component, (component + 1) % 3].map(|component| mask(p.device(), &x.own, op.pad(component, 0)).1);
     linear::xor(p.device(), &linear::xor(p.device(), &x.own, &plus), &minus)
@@ -308,7 +309,7 @@ const KEY: u8 = 2;
 ///
 /// The result is public; the party must not branch on anything else.
 pub async fn open(p: &Party, x: &Arith) -> Vec<Word> {
-    let op = p.op(Label::Open);
+    let op = p.op(Label::OPEN);
     let (n, role) = (x.own.len(), op.role() as usize);
     let (after, before) = (of(role + 1), of(role + 2));
     op.send(after, COMPONENT, &Masked::component(x.own.clone()));
@@ -326,7 +327,7 @@ pub async fn open(p: &Party, x: &Arith) -> Vec<Word> {
         Ok(words) => Zeroizing::new(words),
         Err(error) => return failed(p, n, error),
     };
-    if !p.device().is_dry() && received[1] != digest(&op, (role + 1) % 3, &received[0]) {
+    if !p.device().is_shape_only() && received[1] != digest(&op, (role + 1) % 3, &received[0]) {
         let error =
             Error::OutOfStep(format!("opening: party {} sent a component that its second holder does not have", (p.number() + 2) % 3));
         return failed(p, n, error);

@@ -3,8 +3,10 @@
 //! Components are counted from the lead of the run. Protocols are infallible: a dead peer or a lost device ends the run.
 
 mod choice;
+mod circuits;
 mod injection;
 mod io;
+mod labels;
 mod linear;
 mod maximum;
 mod movement;
@@ -15,7 +17,7 @@ mod short;
 mod sign;
 mod truncation;
 
-pub use choice::{choose, seconds};
+pub use choice::{Sign, Signs, choose, seconds};
 pub use injection::{inject, lift};
 pub use io::{
     BinaryInput, Input, Promise, combine, combine_binary, input, input_binary, open, promise, public, reveal, reveal_binary, share,

@@ -15,7 +15,7 @@ use crate::{
 /// `z_i` of `[x][y]`, elementwise.
 pub fn product(p: &Party, x: &Arith, y: &Arith) -> Local {
     assert_eq!(x.shape, y.shape, "product of different shapes");
-    let op = p.op(Label::Product);
+    let op = p.op(Label::PRODUCT);
     let z = cross(p.device(), [&x.own, &x.next, &y.own, &y.next], false, op.zero_share());
     Local { shape: x.shape.clone(), z }
 }
@@ -28,7 +28,7 @@ pub async fn mul(p: &Party, x: &Arith, y: &Arith) -> Arith {
 /// `[x & y]`, bit by bit: 1 round, 192 bits a word. Each party sends its masked product to the one before it.
 pub async fn and(p: &Party, x: &Binary, y: &Binary) -> Binary {
     assert_eq!(x.shape, y.shape, "AND of different shapes");
-    let op = p.op(Label::Product);
+    let op = p.op(Label::PRODUCT);
     let z = cross(p.device(), [&x.own, &x.next, &y.own, &y.next], true, op.zero_share());
     let next = super::reshare::rotate(&op, &z).await;
     Binary { shape: x.shape.clone(), own: z, next }
@@ -36,7 +36,7 @@ pub async fn and(p: &Party, x: &Binary, y: &Binary) -> Binary {
 
 /// `z_i` of the matrix product `[x][y]`, `(.., m, k)` by `(.., k, n)`; either may be stored transposed.
 pub fn matmul(p: &Party, x: &Arith, y: &Arith, layout: Layout) -> Local {
-    let op = p.op(Label::Matmul);
+    let op = p.op(Label::MATMUL);
     let z = matmul_kernel(p.device(), [&x.own, &x.next, &y.own, &y.next], layout, op.zero_share());
     let mut extents = vec![layout.m, layout.n];
     if layout.batch > 1 {
@@ -48,7 +48,7 @@ pub fn matmul(p: &Party, x: &Arith, y: &Arith, layout: Layout) -> Local {
 
 /// `z_i` of the convolution of activations `x` with weights `w`.
 pub fn convolution(p: &Party, x: &Arith, w: &Arith, geometry: &Conv) -> Local {
-    let op = p.op(Label::Convolution);
+    let op = p.op(Label::CONVOLUTION);
     let z = conv_kernel(p.device(), [&x.own, &x.next, &w.own, &w.next], geometry, op.zero_share());
     Local { shape: geometry.out_shape(), z }
 }

@@ -1,9 +1,8 @@
 //! The pair's side of the short sign: block by block from the highest, then the list in rotated order.
 
 use super::{
-    ANSWERS, BLOCKS, FACTORS, GROUP, RESIDUES, Row, ShortParams, clear_end,
     digits::{by_22, by_23, draw, keystream, words_of},
-    grain,
+    layout::{ANSWERS, BLOCKS, FACTORS, GROUP, RESIDUES, Row, ShortParams, clear_end, grain},
 };
 use crate::{
     device::{Cpu, Output, vector},

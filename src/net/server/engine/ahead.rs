@@ -239,7 +239,7 @@ impl Engine {
         if let Some(peer) = &self.peers[self.second()] {
             peer.link.control(&Control::Ahead { request, digest });
         }
-        let run = Remote::begin_prepared(Expected::new(party, lead), |p| model.infer(p, own, lead, reveal));
+        let run = Remote::begin_preprocessed(Expected::new(party, lead), |p| model.infer(p, own, lead, reveal));
         Ok(Making { request, sort, share, digest, run, busy: Duration::ZERO, _memory: memory })
     }
 

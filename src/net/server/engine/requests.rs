@@ -194,7 +194,7 @@ impl Engine {
         let (lead, reveal, limits) = (usize::from(ask.lead), ask.reveal, &self.house.setup.config.limits);
         if ask.ahead {
             let expected = expected.unwrap_or_else(|| self.expected(keys, lead));
-            return Remote::begin_prepared(expected, |p| model.infer(p, inputs, lead, reveal));
+            return Remote::begin_preprocessed(expected, |p| model.infer(p, inputs, lead, reveal));
         }
         let party = self.house.party.beside(keys);
         party.set_most_waiting(limits.frame.saturating_add(limits.window));

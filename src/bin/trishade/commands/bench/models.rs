@@ -7,7 +7,7 @@ use trishade::{
     device::Device,
     fixed::Fixed,
     nn::{Graph, Reveal, Session, lower, plan_on, reference, zoo},
-    party::Link,
+    party::Transport,
 };
 
 /// Name and batch.
@@ -56,7 +56,7 @@ fn prepare(bed: &Bed, name: &str, batch: usize) -> Result<Repetition> {
     let link = bed.link;
     let like = |session: Session| session.with_link(link).with_sign(bed.sign).with_micro_batches(bed.micro_batch);
     let fixed = Fixed::default();
-    let plan = engine::wait(plan_on(&like(Session::dry(fixed)?.with_link(Link::Handover)), &graph, None, batch, Reveal::Logits))?;
+    let plan = engine::wait(plan_on(&like(Session::dry(fixed)?.with_link(Transport::Handover)), &graph, None, batch, Reveal::Logits))?;
     memory::fits(plan.process, None, batch)?;
     memory::forget_most();
     let session = like(Session::new([device.clone(), device.clone(), device.clone()], fixed)?);

@@ -1,17 +1,17 @@
-//! How far the lead may run ahead: bytes dealt to one receiver and not yet taken.
+//! Flow control of deals: how far the lead may run ahead, in bytes dealt to one receiver and not yet taken.
 
 use std::collections::VecDeque;
 
 /// First come, first served; what is larger than the window goes when nothing is undelivered.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(super) struct CreditWindow {
     size: u64,
     undelivered: u64,
     queue: VecDeque<u64>,
     tickets: u64,
 }
 
-impl Window {
+impl CreditWindow {
     pub(super) fn new(size: u64) -> Self {
         Self { size, undelivered: 0, queue: VecDeque::new(), tickets: 0 }
     }
@@ -43,7 +43,7 @@ impl Window {
         turn && room
     }
 
-    /// All that was dealt counts as taken; false if nothing was.
+    /// Counts everything dealt as taken; false if nothing was.
     pub(super) fn open(&mut self) -> bool {
         std::mem::take(&mut self.undelivered) > 0
     }

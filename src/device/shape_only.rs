@@ -1,4 +1,4 @@
-//! A device whose buffers have a size and no words: what `plan` runs the very same protocol code on.
+//! The shape-only device: its buffers have a size and no words, and `plan` runs the very same protocol code on it.
 
 use super::pool::{Pool, size_class};
 use std::sync::{
@@ -6,21 +6,30 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// Counts the bytes that live, and what a native device would hold that serves all the dry devices of a process.
+/// Counts the bytes that live, and those that one native device would hold in place of the shape-only devices of a process.
 #[derive(Default)]
-pub struct Dry {
+pub struct ShapeOnly {
     live: AtomicU64,
     most_live: AtomicU64,
     process: Arc<Mutex<Pool<()>>>,
 }
 
+/// Memory that tensors take, foreseen by a shape-only device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// The most bytes of one party's tensors at one time.
+    pub live: u64,
+    /// The most bytes that one native device holds for all parties of the process, kept buffers included.
+    pub held: u64,
+}
+
 /// The size of one buffer.
 pub(super) struct Size {
     words: usize,
-    device: Arc<Dry>,
+    device: Arc<ShapeOnly>,
 }
 
-impl Dry {
+impl ShapeOnly {
     pub(super) fn new() -> Arc<Self> {
         Arc::default()
     }
@@ -34,12 +43,12 @@ impl Dry {
         let bytes = words as u64 * 8;
         let live = self.live.fetch_add(bytes, Relaxed) + bytes;
         self.most_live.fetch_max(live, Relaxed);
-        // what is let go has no words to wipe
+        // buffers that are let go have no words to wipe
         let _ = self.pool().take(size_class(words));
         Size { words, device: self.clone() }
     }
 
-    /// As [`Cpu::limit_memory`](super::Cpu::limit_memory).
+    /// As [`Cpu::limit_memory`](super::cpu::Cpu::limit_memory).
     pub(super) fn limit_memory(&self, bytes: u64) {
         self.pool().set_limit(bytes);
     }

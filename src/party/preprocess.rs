@@ -1,20 +1,23 @@
-//! The lead's run, made before the inputs of the others exist.
+//! Preprocessing: the lead's run, made before the inputs of the others exist.
 //!
-//! The lead receives nothing, so all that it does in a run can be done beforehand: its components of every value are streams,
-//! and those of an input are seeds that its owner chooses before there is an input ([`promise`](crate::protocol::promise)).
+//! The lead receives nothing, so its whole run can be done beforehand: its components of every value are streams, and those of an
+//! input are seeds that its owner chooses before there is an input.
 //! What it deals lies at the second of the pair until the rest of the run takes it.
 
 use super::{
-    Link, Message, Net, Party,
-    local::{Task, drive, next_run, pass},
-    shaped::{Network, turns},
+    exchange::{Task, pass},
+    local::{Transport, drive, next_run},
+    message::Message,
+    network::Net,
+    party::Party,
+    shaped::{Simulation, turns},
 };
 use crate::{Error, Result};
 use std::future::Future;
 
 /// A run whose lead, party 0, has ended. It is used up by the one run that it belongs to.
 #[must_use = "what was prepared is for one run"]
-pub struct Ahead<T> {
+pub struct Preprocessed<T> {
     number: u64,
     session: [u32; 4],
     output: T,
@@ -32,17 +35,21 @@ const IDEAL: Net = Net { latency_us: 0, bits_per_second: u64::MAX };
 /// Runs the lead's part of a run to its end. No window bounds what it deals: that lies in the second party's memory.
 ///
 /// [`Error::Misuse`] if the lead waits for a message: an opening, a short sign, or other leads in the same run.
-pub async fn ahead<'e, F, T>(parties: &'e [Party; 3], link: Link, task: impl FnOnce(&'e Party) -> F) -> Result<Ahead<T>>
+pub async fn preprocess<'e, F, T>(
+    parties: &'e [Party; 3],
+    transport: Transport,
+    task: impl FnOnce(&'e Party) -> F,
+) -> Result<Preprocessed<T>>
 where
     F: Future<Output = T> + 'e,
 {
     let (lead, number) = (&parties[0], next_run(parties));
-    lead.begin(number, link, true);
+    lead.begin(number, transport.shaped(), true);
     let before = lead.meter().bytes();
-    let mut network = Network::new(if let Link::Shaped(net) = link { net } else { IDEAL });
+    let mut simulation = Simulation::new(transport.shaped().unwrap_or(IDEAL));
     let mut task = Task::Runs(Box::pin(task(lead)));
     let output = loop {
-        turns(lead, &mut task, &mut network).await?;
+        turns(lead, &mut task, &mut simulation).await?;
         match task {
             Task::Done(output) => break output,
             Task::Runs(_) if lead.lock().make_room() => {}
@@ -52,37 +59,42 @@ where
             }
         }
     };
-    let seconds = network.flights.iter().map(|flight| flight.arrives).fold(network.clocks[0], f64::max);
+    let seconds = simulation.flights.iter().map(|flight| flight.arrives).fold(simulation.clocks[0], f64::max);
     let mut dealt = Vec::new();
-    for flight in network.flights {
-        let frame = pass(lead, &parties[flight.to], flight.frame, link).await?;
+    for flight in simulation.flights {
+        let frame = pass(lead, &parties[flight.to], flight.frame, transport == Transport::Bytes).await?;
         // what lies there already is no round of the run to come
         dealt.extend(frame.messages.into_iter().map(|message| (flight.to, Message { round: 0, ..message })));
     }
-    Ok(Ahead { number, session: lead.keys.session(), output, dealt, bytes: lead.meter().bytes() - before, seconds })
+    Ok(Preprocessed { number, session: lead.keys.session(), output, dealt, bytes: lead.meter().bytes() - before, seconds })
 }
 
-/// The rest of a prepared run: as [`run`](super::run), with the lead's part done. The task must be the one that was prepared.
+/// The rest of a prepared run: as [`run`](super::local::run), with the lead's part done. The task must be the one that was prepared.
 ///
 /// [`Error::Misuse`] if other parties have prepared it.
-pub async fn run_prepared<'e, F, T>(parties: &'e [Party; 3], link: Link, ahead: Ahead<T>, task: impl Fn(&'e Party) -> F) -> Result<[T; 3]>
+pub async fn run_preprocessed<'e, F, T>(
+    parties: &'e [Party; 3],
+    transport: Transport,
+    preprocessed: Preprocessed<T>,
+    task: impl Fn(&'e Party) -> F,
+) -> Result<[T; 3]>
 where
     F: Future<Output = T> + 'e,
 {
-    if parties.iter().any(|party| party.keys.session() != ahead.session) {
+    if parties.iter().any(|party| party.keys.session() != preprocessed.session) {
         return Err(Error::Misuse("what was prepared belongs to another session".into()));
     }
-    parties.iter().for_each(|party| party.begin(ahead.number, link, true));
-    for (to, message) in ahead.dealt {
+    parties.iter().for_each(|party| party.begin(preprocessed.number, transport.shaped(), true));
+    for (to, message) in preprocessed.dealt {
         parties[to].deliver(0, message)?;
     }
     let pair = [1, 2].map(|i| Task::Runs(Box::pin(task(&parties[i]))));
     let [first, second] = pair;
-    drive(parties, link, [Task::Done(ahead.output), first, second]).await
+    drive(parties, transport, [Task::Done(preprocessed.output), first, second]).await
 }
 
-impl<T> std::fmt::Debug for Ahead<T> {
+impl<T> std::fmt::Debug for Preprocessed<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Ahead({} messages, {} bytes)", self.dealt.len(), self.bytes)
+        write!(f, "Preprocessed({} messages, {} bytes)", self.dealt.len(), self.bytes)
     }
 }

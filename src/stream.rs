@@ -1,9 +1,7 @@
-//! ChaCha20 keystreams (RFC 8439) as kernels draw them, and the types that keep masks honest.
+//! ChaCha20 keystreams (RFC 8439): a key and a nonce as shaders lay them out, and the definition of a block.
 //!
-//! *Words*: word `e` of a stream is 64-bit little-endian word `e mod 8` of block `e / 8`. *Bit planes*: see
-//! [`planes`](super::planes). *Fields*: see [`fields`](super::fields). The block counter is state word 12.
-
-use crate::device::Buffer;
+//! Word `e` of a stream is 64-bit little-endian word `e mod 8` of block `e / 8`; how bit planes and fields lie in a stream is said
+//! in `kernels`. The block counter is state word 12.
 
 /// One keystream: a (key, nonce) pair. It is secret, and `Debug` does not print it.
 #[repr(C)]
@@ -49,48 +47,5 @@ fn quarter(s: &mut [u32; 16], a: usize, b: usize, c: usize, d: usize) {
 impl std::fmt::Debug for Stream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Stream(..)")
-    }
-}
-
-/// A keystream that no other message has used or will use. Only an op makes one (`party::Op::pad`), it cannot be
-/// copied, and it is consumed by the one message that it masks.
-#[derive(Debug)]
-pub struct Pad(Stream);
-
-impl Pad {
-    /// For the op alone, which guarantees that the stream is fresh.
-    pub(crate) fn fresh(stream: Stream) -> Self {
-        Self(stream)
-    }
-
-    /// For kernels: the mask of one message, or a component that was never sent.
-    pub(super) fn consume(self) -> Stream {
-        self.0
-    }
-}
-
-/// A value that may be sent: it was made by a kernel that added a pad to it.
-#[derive(Debug)]
-pub struct Masked(Buffer);
-
-impl Masked {
-    /// For kernels: words that a pad (or a zero share) has been added to.
-    pub(super) fn by_kernel(buffer: Buffer) -> Self {
-        Self(buffer)
-    }
-
-    /// A local product: it carries its zero share from birth.
-    pub(crate) fn local_product(z: Buffer) -> Self {
-        Self(z)
-    }
-
-    /// A component of a share, for an opening: its receiver is meant to learn it.
-    pub(crate) fn component(x: Buffer) -> Self {
-        Self(x)
-    }
-
-    /// For resharing protocols: what goes on the wire, which the sender also knows.
-    pub(crate) fn words(&self) -> &Buffer {
-        &self.0
     }
 }
