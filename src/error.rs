@@ -1,4 +1,4 @@
-//! What can go wrong, sorted by who has to act.
+//! Errors, sorted by who has to act.
 
 /// Every failure of the library. Messages say what is wrong, where, and what to do; they never hold a secret.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -2,13 +2,13 @@
 //!
 //! # Layout
 //! * [`ring`], [`fixed`], [`shape`], [`stream`], [`error`]: numbers, shapes and keystreams, no device.
-//! * [`device`]: where words live and kernels run: GPU (wgpu), CPU (native), dry (sizes only).
+//! * [`device`]: where words live and kernels run: GPU (wgpu), CPU (native), shape-only (sizes).
 //! * [`kernels`]: one party's local step of a protocol, as a WGSL file and its native twin under one name.
 //! * [`share`]: what a party holds of a secret.
 //! * [`party`]: ops, joins, rounds, costs; three parties in one process.
 //! * [`protocol`]: one file, one figure: products, truncation, sign, ReLU, maximum.
 //! * [`data`]: what owners of data bring: images, and the files of known collections.
-//! * [`nn`]: networks: graph, ONNX import, passes, inference on shares, oracles in the clear.
+//! * [`nn`]: networks: graph, ONNX import, passes, inference on shares, references in the clear.
 //! * `net`: the three parties on machines of their own, and their clients.
 
 #![deny(missing_docs)]

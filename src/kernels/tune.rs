@@ -76,7 +76,7 @@ async fn faster(best: (f64, Tuning), work: &Work, want: &[Vec<Word>], device: &D
     Ok(if seconds < best.0 { (seconds, tuning) } else { best })
 }
 
-/// What is measured.
+/// Products that are measured.
 struct Work {
     layout: Layout,
     conv: Conv,

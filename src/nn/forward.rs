@@ -79,7 +79,7 @@ async fn run_step(p: &Party, kind: &Kind, bits: Bits, own: Own<'_>, mut inputs: 
             _ => unreachable!("each product has parameters"),
         },
         Kind::Select { extents, .. } => match own {
-            Own::Table(table) => mpc::select(p, &x, table, checked(Shape::new([&x.shape().extents()[..1], extents].concat()))),
+            Own::Table(table) => mpc::gather(p, &x, table, checked(Shape::new([&x.shape().extents()[..1], extents].concat()))),
             _ => unreachable!("each movement has a table"),
         },
         Kind::Activation(Activation::Relu) => within(p, bits.relu, mpc::relu(p, &x)).await,
