@@ -203,7 +203,7 @@ impl Device {
         }
     }
 
-    /// What the device has computed; zero where it does not count.
+    /// Work that the device has done; zero where it does not count.
     pub fn work(&self) -> Work {
         match self {
             Self::Cpu(cpu) => cpu.work(),

@@ -99,20 +99,20 @@ impl Compiled {
         Self { code: device.upload(&code), kernel: Arc::new(kernel(&program)), program }
     }
 
-    /// What is computed.
+    /// The program.
     pub fn program(&self) -> &Program {
         &self.program
     }
 }
 
-/// What a step reads besides its code.
+/// Sources of a step besides its code.
 #[derive(Debug, Default, Clone)]
 pub struct Sources<'a> {
     /// The word tensor.
     pub words: Option<&'a Buffer>,
     /// Both halves of the last swap.
     pub swapped: Option<(&'a Buffer, &'a Buffer)>,
-    /// What an earlier step kept.
+    /// Planes that an earlier step kept.
     pub saved: Option<&'a Buffer>,
     /// Known mask streams: the own one, or both at the lead.
     pub masks: Vec<Stream>,

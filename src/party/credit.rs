@@ -8,12 +8,12 @@ pub(super) struct CreditWindow {
     size: u64,
     undelivered: u64,
     queue: VecDeque<u64>,
-    tickets: u64,
+    issued: u64,
 }
 
 impl CreditWindow {
     pub(super) fn new(size: u64) -> Self {
-        Self { size, undelivered: 0, queue: VecDeque::new(), tickets: 0 }
+        Self { size, undelivered: 0, queue: VecDeque::new(), issued: 0 }
     }
 
     /// Another of the same size.
@@ -26,21 +26,22 @@ impl CreditWindow {
         *self = Self::new(self.size);
     }
 
+    /// Joins the queue; the number that says when it is its turn.
     pub(super) fn queue(&mut self) -> u64 {
-        self.tickets += 1;
-        self.queue.push_back(self.tickets);
-        self.tickets
+        self.issued += 1;
+        self.queue.push_back(self.issued);
+        self.issued
     }
 
-    /// Takes room for `bytes` if it is this ticket's turn and there is room.
-    pub(super) fn enter(&mut self, ticket: u64, bytes: u64) -> bool {
-        let turn = self.queue.front() == Some(&ticket);
-        let room = self.undelivered == 0 || self.undelivered + bytes <= self.size;
-        if turn && room {
+    /// Takes room for `bytes` if it is this number's turn and there is room.
+    pub(super) fn enter(&mut self, number: u64, bytes: u64) -> bool {
+        let turn = self.queue.front() == Some(&number);
+        let fits = self.undelivered == 0 || self.undelivered + bytes <= self.size;
+        if turn && fits {
             self.queue.pop_front();
             self.undelivered += bytes;
         }
-        turn && room
+        turn && fits
     }
 
     /// Counts everything dealt as taken; false if nothing was.

@@ -138,13 +138,13 @@ impl Writer<'_> {
     fn write(&mut self, message: usize, mut first: usize, mut words: &[u8], send: &mut (dyn FnMut(Zeroizing<Vec<u8>>) + Send)) {
         let Message { name, label, layer, round, payload, .. } = &self.frame.messages[message];
         while !words.is_empty() {
-            let room = self.most.saturating_sub(self.bytes.len() + MESSAGE_HEADER as usize + PART_HEADER) & !7;
-            if room < words.len() && self.count > 0 {
+            let space = self.most.saturating_sub(self.bytes.len() + MESSAGE_HEADER as usize + PART_HEADER) & !7;
+            if space < words.len() && self.count > 0 {
                 self.end(send);
                 self.begin();
                 continue;
             }
-            let (part, rest) = words.split_at(words.len().min(room.max(8)));
+            let (part, rest) = words.split_at(words.len().min(space.max(8)));
             let whole = part.len() == 8 * payload.len();
             self.bytes.extend(name.path.to_le_bytes());
             self.bytes.extend(name.op.to_le_bytes());

@@ -134,7 +134,7 @@ impl<'p> Op<'p> {
     {
         let messages = words as u64 * 8;
         let op = Op { keys: self.keys.clone(), ..*self };
-        Deal { op, bytes: messages, ticket: None, make: Some(Box::new(make)), sent: false }
+        Deal { op, bytes: messages, turn: None, make: Some(Box::new(make)), sent: false }
     }
 }
 
@@ -187,7 +187,7 @@ type Make<'a> = Box<dyn FnOnce() -> Vec<(u8, Masked)> + Send + 'a>;
 pub struct Deal<'a> {
     op: Op<'a>,
     bytes: u64,
-    ticket: Option<u64>,
+    turn: Option<u64>,
     make: Option<Make<'a>>,
     sent: bool,
 }
@@ -202,8 +202,8 @@ impl Future for Deal<'_> {
         let to = (self.op.lead + Role::Second as usize) % 3;
         {
             let mut state = self.op.party.lock();
-            let ticket = *self.ticket.get_or_insert_with(|| state.windows[to].queue());
-            if !state.windows[to].enter(ticket, self.bytes) {
+            let turn = *self.turn.get_or_insert_with(|| state.windows[to].queue());
+            if !state.windows[to].enter(turn, self.bytes) {
                 state.wait(format!("{} waits for room at party {to}", self.op.label));
                 return Poll::Pending;
             }

@@ -2,7 +2,7 @@
 //!
 //! The lead receives nothing, so its whole run can be done beforehand: its components of every value are streams, and those of an
 //! input are seeds that its owner chooses before there is an input.
-//! What it deals lies at the second of the pair until the rest of the run takes it.
+//! Its deals lie at the second of the pair until the rest of the run takes them.
 
 use super::{
     exchange::{Task, pass},
@@ -55,7 +55,7 @@ where
             Task::Runs(_) if lead.lock().make_room() => {}
             Task::Runs(_) => {
                 let waits = lead.lock().waits.join("; ");
-                return Err(Error::Misuse(format!("this run cannot be prepared, its lead has to hear from others: {waits}")));
+                return Err(Error::Misuse(format!("this run cannot be preprocessed, its lead needs interaction: {waits}")));
             }
         }
     };

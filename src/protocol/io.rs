@@ -20,7 +20,7 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// What an outside owner sends to one party: its two components, a component as a seed or as words.
+/// The share that an outside owner sends to one party: its two components, a component as a seed or as words.
 #[derive(Clone)]
 pub struct Input {
     shape: Shape,
@@ -120,7 +120,7 @@ impl std::fmt::Debug for Input {
     }
 }
 
-/// What an outside owner of words under XOR sends to one party.
+/// The share of words under XOR that an outside owner sends to one party.
 #[derive(Clone, Debug)]
 pub struct BinaryInput(Input);
 
@@ -153,7 +153,7 @@ pub fn promise_seeded(shape: &Shape, seed: u64) -> Promise {
 }
 
 impl Promise {
-    /// What the owner sends to party 0 beforehand.
+    /// The share that the owner sends to party 0 beforehand.
     pub fn of_lead(&self) -> Input {
         let [own, next] = self.seeds.clone().map(Component::Seed);
         Input { shape: self.shape.clone(), own, next }
@@ -169,7 +169,7 @@ impl Promise {
         }
     }
 
-    /// Shares of the right sizes and of no words, for dry devices.
+    /// Shares of the right sizes and of no words, for shape-only devices.
     pub(crate) fn blank(self) -> [Input; 3] {
         // fresh zeros are not even pages until they are read
         let nothing = Zeroizing::new(vec![0; self.shape.elements()]);
@@ -267,7 +267,7 @@ impl Component {
     }
 }
 
-/// What this party sends to the owner of the result: `x_i + F_i - F_{i+1}`. The three sum to `x` and are otherwise fresh,
+/// The summand that this party sends to the owner of the result: `x_i + F_i - F_{i+1}`. The three sum to `x` and are otherwise fresh,
 /// so the owner learns `x` and nothing of the sharing it came from. One round, 192 bits (to the owner).
 pub fn reveal(p: &Party, x: &Arith) -> Buffer {
     let op = p.op(Label::REVEAL);

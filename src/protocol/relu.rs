@@ -18,6 +18,31 @@ use crate::{
 };
 
 /// `[max(x, 0)] = [x] [x >= 0]`: 5 rounds and 654 bits (tree *five*), 6 and 590 (*six*), 4 and 1120 (the short sign).
+///
+/// ```
+/// use trishade::{
+///     device::Device,
+///     fixed::Fixed,
+///     party::{Party, Transport, run},
+///     protocol as mpc,
+///     shape::Shape,
+/// };
+///
+/// # fn main() -> trishade::Result<()> {
+/// let fixed = Fixed::default();
+/// let device = Device::cpu(1)?;
+/// let parties = Party::local([device.clone(), device.clone(), device], fixed.fraction_bits())?;
+/// let x = mpc::share(&Shape::new([3])?, &fixed.encode("x", &[1.5, -2.0, 0.25])?)?;
+/// let parts = pollster::block_on(run(&parties, Transport::Handover, |p| async {
+///     let y = mpc::relu(p, &mpc::input(p, &x[p.number()])).await;
+///     p.device().download(&[&mpc::reveal(p, &y)]).await
+/// }))?;
+/// let [a, b, c] = parts;
+/// let y = mpc::combine([&a?[0], &b?[0], &c?[0]]);
+/// assert_eq!(fixed.decode_all(&y), [1.5, 0.0, 0.25]);
+/// # Ok(())
+/// # }
+/// ```
 pub async fn relu(p: &Party, x: &Arith) -> Arith {
     let split = split_of_share(p, x);
     let bit = nonnegative(p, &split).await;

@@ -17,6 +17,31 @@ const SWAP: u8 = 2;
 /// `[floor(x / 2^bits)]` or one more, for `|x| < 2^62`; exact if `2^bits` divides `x`. 2 rounds, `64 + 3 bits` bits.
 ///
 /// The lead deals `T_A` and its wrap bit; the pair swaps halves of the product of both wrap bits (kernels::truncate).
+///
+/// ```
+/// use trishade::{
+///     device::Device,
+///     party::{Party, Transport, run},
+///     protocol as mpc,
+///     shape::Shape,
+/// };
+///
+/// # fn main() -> trishade::Result<()> {
+/// let device = Device::cpu(1)?;
+/// let parties = Party::local([device.clone(), device.clone(), device], 20)?;
+/// let x = mpc::share(&Shape::new([3])?, &[5 << 20, (-3i64 << 20) as u64, 1000])?;
+/// let parts = pollster::block_on(run(&parties, Transport::Handover, |p| async {
+///     let x = mpc::input(p, &x[p.number()]);
+///     let y = mpc::truncate(p, &mpc::split_of_share(p, &x), 20).await;
+///     p.device().download(&[&mpc::reveal(p, &y)]).await
+/// }))?;
+/// let [a, b, c] = parts;
+/// let y = mpc::combine([&a?[0], &b?[0], &c?[0]]);
+/// assert_eq!(y[..2], [5, -3i64 as u64], "multiples are exact");
+/// assert!(y[2] <= 1, "the floor or one more");
+/// # Ok(())
+/// # }
+/// ```
 pub async fn truncate(p: &Party, x: &Split, bits: u32) -> Arith {
     let op = p.op(Label::TRUNCATION);
     op.led_by(x.lead);

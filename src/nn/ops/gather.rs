@@ -116,7 +116,7 @@ impl Action for Gather {
 
     fn run<'a>(&'a self, p: &'a Party, own: Own<'a>, inputs: Vec<Arith>) -> Running<'a> {
         let table = own.table.expect("a model keeps the table of each of its gathers");
-        ready(protocol::select(p, &inputs[0], table, shape_of(&inputs[0], &self.extents)))
+        ready(protocol::gather(p, &inputs[0], table, shape_of(&inputs[0], &self.extents)))
     }
 
     fn table(&self) -> Option<&[u32]> {

@@ -1,9 +1,9 @@
-//! What moves elements, or adds some of them up, in a public pattern: both components alike, for free.
+//! Layout operations: elements moved, or some of them added up, in a public pattern; both components alike, for free.
 
 use crate::{
     device::{Buffer, Device},
     kernels::{
-        gather::{self, Table},
+        gather::{self as kernel, Table},
         view,
     },
     party::Party,
@@ -12,9 +12,9 @@ use crate::{
 };
 
 /// Each input of a batch as the elements that the table names; `shape` is that of the result.
-pub fn select(p: &Party, x: &Arith, table: &Table, shape: Shape) -> Arith {
+pub fn gather(p: &Party, x: &Arith, table: &Table, shape: Shape) -> Arith {
     let row = x.own.len() / shape.extents()[0];
-    each(p, x, shape, |device, part| gather::gather(device, part, row, table))
+    each(p, x, shape, |device, part| kernel::gather(device, part, row, table))
 }
 
 /// Tensors one after another along an axis; `shape` is that of the result.
@@ -28,7 +28,7 @@ pub fn concat(p: &Party, parts: &[Arith], axis: usize, shape: Shape) -> Arith {
 fn joined(device: &Device, mut parts: Vec<Buffer>, rows: usize) -> Buffer {
     while parts.len() > 1 {
         let pair = |pair: &[Buffer]| match pair {
-            [x, y] => gather::concat(device, x, y, rows),
+            [x, y] => kernel::concat(device, x, y, rows),
             _ => pair[0].clone(),
         };
         parts = parts.chunks(2).map(pair).collect();
