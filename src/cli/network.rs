@@ -9,10 +9,9 @@ use crate::{
     Error, Result,
     device::Device,
     net::{
-        Asking, ClientSetup, Cluster, Connection, Identity, Manners, PartySetup, Server,
-        config::{Limits, Network},
-        probe::{Found, probe},
-        setup,
+        ClientOptions, ClientSetup, Cluster, Connection, Identity, InferOptions, PartyReport, PartySetup, Server,
+        config::{Limits, LinkFigures},
+        probe, setup,
     },
     nn,
     party::Net,
@@ -38,7 +37,7 @@ pub fn keygen(options: &args::Keygen) -> std::result::Result<(), Failure> {
 pub fn cluster(command: &ClusterCommand) -> std::result::Result<(), Failure> {
     let ClusterCommand::Init { dir, port, device, net, .. } = command;
     let next = |by| port.checked_add(by).ok_or_else(|| Error::Input(format!("--port {port}: there are no two ports after it")));
-    let shape = net.figures().map(|net| Network { latency_us: net.latency_us, bits_per_second: net.bits_per_second });
+    let shape = net.figures().map(|net| LinkFigures { latency_us: net.latency_us, bits_per_second: net.bits_per_second });
     setup::local(dir, [*port, next(1)?, next(2)?], device, shape, &Limits::default())?;
     paint::say(&format!("{}: cluster.toml, party0.toml, party1.toml, party2.toml, and the client `owner`. Next:", dir.display()));
     let dir = dir.display();
@@ -113,14 +112,14 @@ fn log(style: args::Log) {
 /// Parties that are started in the same script as their client.
 const STARTING: Duration = Duration::from_secs(5);
 
-fn caller(caller: &Caller) -> Result<(ClientSetup, Manners)> {
+fn caller(caller: &Caller) -> Result<(ClientSetup, ClientOptions)> {
     let beside = || caller.cluster.parent().unwrap_or(Path::new("")).join("owner");
     let stem = caller.identity.clone().unwrap_or_else(beside);
     let file = |end: &str| PathBuf::from(format!("{}.{end}", stem.display()));
     let setup = ClientSetup::open(&caller.cluster, &file("crt"), &file("key"))?;
-    let patience = Duration::try_from_secs_f64(caller.timeout).map_err(|e| Error::Input(format!("--timeout {}: {e}", caller.timeout)))?;
-    let shape = caller.net.figures().map(|net| Network { latency_us: net.latency_us, bits_per_second: net.bits_per_second });
-    Ok((setup, Manners { patience, shape, starting: STARTING, ..Manners::default() }))
+    let timeout = Duration::try_from_secs_f64(caller.timeout).map_err(|e| Error::Input(format!("--timeout {}: {e}", caller.timeout)))?;
+    let shape = caller.net.figures().map(|net| LinkFigures { latency_us: net.latency_us, bits_per_second: net.bits_per_second });
+    Ok((setup, ClientOptions { timeout, shape, retry: STARTING, ..ClientOptions::default() }))
 }
 
 pub fn client(command: &ClientCommand) -> std::result::Result<(), Failure> {
@@ -132,16 +131,16 @@ pub fn client(command: &ClientCommand) -> std::result::Result<(), Failure> {
                 let stem = model.file_stem().map(|stem| stem.to_string_lossy().into_owned());
                 text.strip_prefix("zoo:").map(str::to_owned).or(stem).unwrap_or_default()
             };
-            let (setup, manners) = caller(who)?;
-            let connection = Connection::open(&setup, manners)?;
+            let (setup, link) = caller(who)?;
+            let connection = Connection::open(&setup, link)?;
             let bar = paint::progress(1000, "sharing the weights");
             let id = connection.upload(&name.clone().unwrap_or_else(from_file), &graph, |done| bar.set_position((done * 1000.0) as u64));
             bar.finish_and_clear();
             paint::print(&id?);
         }
         ClientCommand::Models { caller: who, json } => {
-            let (setup, manners) = caller(who)?;
-            let models = Connection::open(&setup, manners)?.models()?;
+            let (setup, link) = caller(who)?;
+            let models = Connection::open(&setup, link)?.models()?;
             if *json {
                 let rows: Vec<_> = models.iter().map(|m| json!({"id": m.id, "uploaded": m.uploaded, "bytes": m.bytes})).collect();
                 paint::print(&json!(rows).to_string());
@@ -155,8 +154,8 @@ pub fn client(command: &ClientCommand) -> std::result::Result<(), Failure> {
 }
 
 fn ask(options: &args::ClientInfer) -> Result<()> {
-    let (setup, manners) = caller(&options.caller)?;
-    let connection = Connection::open(&setup, manners)?;
+    let (setup, link) = caller(&options.caller)?;
+    let connection = Connection::open(&setup, link)?;
     connection.ready()?;
     let id = connection.find(&options.model_id)?;
     let architecture = connection.architecture(&id)?;
@@ -167,10 +166,10 @@ fn ask(options: &args::ClientInfer) -> Result<()> {
         Reveal::Logits => nn::Reveal::Logits,
         Reveal::Argmax => nn::Reveal::Argmax,
     };
-    let asking = Asking { batch: options.batch.into(), in_flight: options.in_flight.into(), reveal };
-    connection.prepare(&id, inputs.count, asking)?;
+    let request = InferOptions { batch: options.batch.into(), in_flight: options.in_flight.into(), reveal };
+    connection.prepare(&id, inputs.count, request)?;
     let bar = paint::progress(inputs.count as u64, "private inference");
-    let answer = connection.infer(&id, &architecture, &inputs.values, asking, |done| bar.set_position(done as u64));
+    let answer = connection.infer(&id, &architecture, &inputs.values, request, |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     let answer = answer?;
     let accuracy = labels.map(|labels| infer::accuracy(&labels, &answer.predictions));
@@ -185,7 +184,7 @@ fn ask(options: &args::ClientInfer) -> Result<()> {
 }
 
 pub fn doctor(options: &args::Doctor) -> std::result::Result<(), Failure> {
-    let (setup, manners) = caller(&options.caller)?;
+    let (setup, link) = caller(&options.caller)?;
     let own = setup.cluster.party_of(setup.identity.fingerprint());
     let mut rows =
         vec![["party", "address", "round trip", "there and back", "clock", "certificate", "session", "device"].map(String::from).to_vec()];
@@ -195,8 +194,8 @@ pub fn doctor(options: &args::Doctor) -> std::result::Result<(), Failure> {
     let (mut latency, mut rate) = (0.0f64, f64::INFINITY);
     for number in (0..3).filter(|&number| Some(number) != own) {
         let address = setup.cluster.party[number].address.clone();
-        match probe(&setup, number, &manners) {
-            Ok(Found { clock, days_left, round_trip, bytes_a_second, status }) => {
+        match probe(&setup, number, &link) {
+            Ok(PartyReport { clock, days_left, round_trip, bytes_a_second, status }) => {
                 objects.push(json!({"party": number, "address": address, "clock_seconds": clock, "certificate_days": days_left,
                     "round_trip_seconds": round_trip, "bytes_a_second": bytes_a_second, "session": status.session, "device": status.device}));
                 (latency, rate) = (latency.max(round_trip / 2.0), rate.min(bytes_a_second));
