@@ -96,7 +96,7 @@ pub(super) fn clock() -> u64 {
 }
 
 /// Difference between the other side and this one for which they cannot speak, if there is one.
-fn mismatch(hello: &Hello, cluster: &[u8; 32]) -> Option<String> {
+pub(super) fn mismatch(hello: &Hello, cluster: &[u8; 32]) -> Option<String> {
     let own = env!("CARGO_PKG_VERSION");
     if hello.version != VERSION {
         return Some(format!(
