@@ -131,16 +131,16 @@ pub fn client(command: &ClientCommand) -> std::result::Result<(), Failure> {
                 let stem = model.file_stem().map(|stem| stem.to_string_lossy().into_owned());
                 text.strip_prefix("zoo:").map(str::to_owned).or(stem).unwrap_or_default()
             };
-            let (setup, link) = caller(who)?;
-            let connection = Connection::open(&setup, link)?;
+            let (setup, client_options) = caller(who)?;
+            let connection = Connection::open(&setup, client_options)?;
             let bar = paint::progress(1000, "sharing the weights");
             let id = connection.upload(&name.clone().unwrap_or_else(from_file), &graph, |done| bar.set_position((done * 1000.0) as u64));
             bar.finish_and_clear();
             paint::print(&id?);
         }
         ClientCommand::Models { caller: who, json } => {
-            let (setup, link) = caller(who)?;
-            let models = Connection::open(&setup, link)?.models()?;
+            let (setup, client_options) = caller(who)?;
+            let models = Connection::open(&setup, client_options)?.models()?;
             if *json {
                 let rows: Vec<_> = models.iter().map(|m| json!({"id": m.id, "uploaded": m.uploaded, "bytes": m.bytes})).collect();
                 paint::print(&json!(rows).to_string());
@@ -154,8 +154,8 @@ pub fn client(command: &ClientCommand) -> std::result::Result<(), Failure> {
 }
 
 fn ask(options: &args::ClientInfer) -> Result<()> {
-    let (setup, link) = caller(&options.caller)?;
-    let connection = Connection::open(&setup, link)?;
+    let (setup, client_options) = caller(&options.caller)?;
+    let connection = Connection::open(&setup, client_options)?;
     connection.ready()?;
     let id = connection.find(&options.model_id)?;
     let architecture = connection.architecture(&id)?;
@@ -184,7 +184,7 @@ fn ask(options: &args::ClientInfer) -> Result<()> {
 }
 
 pub fn doctor(options: &args::Doctor) -> std::result::Result<(), Failure> {
-    let (setup, link) = caller(&options.caller)?;
+    let (setup, client_options) = caller(&options.caller)?;
     let own = setup.cluster.party_of(setup.identity.fingerprint());
     let mut rows =
         vec![["party", "address", "round trip", "there and back", "clock", "certificate", "session", "device"].map(String::from).to_vec()];
@@ -194,7 +194,7 @@ pub fn doctor(options: &args::Doctor) -> std::result::Result<(), Failure> {
     let (mut latency, mut rate) = (0.0f64, f64::INFINITY);
     for number in (0..3).filter(|&number| Some(number) != own) {
         let address = setup.cluster.party[number].address.clone();
-        match probe(&setup, number, &link) {
+        match probe(&setup, number, &client_options) {
             Ok(PartyReport { clock, days_left, round_trip, bytes_a_second, status }) => {
                 objects.push(json!({"party": number, "address": address, "clock_seconds": clock, "certificate_days": days_left,
                     "round_trip_seconds": round_trip, "bytes_a_second": bytes_a_second, "session": status.session, "device": status.device}));

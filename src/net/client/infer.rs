@@ -1,18 +1,18 @@
 //! Requests of an owner of data: inputs are shared among the parties, a request for each batch, and results put together.
 
-use super::connection::Connection;
+use super::{
+    connection::Connection,
+    waiting::{Answered, Target, Waiting, take_summands},
+};
 use crate::{
     Error, Result, clock as seconds,
-    fixed::Fixed,
     net::{
-        control::{Control, InferRequest, PreprocessingToken, RequestCost, RequestKind},
+        control::{Control, InferRequest, PreprocessingToken, RequestKind},
         link::Incoming,
         secrets::{Id, random},
-        wire::parcels,
     },
     nn::{Answer, Architecture, Reveal},
     protocol as mpc,
-    ring::Word,
 };
 use std::{collections::HashMap, sync::mpsc::RecvTimeoutError, time::Instant};
 use zeroize::Zeroizing;
@@ -26,25 +26,6 @@ pub struct InferOptions {
     pub in_flight: usize,
     /// Part of the result that is revealed.
     pub reveal: Reveal,
-}
-
-/// Model that inferences are asked of, and what is revealed.
-#[derive(Clone, Copy)]
-struct Target<'a> {
-    id: &'a str,
-    architecture: &'a Architecture,
-    reveal: Reveal,
-}
-
-impl Target<'_> {
-    fn kind(&self, count: usize) -> RequestKind {
-        RequestKind { model: self.id.into(), count: count as u32, reveal: self.reveal }
-    }
-
-    /// Numbers of one input.
-    fn input_size(&self) -> usize {
-        self.architecture.input_extents().iter().product()
-    }
 }
 
 /// Origin of a request's number and of its lead's share of the input.
@@ -62,24 +43,6 @@ impl Origin {
             Self::Preprocessed(token) => token.request,
         }
     }
-}
-
-/// Request whose result has not come in full.
-struct Waiting {
-    /// Place of its batch among those of the inference.
-    batch: usize,
-    count: usize,
-    summands: [Option<Vec<Vec<Word>>>; 3],
-    costs: [Option<RequestCost>; 3],
-    bytes_shared: u64,
-    began: Instant,
-}
-
-/// Answer to one request.
-struct Answered {
-    batch: usize,
-    count: usize,
-    answer: Answer,
 }
 
 impl Connection {
@@ -131,7 +94,7 @@ impl Connection {
         progress: impl FnMut(usize),
     ) -> Result<Answer> {
         let InferOptions { batch, in_flight, reveal } = options;
-        let target = Target { id, architecture, reveal };
+        let target = Target { id, architecture, reveal, fixed: self.fixed };
         let size = target.input_size();
         if values.is_empty() || !values.len().is_multiple_of(size) || batch == 0 || in_flight == 0 {
             return Err(Error::Input(format!("{} numbers in batches of {batch}: an input of the model has {size}", values.len())));
@@ -215,14 +178,13 @@ impl Connection {
             link.control(&Control::Infer(message.clone()));
             link.parcel(request, bytes);
         }
-        let (summands, costs) = Default::default();
-        Ok(Waiting { batch, count, summands, costs, bytes_shared, began: Instant::now() })
+        Ok(Waiting::new(batch, count, bytes_shared))
     }
 
     /// Makes a request twice under one number, or with one token, as no client does that means well: for tests.
     #[cfg(feature = "seeded")]
     pub fn replay(&self, id: &str, architecture: &Architecture, values: &[f32]) -> Result<()> {
-        let target = Target { id, architecture, reveal: Reveal::Logits };
+        let target = Target { id, architecture, reveal: Reveal::Logits, fixed: self.fixed };
         let origin = self.origin(0, &target.kind(1))?;
         for _ in 0..2 {
             let mut waiting = HashMap::from([(origin.request(), self.ask(target, 0, values, &origin)?)]);
@@ -251,46 +213,9 @@ impl Connection {
                 waiting.entry(request).and_modify(|w| w.costs[party] = Some(cost));
                 Ok(Vec::new())
             }
-            Incoming::Parcels(body) => self.take_summands(target, waiting, party, &body),
+            Incoming::Parcels(body) => take_summands(waiting, target, party, &body).map_err(|e| self.named(party, e)),
             _ => Ok(Vec::new()),
         }
-    }
-
-    /// Summands of a party, and the answers that they complete.
-    fn take_summands(&self, target: Target<'_>, waiting: &mut HashMap<Id, Waiting>, party: usize, body: &[u8]) -> Result<Vec<Answered>> {
-        let mut answers = Vec::new();
-        for (request, bytes) in parcels(body)? {
-            let Some(state) = waiting.get_mut(&request) else { continue };
-            let lengths = target.architecture.revealed(state.count, target.reveal)?;
-            if bytes.len() != 8 * lengths.iter().sum::<usize>() {
-                return Err(self.named(party, Error::Peer("sent a result of another size than the model's outputs have".into())));
-            }
-            let mut rest = bytes.chunks_exact(8).map(|b| Word::from_le_bytes(std::array::from_fn(|i| b[i])));
-            state.summands[party] = Some(lengths.iter().map(|&length| rest.by_ref().take(length).collect()).collect());
-            if let Some(answer) = state.answer(target, self.fixed)? {
-                answers.push(Answered { batch: state.batch, count: state.count, answer });
-                waiting.remove(&request);
-            }
-        }
-        Ok(answers)
-    }
-}
-
-impl Waiting {
-    /// Answer, once the summands of all three parties are there.
-    fn answer(&self, target: Target<'_>, fixed: Fixed) -> Result<Option<Answer>> {
-        let [Some(a), Some(b), Some(c)] = &self.summands else { return Ok(None) };
-        let [Some(x), Some(y), Some(z)] = self.costs else {
-            return Err(Error::Peer("a party sent a result before its cost".into()));
-        };
-        let costs = [x, y, z];
-        let mut answer = target.architecture.answer([a, b, c], self.count, target.reveal, fixed)?;
-        answer.cost.rounds = 1 + x.rounds.max(y.rounds).max(z.rounds);
-        answer.cost.bytes_from_owners = self.bytes_shared;
-        answer.cost.bytes_sent = costs.map(|cost| cost.bytes);
-        answer.cost.bytes_prepared = costs.iter().map(|cost| cost.preprocessing.bytes).sum();
-        answer.cost.seconds.prepare = costs.iter().map(|cost| cost.preprocessing.seconds).sum();
-        Ok(Some(answer))
     }
 }
 

@@ -6,6 +6,7 @@ mod infer;
 mod misbehaving;
 mod probe;
 mod upload;
+mod waiting;
 
 pub use connection::{ClientOptions, Connection};
 pub use infer::InferOptions;

@@ -1,27 +1,24 @@
-//! Connection of a client: what the client may do, and uploads, which go to the disk and past the engine.
+//! Connection of a client: what the client may do. Requests go on to the engine; queries and uploads do not.
 
 use super::{
     events::{ClientHandle, Event, RequestPermits},
     quotas::ClientQuota,
     refusal::Refusal,
-    state::{Footprint, ServerState},
+    state::ServerState,
+    upload::UploadSlot,
 };
 use crate::{
     Error, Result,
     net::{
         budget::Permit,
         config::Client,
-        control::{Control, InferRequest, RefusalReason, Upload},
+        control::{Control, InferRequest, RefusalReason},
         hello::clock,
         link::{Handshake, InboundPolicy, Incoming, Link},
-        model_id::{check_id, check_name, name_in},
-        store::StoreWriter,
-        wire::{pack, unpack},
+        model_id::{check_id, name_in},
     },
-    nn::{Architecture, Reveal},
 };
-use std::{sync::Arc, time::Instant};
-use zeroize::Zeroizing;
+use std::sync::Arc;
 
 /// Connections of clients at one time.
 const MAX_CONNECTIONS: usize = 1024;
@@ -33,14 +30,7 @@ const MAX_ECHO: usize = 4 << 20;
 pub struct ClientConnection {
     state: Arc<ServerState>,
     handle: ClientHandle,
-    upload: Option<ActiveUpload>,
-}
-
-/// Upload that is coming in.
-struct ActiveUpload {
-    writer: StoreWriter,
-    /// Time of its last piece.
-    since: Instant,
+    upload: UploadSlot,
 }
 
 impl ClientConnection {
@@ -65,7 +55,7 @@ impl ClientConnection {
         let unstarted = handshake.into_link()?;
         let link = unstarted.link();
         let handle = ClientHandle { connection: number, quota: quota.clone(), link: link.clone() };
-        let mut connection = Self { state: state.clone(), handle, upload: None };
+        let mut connection = Self { state: state.clone(), handle, upload: UploadSlot::default() };
         let (end, quota) = (state.clone(), quota.clone());
         state.connections().insert(number, link.clone());
         let started = unstarted.start(
@@ -110,8 +100,14 @@ impl ClientConnection {
         match incoming {
             Incoming::Control(Control::GetModels) => self.reply_or_refuse(self.models(client)),
             Incoming::Control(Control::GetArchitecture { id }) => self.reply_or_refuse(self.architecture(client, &id)),
-            Incoming::Control(Control::Upload(upload)) => self.begin_upload(client, &upload),
-            Incoming::Piece(bytes) => self.add_piece(&bytes),
+            Incoming::Control(Control::Upload(upload)) => {
+                let begun = self.upload.begin(&self.state, client, &upload);
+                self.refuse_if(begun)
+            }
+            Incoming::Piece(bytes) => {
+                let added = self.upload.add_piece(&bytes);
+                self.refuse_if(added)
+            }
             Incoming::Control(Control::EndUpload { digest }) => self.end_upload(&digest),
             Incoming::Control(Control::Commit) => self.commit(),
             Incoming::Control(Control::Infer(request)) => self.infer(client, request, permit),
@@ -135,6 +131,10 @@ impl ClientConnection {
     fn refuse(&self, Refusal { reason, text }: &Refusal) -> Result<()> {
         self.link().refuse(None, *reason, text);
         Ok(())
+    }
+
+    fn refuse_if(&self, outcome: std::result::Result<(), Refusal>) -> Result<()> {
+        outcome.or_else(|refusal| self.refuse(&refusal))
     }
 
     fn reply_or_refuse(&self, reply: std::result::Result<Control, Refusal>) -> Result<()> {
@@ -189,84 +189,26 @@ impl ClientConnection {
         self.handle.quota.requests.try_acquire(1).ok_or_else(busy)
     }
 
-    fn begin_upload(&mut self, client: &Client, upload: &Upload) -> Result<()> {
-        // an earlier one that was not committed is dropped
-        self.upload = None;
-        match self.open_upload(client, upload) {
-            Ok(writer) => self.upload = Some(ActiveUpload { writer, since: Instant::now() }),
-            Err(refusal) => self.refuse(&refusal)?,
-        }
-        Ok(())
-    }
-
-    fn open_upload(&self, client: &Client, upload: &Upload) -> std::result::Result<StoreWriter, Refusal> {
-        if !client.upload {
-            let text = format!("client '{}' may not upload models: cluster.toml does not say upload = true", client.name);
-            return Err(Refusal::new(RefusalReason::Unauthorised, text));
-        }
-        self.check_upload(upload).map_err(Refusal::of(RefusalReason::BadRequest))?;
-        let begun = self.state.store.begin(upload, client.certificate);
-        begun.map_err(|e| Refusal::of(if matches!(e, Error::Input(_)) { RefusalReason::TooMuch } else { RefusalReason::Failed })(e))
-    }
-
-    /// Checks that the model could run here.
-    fn check_upload(&self, upload: &Upload) -> Result<()> {
-        check_name(&upload.name)?;
-        let architecture: Architecture = unpack(&upload.architecture)?;
-        architecture.check(self.state.setup.cluster.fixed()?)?;
-        // the same in other bytes would be another model
-        if *pack(&architecture)? != upload.architecture {
-            return Err(Error::Model("an architecture that is not written as it should be".into()));
-        }
-        let Footprint { model, request } = self.state.footprint(&architecture, 1, Reveal::Logits)?;
-        let limit = self.state.memory.limit();
-        match model.saturating_add(request) > limit {
-            true => Err(Error::Input(format!("the model holds {model} bytes and a request {request} more: this party has {limit}"))),
-            false => Ok(()),
-        }
-    }
-
-    fn add_piece(&mut self, bytes: &Zeroizing<Vec<u8>>) -> Result<()> {
-        // of an upload that was refused, pieces may still be on their way
-        let Some(upload) = &mut self.upload else { return Ok(()) };
-        upload.since = Instant::now();
-        match upload.writer.piece(bytes) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                self.upload = None;
-                self.refuse(&Refusal::of(RefusalReason::Failed)(error))
-            }
-        }
-    }
-
     fn end_upload(&mut self, digest: &[u8; 32]) -> Result<()> {
-        let Some(mut upload) = self.upload.take() else { return Ok(()) };
-        match upload.writer.finish(digest) {
-            Ok(()) => {
-                self.upload = Some(ActiveUpload { since: Instant::now(), ..upload });
-                self.reply(&Control::Stored)
-            }
-            Err(error) => self.refuse(&Refusal::of(RefusalReason::Failed)(error)),
+        match self.upload.end(digest) {
+            Ok(true) => self.reply(&Control::Stored),
+            // of an upload that was refused
+            Ok(false) => Ok(()),
+            Err(refusal) => self.refuse(&refusal),
         }
     }
 
     fn commit(&mut self) -> Result<()> {
-        let Some(upload) = self.upload.take() else {
-            return self.refuse(&Refusal::new(RefusalReason::BadRequest, "there is no upload to commit"));
-        };
-        match upload.writer.commit() {
-            Ok(id) => {
-                tracing::info!(model = id, "uploaded");
-                self.reply(&Control::Committed)
-            }
-            Err(error) => self.refuse(&Refusal::of(RefusalReason::Failed)(error)),
-        }
+        let committed = self.upload.commit().map(|id| {
+            tracing::info!(model = id, "uploaded");
+            Control::Committed
+        });
+        self.reply_or_refuse(committed)
     }
 
     /// Ends the connection if an upload has stalled.
     fn check_upload_timeout(&self) -> Result<()> {
-        let timeout = self.state.setup.config.limits.request();
-        match self.upload.as_ref().is_some_and(|upload| upload.since.elapsed() > timeout) {
+        match self.upload.has_stalled(self.state.setup.config.limits.request()) {
             true => Err(Error::Peer("has stalled: nothing more of the model came in time".into())),
             false => Ok(()),
         }

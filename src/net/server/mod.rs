@@ -9,6 +9,7 @@ mod metrics;
 mod quotas;
 mod refusal;
 mod state;
+mod upload;
 
 pub use metrics::Metrics;
 
