@@ -2,7 +2,7 @@
 
 use super::{
     control::{Control, Hello},
-    server::mismatch,
+    hello::mismatch,
     wire::{Header, Kind, RECORD_HEADER, VERSION, pack, parcel_header, parcels, unpack},
 };
 use crate::{Error, Result, nn::Program};
@@ -63,7 +63,7 @@ pub fn hellos() -> Vec<Vec<u8>> {
             probe,
             cluster: [0; 32],
             clock: 1 << 40,
-            prepares: true,
+            preprocesses: true,
             contribution: None,
         })
     };

@@ -1,4 +1,4 @@
-//! What is known when a model is read: shapes, and arithmetic and movement of constants.
+//! Constants known when a model is read: shapes, and arithmetic and layout operations of constants.
 
 use super::{
     array::{Array, broadcast, place_of},

@@ -202,7 +202,7 @@ fn rounded_up(axis: Axis, input: usize) -> Axis {
     Axis { pad_end: axis.pad_end + needed.saturating_sub(padded), ..axis }
 }
 
-/// What divides the sum of each window of `axis`: its real taps, or those within the padding that `whole` asks for.
+/// Divisors of the sums of the windows of `axis`: its real taps, or those within the padding that `whole` asks for.
 fn counts(axis: Axis, whole: Axis, input: usize, padding_counts: bool) -> Result<Vec<usize>> {
     let inside = match padding_counts {
         true => 0..axis.pad_begin + input + whole.pad_end,

@@ -122,7 +122,7 @@ closed! {
 }
 
 closed! {
-    /// What a step of a program does.
+    /// One action of a program's step.
     #[derive(Debug, Clone, PartialEq)]
     #[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize))]
     Step: Action {
