@@ -165,10 +165,10 @@ impl Future for Receive<'_> {
             return Poll::Pending;
         };
         if message.payload.len() != self.words || message.label != self.label {
-            let (label, from, got, words) = (self.label, self.from, message.payload.len(), self.words);
-            state
-                .failed
-                .get_or_insert(Error::OutOfStep(format!("{label}: party {from} sent {got} words of {}, expected {words}", message.label)));
+            let (label, from, words) = (self.label, self.from, self.words);
+            let came = format!("{} words of an op labelled {}", message.payload.len(), message.label.number());
+            let error = format!("{label}, labelled {}: party {from} sent {came}, expected {words} words", label.number());
+            state.failed.get_or_insert(Error::OutOfStep(error));
             return Poll::Pending;
         }
         state.scope.clock = state.scope.clock.max(message.round);

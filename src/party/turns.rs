@@ -63,10 +63,13 @@ impl Party {
         if let Some((from, name)) = state.parts.keys().next() {
             return Err(Error::OutOfStep(format!("party {}: of message {} of party {from} a part is missing", self.number, name.purpose)));
         }
-        match state.inbox.values().next() {
+        // with several left, the same one in every run
+        match state.inbox.values().min_by_key(|message| (message.name.path, message.name.op, message.name.purpose)) {
             Some(message) => Err(Error::OutOfStep(format!(
-                "party {}: nobody awaited message {} of a {}",
-                self.number, message.name.purpose, message.label
+                "party {}: nobody awaited message {} of an op labelled {}",
+                self.number,
+                message.name.purpose,
+                message.label.number()
             ))),
             None => Ok(()),
         }
@@ -131,10 +134,10 @@ impl Party {
         state.meter.received += 1;
         #[cfg(feature = "seeded")]
         state.observed.note(&message);
-        let (label, purpose) = (message.label, message.name.purpose);
+        let (label, purpose) = (message.label.number(), message.name.purpose);
         match state.inbox.insert((from, message.name), message) {
             None => Ok(()),
-            Some(_) => Err(Error::OutOfStep(format!("{label}: party {from} sent message {purpose} twice"))),
+            Some(_) => Err(Error::OutOfStep(format!("party {from} sent message {purpose} of an op labelled {label} twice"))),
         }
     }
 }
