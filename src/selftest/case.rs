@@ -39,8 +39,8 @@ impl Case {
         let known = self.known.iter().flat_map(|(at, words)| got[0][*at..].iter().zip(words).position(|(got, want)| got != want));
         let from_standard = known.map(|at| format!("word {at} is not the standard's")).next();
         let pairs = got.iter().zip(want).enumerate();
-        let places = pairs.filter_map(|(i, (got, want))| Some((i, got.iter().zip(want).position(|(a, b)| a != b)?, got, want)));
-        let from_twin = places.map(|(i, at, got, want)| format!("output {i}, word {at}: {:#x}, not {:#x}", got[at], want[at])).next();
+        let differing = pairs.filter_map(|(i, (got, want))| Some((i, got.iter().zip(want).position(|(a, b)| a != b)?, got, want)));
+        let from_twin = differing.map(|(i, at, got, want)| format!("output {i}, word {at}: {:#x}, not {:#x}", got[at], want[at])).next();
         from_standard.or(from_twin)
     }
 }

@@ -29,7 +29,7 @@ pub fn session(options: &Engine) -> Result<Session> {
 }
 
 /// Three parties that keep sizes and no words, otherwise alike.
-pub fn dry_session(options: &Engine) -> Result<Session> {
+pub fn shape_only_session(options: &Engine) -> Result<Session> {
     Ok(limited(Session::dry(Fixed::new(options.fraction_bits)?)?, options))
 }
 

@@ -67,7 +67,7 @@ pub struct Bench {
     pub device: String,
     /// Network between the parties.
     #[arg(long, value_enum, default_value = "local")]
-    pub net: Network,
+    pub net: NetworkName,
     /// How signs are computed; `all` measures cases with signs by each.
     #[arg(long, value_enum, default_value = "auto")]
     pub sign: Signs,

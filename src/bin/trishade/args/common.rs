@@ -125,7 +125,7 @@ impl From<Reveal> for nn::Reveal {
 
 /// The network between the parties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Network {
+pub enum NetworkName {
     /// Nothing is added.
     Local,
     /// 10 Gb/s and 0.2 ms, each link and way.
@@ -134,7 +134,7 @@ pub enum Network {
     Wan,
 }
 
-impl Network {
+impl NetworkName {
     /// Latency and bandwidth, where something is added.
     pub fn figures(self) -> Option<Net> {
         match self {

@@ -1,6 +1,6 @@
 //! The options of parties on machines of their own, and of their clients.
 
-use super::common::{Network, Preprocess, Reveal};
+use super::common::{NetworkName, Preprocess, Reveal};
 use clap::{Args as Options, Subcommand, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -39,7 +39,7 @@ pub enum Cluster {
         device: String,
         /// Make the links as slow as such a network.
         #[arg(long, value_enum, default_value = "local")]
-        net: Network,
+        net: NetworkName,
     },
 }
 
@@ -91,7 +91,7 @@ pub struct Caller {
     pub timeout: f64,
     /// Make the links of this client as slow as such a network.
     #[arg(long, value_enum, default_value = "local")]
-    pub net: Network,
+    pub net: NetworkName,
 }
 
 /// Requests of an owner to the parties.

@@ -27,8 +27,8 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
     }
     let reveal = options.reveal.into();
     let range = options.range_bits.clone().map(RangeInclusive::from);
-    let dry = engine::dry_session(&options.engine)?.with_micro_batches(micro);
-    let plan = engine::wait(plan_on(&dry, &graph, range.clone(), batch, reveal))?;
+    let shape_only = engine::shape_only_session(&options.engine)?.with_micro_batches(micro);
+    let plan = engine::wait(plan_on(&shape_only, &graph, range.clone(), batch, reveal))?;
     let batches = count.div_ceil(batch).min(options.prepare);
     // what is dealt beforehand lies there until it is taken
     memory::fits(plan.process + batches as u64 * plan.bytes_sent[0], options.engine.max_memory, batch)?;

@@ -1,4 +1,4 @@
-//! The client of a command line: its files, its patience, its network.
+//! The client of a command line: its files, its timeout, its network.
 
 use crate::args::Caller;
 use std::{
@@ -13,13 +13,13 @@ use trishade::{
 /// Parties that are started in the same script as their client.
 const STARTING: Duration = Duration::from_secs(5);
 
-/// The identity and the manners of a client.
+/// The identity and the options of a client.
 pub fn open(caller: &Caller) -> Result<(ClientSetup, Manners)> {
     let beside = || caller.cluster.parent().unwrap_or(Path::new("")).join("owner");
     let stem = caller.identity.clone().unwrap_or_else(beside);
     let file = |end: &str| PathBuf::from(format!("{}.{end}", stem.display()));
     let setup = ClientSetup::open(&caller.cluster, &file("crt"), &file("key"))?;
-    let patience = Duration::try_from_secs_f64(caller.timeout).map_err(|e| Error::Input(format!("--timeout {}: {e}", caller.timeout)))?;
+    let timeout = Duration::try_from_secs_f64(caller.timeout).map_err(|e| Error::Input(format!("--timeout {}: {e}", caller.timeout)))?;
     let shape = caller.net.shape();
-    Ok((setup, Manners { patience, shape, starting: STARTING, ..Manners::default() }))
+    Ok((setup, Manners { patience: timeout, shape, starting: STARTING, ..Manners::default() }))
 }

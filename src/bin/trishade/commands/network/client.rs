@@ -31,8 +31,8 @@ fn upload(caller: &Caller, model: &Path, name: Option<&str>) -> Result<(), Error
         let stem = model.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         text.strip_prefix("zoo:").map(str::to_owned).or(stem).unwrap_or_default()
     };
-    let (setup, manners) = caller::open(caller)?;
-    let connection = Connection::open(&setup, manners)?;
+    let (setup, how) = caller::open(caller)?;
+    let connection = Connection::open(&setup, how)?;
     let bar = terminal::progress(1000, "sharing the weights");
     let name = name.map_or_else(from_file, str::to_owned);
     let id = connection.upload(&name, &graph, |done| bar.set_position((done * 1000.0) as u64));
@@ -42,8 +42,8 @@ fn upload(caller: &Caller, model: &Path, name: Option<&str>) -> Result<(), Error
 }
 
 fn models(caller: &Caller, as_json: bool) -> Result<(), Error> {
-    let (setup, manners) = caller::open(caller)?;
-    let models = Connection::open(&setup, manners)?.models()?;
+    let (setup, how) = caller::open(caller)?;
+    let models = Connection::open(&setup, how)?.models()?;
     if as_json {
         let rows: Vec<_> = models.iter().map(|m| json!({"id": m.id, "uploaded": m.uploaded, "bytes": m.bytes})).collect();
         terminal::print(&json!(rows).to_string());
@@ -54,8 +54,8 @@ fn models(caller: &Caller, as_json: bool) -> Result<(), Error> {
 }
 
 fn infer(options: &ClientInfer) -> Result<(), Error> {
-    let (setup, manners) = caller::open(&options.caller)?;
-    let connection = Connection::open(&setup, manners)?;
+    let (setup, how) = caller::open(&options.caller)?;
+    let connection = Connection::open(&setup, how)?;
     connection.ready()?;
     let id = connection.find(&options.model_id)?;
     let architecture = connection.architecture(&id)?;

@@ -30,13 +30,13 @@ struct Findings {
 }
 
 pub fn run(options: &Doctor) -> Result<(), Failure> {
-    let (setup, manners) = caller::open(&options.caller)?;
+    let (setup, how) = caller::open(&options.caller)?;
     let own = setup.cluster.party_of(setup.identity.fingerprint());
     let graph = options.model.as_ref().map(|model| engine::graph(model)).transpose()?;
     let mut findings = Findings::new();
     for number in (0..3).filter(|&number| Some(number) != own) {
         let address = setup.cluster.party[number].address.clone();
-        match probe(&setup, number, &manners) {
+        match probe(&setup, number, &how) {
             Ok(found) => findings.met(number, address, found),
             Err(error) => findings.missed(number, address, &error.to_string()),
         }
