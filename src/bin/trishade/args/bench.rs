@@ -1,6 +1,6 @@
 //! The options of `bench`.
 
-use super::common::Network;
+use super::common::NetworkName;
 use clap::{Args as Options, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
 use trishade::party;
