@@ -5,8 +5,9 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use trishade::{
     device::Device,
-    party::{Link, Party, Sign, run},
-    protocol::{self as mpc, Layout},
+    kernels::matmul::Layout,
+    party::{Party, Transport, run},
+    protocol::{self as mpc, Sign},
     shape::Shape,
     share::Arith,
 };
@@ -37,12 +38,14 @@ fn bench(c: &mut Criterion) {
         for sign in [Sign::Five, Sign::Six, Sign::Short] {
             parties.iter().for_each(|p| p.set_sign(sign));
             group.bench_function(format!("relu {sign:?} {n}"), |b| {
-                b.iter(|| pollster::block_on(run(&parties, Link::Handover, |p| mpc::relu(p, black_box(&x[p.number()])))).expect("relu"));
+                b.iter(|| {
+                    pollster::block_on(run(&parties, Transport::Handover, |p| mpc::relu(p, black_box(&x[p.number()])))).expect("relu")
+                });
             });
         }
         group.bench_function(format!("truncation {n}"), |b| {
             b.iter(|| {
-                pollster::block_on(run(&parties, Link::Handover, |p| async {
+                pollster::block_on(run(&parties, Transport::Handover, |p| async {
                     mpc::truncate(p, &mpc::split_of_share(p, &x[p.number()]), 20).await
                 }))
                 .expect("truncation")
@@ -54,7 +57,7 @@ fn bench(c: &mut Criterion) {
         let layout = Layout { batch: 1, m: n, k: n, n, transpose_x: false, transpose_y: false };
         group.bench_function(format!("matmul and truncation {n}"), |b| {
             b.iter(|| {
-                pollster::block_on(run(&parties, Link::Handover, |p| async {
+                pollster::block_on(run(&parties, Transport::Handover, |p| async {
                     let z = mpc::matmul(p, &x[p.number()], &y[p.number()], layout);
                     mpc::rescale(p, &mpc::split(p, z).await).await
                 }))

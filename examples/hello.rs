@@ -4,7 +4,7 @@ use trishade::{
     Error,
     device::Device,
     fixed::Fixed,
-    party::{Link, Party, run},
+    party::{Party, Transport, run},
     protocol as mpc,
     shape::Shape,
 };
@@ -20,7 +20,7 @@ fn main() -> Result<(), Error> {
     let amounts = mpc::share(&shape, &fixed.encode("amounts", &[2.0, 4.0, 0.125])?)?;
 
     // the same program at each party
-    let parts = pollster::block_on(run(&parties, Link::Handover, |p| async {
+    let parts = pollster::block_on(run(&parties, Transport::Handover, |p| async {
         let (x, y) = (mpc::input(p, &prices[p.number()]), mpc::input(p, &amounts[p.number()]));
         let product = mpc::split(p, mpc::product(p, &x, &y)).await;
         let z = mpc::activate(p, &product, fixed.fraction_bits()).await; // truncation and ReLU in one

@@ -72,8 +72,8 @@ fn activate_deal(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
         dealt_value[at] = sub(split.value, value_mask[e % 8u]);
         dealt_product[at] = sub(split.value & ones(u), product_mask[e % 8u]);
         dealt_bit[at] = sub(from_u32(u), bit_mask[e % 8u]);
-        packed_wrap[w] = packed_wrap[w] | as_field(split.wrap - field(wrap_mask[w], i, p.bits), i, p.bits);
-        packed_both[w] = packed_both[w] | as_field((split.wrap & u) - field(both_mask[w], i, p.bits), i, p.bits);
+        packed_wrap[w] = packed_wrap[w] | as_field(sub(from_u32(split.wrap), field(wrap_mask[w], i, p.bits)), i, p.bits);
+        packed_both[w] = packed_both[w] | as_field(sub(from_u32(split.wrap & u), field(both_mask[w], i, p.bits)), i, p.bits);
     }
     for (var w = 0u; w < words; w++) {
         dealt_wraps[item * 16u + w] = packed_wrap[w];
@@ -127,8 +127,8 @@ fn activate_pair(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
         let selected = ones((b_plane[place.x] >> place.y) & 1u);
         let split = shifted_pair(b[at], p.bits);
         let wrapped = ones(split.wrap);
-        let m = shl(from_u32(field(wrap[e % words], e / words, p.bits)), up);
-        let mu = shl(from_u32(field(both[e % words], e / words, p.bits)), up);
+        let m = shl(field(wrap[e % words], e / words, p.bits), up);
+        let mu = shl(field(both[e % words], e / words, p.bits), up);
         let x = add(add(products[j], mul(split.value, bits[j])), mu & wrapped);
         let s = add(add(values[j], split.value & ones(p.is_first)), m & wrapped);
         message[at] = sub(choose(selected, sub(s, x), x), out_mask[j]);

@@ -10,11 +10,14 @@ fn plane_place(n: u32, e: u32) -> vec2<u32> {
     return vec2<u32>(e / 512u * 16u + r % lanes, r / lanes);
 }
 
+// The low bits of a word, 1 <= bits < 64: a field can be wider than 32 bits.
+fn low_bits(bits: u32) -> Word { return shr(ones(1u), 64u - bits); }
+
 // Field i of a word.
-fn field(packed: Word, i: u32, bits: u32) -> u32 { return low(shr(packed, i * bits)) & ((1u << bits) - 1u); }
+fn field(packed: Word, i: u32, bits: u32) -> Word { return shr(packed, i * bits) & low_bits(bits); }
 
 // The low bits of x as field i of a word that is zero elsewhere.
-fn as_field(x: u32, i: u32, bits: u32) -> Word { return shl(from_u32(x & ((1u << bits) - 1u)), i * bits); }
+fn as_field(x: Word, i: u32, bits: u32) -> Word { return shl(x & low_bits(bits), i * bits); }
 
 // A block as eight words.
 fn eight_words(s: Stream, counter: u32) -> array<Word, 8> {

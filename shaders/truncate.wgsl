@@ -67,9 +67,9 @@ fn truncate_deal(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
         let split = shifted_lead(a[at], p.bits);
         let masked = sub(split.value, mask[e % 8u]);
         dealt_value[at] = masked;
-        own[at] = add(masked, shl(from_u32(field(out_mask[w], i, p.bits)), up));
-        next[at] = add(mask[e % 8u], shl(from_u32(field(other_mask[w], i, p.bits)), up));
-        packed[w] = packed[w] | as_field(split.wrap - field(wrap_mask[w], i, p.bits), i, p.bits);
+        own[at] = add(masked, shl(field(out_mask[w], i, p.bits), up));
+        next[at] = add(mask[e % 8u], shl(field(other_mask[w], i, p.bits), up));
+        packed[w] = packed[w] | as_field(sub(from_u32(split.wrap), field(wrap_mask[w], i, p.bits)), i, p.bits);
     }
     for (var w = 0u; w < words; w++) {
         dealt_wrap[item * 8u + w] = packed[w];
@@ -107,9 +107,9 @@ fn truncate_pair(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
             }
         }
         let mask = field(out_mask[w], i, p.bits);
-        kept[at] = add(values[e % 8u], shl(from_u32(mask), 64u - p.bits));
-        let half = select(0u, field(wraps[w], i, p.bits), msb(b[at]) == 1u);
-        packed[w] = packed[w] | as_field(half - mask, i, p.bits);
+        kept[at] = add(values[e % 8u], shl(mask, 64u - p.bits));
+        let half = field(wraps[w], i, p.bits) & ones(msb(b[at]));
+        packed[w] = packed[w] | as_field(sub(half, mask), i, p.bits);
     }
     for (var w = 0u; w < words; w++) {
         message[item * 8u + w] = packed[w];
@@ -128,7 +128,7 @@ fn truncate_finish(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     for (var e = 0u; e < count; e++) {
         let w = item * 8u + e % words;
         let at = item * k * 8u + e;
-        let sum = field(sent[w], e / words, p.bits) + field(received[w], e / words, p.bits);
-        result[at] = add(shifted_pair(b[at], p.bits).value, shl(from_u32(sum), 64u - p.bits));
+        let sum = add(field(sent[w], e / words, p.bits), field(received[w], e / words, p.bits));
+        result[at] = add(shifted_pair(b[at], p.bits).value, shl(sum, 64u - p.bits));
     }
 }

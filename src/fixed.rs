@@ -69,8 +69,14 @@ impl Fixed {
 
     /// [`decode`](Self::decode) of each word.
     pub fn decode_all(self, words: &[Word]) -> Vec<f32> {
-        words.iter().map(|&x| self.decode(x)).collect()
+        decode_all(words, self.fraction_bits)
     }
+}
+
+/// The real numbers of ring elements with so many fraction bits: `w / 2^fraction_bits`.
+pub fn decode_all(words: &[Word], fraction_bits: u32) -> Vec<f32> {
+    let scale = f64::powi(2.0, fraction_bits as i32);
+    words.iter().map(|&x| (x as i64 as f64 / scale) as f32).collect()
 }
 
 #[cfg(test)]

@@ -63,6 +63,7 @@ pub mod fixed;
 #[cfg(feature = "internals")]
 pub mod kernels;
 #[cfg(not(feature = "internals"))]
+#[allow(unused_imports, reason = "names for tests, which see the kernels with the feature internals")]
 mod kernels;
 #[cfg(feature = "net")]
 pub mod net;
@@ -74,6 +75,10 @@ pub mod ring;
 pub mod selftest;
 pub mod shape;
 pub mod share;
+#[cfg(feature = "internals")]
+pub mod stream;
+#[cfg(not(feature = "internals"))]
+mod stream;
 #[cfg(feature = "gpu")]
 pub mod tuning;
 

@@ -18,11 +18,11 @@ use crate::{
     Result, clock,
     device::{Buffer, Device},
     kernels::{
-        Stream,
         draw::draw,
         linear,
         matmul::{Layout, matmul},
     },
+    stream::Stream,
 };
 
 /// Words of the streams and sums: 32 MiB.

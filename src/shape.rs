@@ -7,8 +7,8 @@ use crate::{Error, Result};
 #[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize), serde(try_from = "Vec<usize>", into = "Vec<usize>"))]
 pub struct Shape(Vec<usize>);
 
-/// No tensor has more elements: streams count 32-bit blocks.
-pub const MAX_ELEMENTS: usize = 1 << 32;
+/// No tensor has more elements: kernels count them in 32 bits.
+pub const MAX_ELEMENTS: usize = u32::MAX as usize;
 
 impl Shape {
     /// Checks that no extent is zero and that the product fits.

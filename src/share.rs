@@ -1,4 +1,4 @@
-//! What a party holds of a secret. No word of it can be read outside `share` and `protocol`.
+//! Shares: a party's part of a secret. No word of it can be read outside `share` and `protocol`.
 
 use crate::{device::Buffer, shape::Shape};
 

@@ -7,12 +7,12 @@ use crate::{
         gpu::{Gpu, Path, Tuning},
     },
     kernels::{
-        Stream,
         conv::convolution,
         matmul::{Layout, matmul},
     },
     ring::Word,
     shape::{Axis, Conv, Shape},
+    stream::Stream,
 };
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use trishade::{
     data::images::{self, Preprocess},
     device::Device,
     fixed::Fixed,
-    nn::{Answer, Graph, Reveal, Session, Weights, answer::best, plain, zoo},
+    nn::{Answer, Graph, Reveal, Session, Weights, answer::best, reference, zoo},
 };
 
 fn private(graph: &Graph, values: &[f32], batch: usize) -> Answer {
@@ -50,7 +50,7 @@ fn a_resnet_on_cifar10() {
     let plane = |n: usize, c: usize| (0..1024).map(move |at| value(n, c, at));
     let inputs: Vec<f32> = (0..count).flat_map(|n| (0..3).flat_map(move |c| plane(n, c))).collect();
 
-    let plain = plain::run_f32(&graph, &inputs, count).unwrap().values;
+    let plain = reference::run_f32(&graph, &inputs, count).unwrap().values;
     let published = std::fs::read(data.join("resnet20_ic01_logits.npy")).unwrap();
     let published: Vec<f32> = npyz::NpyFile::new(&published[..]).unwrap().into_vec().unwrap();
     assert!(plain.iter().zip(&published).all(|(a, b)| (a - b).abs() < 1e-3), "the network is the published one");
@@ -71,8 +71,8 @@ fn a_squeezenet_on_photographs() {
     let graph = with_weights("squeezenet", examples.join("models/squeezenet1_1.safetensors"));
     for name in ["chelsea.png", "rocket.jpg"] {
         let bytes = std::fs::read(examples.join("data").join(name)).unwrap();
-        let image = images::input(&bytes, name, &graph.input_extents, Preprocess::Caffe).unwrap();
-        let plain = plain::run_f32(&graph, &image, 1).unwrap().values;
+        let image = images::input(&bytes, name, graph.input_extents(), Preprocess::Caffe).unwrap();
+        let plain = reference::run_f32(&graph, &image, 1).unwrap().values;
         let private = private(&graph, &image, 1).logits.concat();
         let (mut private_best, mut plain_best) = (best(&private, 5), best(&plain, 5));
         assert_eq!(private_best[0], plain_best[0], "{name}");

@@ -7,12 +7,12 @@ use common::shape;
 use trishade::{
     device::Device,
     kernels::circuit::Tree,
-    party::{Link, Net, Party, Sign, Signs, run},
-    protocol as mpc,
+    party::{Net, Party, Transport, run},
+    protocol::{self as mpc, Sign, Signs},
 };
 
 /// A ReLU on dry devices: seconds of its messages, and the signs that it used.
-fn relu(parties: &[Party; 3], sign: Sign, n: usize, link: Link) -> (f64, Signs) {
+fn relu(parties: &[Party; 3], sign: Sign, n: usize, link: Transport) -> (f64, Signs) {
     parties.iter().for_each(|p| {
         p.reset_meter();
         p.set_sign(sign);
@@ -20,18 +20,18 @@ fn relu(parties: &[Party; 3], sign: Sign, n: usize, link: Link) -> (f64, Signs) 
     let task = |p| async move { mpc::relu(p, &mpc::public(p, &shape(n), &vec![0; n])).await };
     pollster::block_on(run(parties, link, task)).unwrap();
     let meters = parties.each_ref().map(Party::meter);
-    assert!(meters.iter().all(|meter| meter.signs == meters[0].signs), "all parties choose the same");
-    (meters.iter().map(|meter| meter.seconds).fold(0.0, f64::max), meters[0].signs)
+    assert!(meters.iter().all(|meter| meter.signs() == meters[0].signs()), "all parties choose the same");
+    (meters.iter().map(|meter| meter.seconds).fold(0.0, f64::max), meters[0].signs())
 }
 
 fn dry() -> [Party; 3] {
-    Party::local([Device::dry(), Device::dry(), Device::dry()], 20).unwrap()
+    Party::local([Device::shape_only(), Device::shape_only(), Device::shape_only()], 20).unwrap()
 }
 
 #[test]
 fn the_choice_over_a_wide_network_is_the_best() {
     let parties = dry();
-    let link = Link::Shaped(Net::WAN);
+    let link = Transport::Shaped(Net::WAN);
     for n in [100, 10_000, 100_000, 1_000_000] {
         // the first runs compile the circuits
         let fixed = [Sign::Five, Sign::Six, Sign::Short].map(|sign| [relu(&parties, sign, n, link), relu(&parties, sign, n, link)][1].0);
@@ -64,10 +64,10 @@ fn the_choice_follows_size_and_network() {
 fn a_party_knows_its_network() {
     let parties = dry();
     let short = |signs: Signs| signs.short == 1;
-    assert!(!short(relu(&parties, Sign::Auto, 100, Link::Handover).1), "in one process");
-    assert!(short(relu(&parties, Sign::Auto, 100, Link::Shaped(Net::WAN)).1), "a shaped link tells");
-    assert!(!short(relu(&parties, Sign::Auto, 100, Link::Handover).1), "for its own run");
+    assert!(!short(relu(&parties, Sign::Auto, 100, Transport::Handover).1), "in one process");
+    assert!(short(relu(&parties, Sign::Auto, 100, Transport::Shaped(Net::WAN)).1), "a shaped link tells");
+    assert!(!short(relu(&parties, Sign::Auto, 100, Transport::Handover).1), "for its own run");
     parties.iter().for_each(|p| p.set_net(Some(Net::WAN)));
-    assert!(short(relu(&parties, Sign::Auto, 100, Link::Bytes).1), "or the caller");
-    assert!(!short(relu(&parties, Sign::Five, 100, Link::Bytes).1), "what is set is used");
+    assert!(short(relu(&parties, Sign::Auto, 100, Transport::Bytes).1), "or the caller");
+    assert!(!short(relu(&parties, Sign::Five, 100, Transport::Bytes).1), "what is set is used");
 }

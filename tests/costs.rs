@@ -8,8 +8,8 @@ use trishade::{
     device::Device,
     fixed::Fixed,
     nn::{Reveal, onnx, plan},
-    party::{Link, Meter, Party, Sign, run},
-    protocol as mpc,
+    party::{Meter, Party, Transport, run},
+    protocol::{self as mpc, Sign},
     shape::{Axis, Pool, Shape},
     share::Arith,
 };
@@ -86,7 +86,7 @@ fn windows(x: &Arith) -> Pool {
     Pool::new(x.shape(), [Axis { stride: 2, ..Axis::new(2) }; 2]).unwrap()
 }
 
-fn meters(link: Link, case: &Case) -> [Meter; 3] {
+fn meters(link: Transport, case: &Case) -> [Meter; 3] {
     let device = Device::cpu(1).unwrap();
     let parties: &'static [Party; 3] = Box::leak(Box::new(Party::local([device.clone(), device.clone(), device], 20).unwrap()));
     parties.iter().for_each(|p| p.set_sign(case.sign));
@@ -106,8 +106,8 @@ fn cost(meters: &[Meter; 3], outputs: usize) -> (u32, f64) {
 fn no_protocol_costs_more_than_it_may() {
     for case in cases() {
         let name = case.name;
-        let over_handover = meters(Link::Handover, &case);
-        assert_eq!(over_handover, meters(Link::Bytes, &case), "{name}: both links count the same");
+        let over_handover = meters(Transport::Handover, &case);
+        assert_eq!(over_handover, meters(Transport::Bytes, &case), "{name}: both links count the same");
         let (rounds, bits) = cost(&over_handover, case.outputs);
         assert_eq!(rounds, case.rounds, "{name}");
         assert!(bits <= case.bits, "{name}: {bits} bits, at most {}", case.bits);
@@ -122,7 +122,7 @@ fn no_protocol_costs_more_than_it_may() {
 fn the_table_of_costs_is_what_the_meters_say() {
     let mut text = String::from(HEAD);
     for case in cases() {
-        let (rounds, bits) = cost(&meters(Link::Handover, &case), case.outputs);
+        let (rounds, bits) = cost(&meters(Transport::Handover, &case), case.outputs);
         writeln!(text, "| {} | {rounds} | {bits:.1} |", case.name).unwrap();
     }
     text += NETWORK;

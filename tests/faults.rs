@@ -21,7 +21,7 @@ use trishade::{
         config::{Client, Limits},
         faults::{self, Fault, Plan},
     },
-    nn::{Architecture, Graph, Reveal, builder::Builder, plain},
+    nn::{Graph, Program, Reveal, builder::Builder, reference},
 };
 
 const ONE: Asking = Asking { batch: 1, in_flight: 1, reveal: Reveal::Logits };
@@ -37,7 +37,7 @@ fn small() -> (Graph, Vec<f32>) {
 struct Case {
     cluster: Cluster,
     id: String,
-    architecture: Architecture,
+    program: Program,
     input: Vec<f32>,
     prediction: usize,
 }
@@ -49,15 +49,15 @@ impl Case {
         let (graph, input) = small();
         let owner = cluster.connect();
         let id = owner.upload("small", &graph, |_| {}).unwrap();
-        let architecture = owner.architecture(&id).unwrap();
-        let scores = plain::run_f32(&graph, &input, 1).unwrap();
+        let program = owner.architecture(&id).unwrap();
+        let scores = reference::run_f32(&graph, &input, 1).unwrap();
         let best = |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
         let prediction = best(&scores.values);
-        Self { cluster, id, architecture, input, prediction }
+        Self { cluster, id, program, input, prediction }
     }
 
     fn ask(&self, owner: &Connection) -> Result<usize> {
-        owner.infer(&self.id, &self.architecture, &self.input, ONE, |_| {}).map(|answer| answer.predictions[0])
+        owner.infer(&self.id, &self.program, &self.input, ONE, |_| {}).map(|answer| answer.predictions[0])
     }
 
     /// The cluster works, whatever has been.
@@ -208,9 +208,9 @@ fn a_client_may_do_what_the_cluster_says() {
     say("a guest uploads a model", "may not upload", guest.upload("mine", &small().0, |_| {}).unwrap_err());
     say("a guest asks for a model of others", "may not use", case.ask(&guest).unwrap_err());
     let owner = case.cluster.connect();
-    let no = owner.infer("small@0000000000000000", &case.architecture, &case.input, ONE, |_| {}).unwrap_err();
+    let no = owner.infer("small@0000000000000000", &case.program, &case.input, ONE, |_| {}).unwrap_err();
     say("a model that nobody keeps", "no model", no);
-    say("a path for a model", "no model", owner.infer("../owner", &case.architecture, &case.input, ONE, |_| {}).unwrap_err());
+    say("a path for a model", "no model", owner.infer("../owner", &case.program, &case.input, ONE, |_| {}).unwrap_err());
     let share = case.cluster.folder.join("party2.store").join(format!("{}.share", case.id));
     let kept = std::fs::read(&share).unwrap();
     std::fs::remove_file(&share).unwrap();
@@ -222,12 +222,12 @@ fn a_client_may_do_what_the_cluster_says() {
     assert!(error.to_string().contains("party 2") && error.to_string().contains("changed"), "{error}");
     row("shares on a disk that were changed", 0.0, &error.to_string());
     std::fs::write(&share, kept).unwrap();
-    let replayed = case.cluster.connect().replay(&case.id, &case.architecture, &case.input).unwrap_err();
+    let replayed = case.cluster.connect().replay(&case.id, &case.program, &case.input).unwrap_err();
     assert!(replayed.to_string().contains("Replayed"), "{replayed}");
     row("a request that is made twice", 0.0, &replayed.to_string());
     let many: Vec<f32> = case.input.iter().cycle().take(36 * 300).copied().collect();
     let all = Asking { batch: 300, ..ONE };
-    say("more inputs than a party bears", "at most 256", owner.infer(&case.id, &case.architecture, &many, all, |_| {}).unwrap_err());
+    say("more inputs than a party bears", "at most 256", owner.infer(&case.id, &case.program, &many, all, |_| {}).unwrap_err());
     case.works();
 }
 

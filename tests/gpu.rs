@@ -48,9 +48,9 @@ fn in_windows() {
 /// Mesa's software Vulkan would end the loop early and give a wrong product.
 #[test]
 fn too_deep_a_product_is_an_error_on_software() {
-    use trishade::kernels::{
-        Stream,
-        matmul::{Layout, matmul},
+    use trishade::{
+        kernels::matmul::{Layout, matmul},
+        stream::Stream,
     };
     let Some(device) = common::gpu(None) else { return };
     let Device::Gpu(gpu) = &device else { return };

@@ -14,7 +14,7 @@ use trishade::{
 fn infer(device: &Device, graph: &Graph, batch: usize) -> Answer {
     let session = Session::seeded([device.clone(), device.clone(), device.clone()], Fixed::default(), 3);
     let model = session.load(graph).unwrap();
-    let inner: usize = graph.input_extents.iter().product();
+    let inner: usize = graph.input_size();
     let values: Vec<f32> = (0..batch * inner).map(|i| (i * 37 % 101) as f32 / 101.0).collect();
     pollster::block_on(session.infer(&model, &values, batch, Reveal::Logits, |_| {})).unwrap()
 }

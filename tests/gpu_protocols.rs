@@ -8,8 +8,8 @@ use common::{Rng, Task, components, revealed};
 use trishade::{
     device::{Device, gpu::Prelude},
     kernels::matmul::Layout,
-    party::{Link, Party, Sign, run},
-    protocol as mpc,
+    party::{Party, Transport, run},
+    protocol::{self as mpc, Sign},
     ring::Word,
     shape::{Axis, Conv, Pool},
     share::Arith,
@@ -86,7 +86,7 @@ fn results(devices: [Device; 3], sign: Sign, protocol: Protocol) -> [Vec<Word>; 
     let components_of_x = [words(), words(), words()];
     let parties = Party::local_seeded(devices, 20, 5);
     parties.iter().for_each(|p| p.set_sign(sign));
-    pollster::block_on(run(&parties, Link::Handover, |p: &Party| {
+    pollster::block_on(run(&parties, Transport::Handover, |p: &Party| {
         let components_of_x = &components_of_x;
         async move {
             let x = components(p, components_of_x).await;

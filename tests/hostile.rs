@@ -12,7 +12,7 @@ use std::{
 };
 use trishade::{
     net::{Asking, Identity, Server, config::Client, config::Limits, faults::Rude},
-    nn::{Architecture, Reveal, builder::Builder, plain},
+    nn::{Program, Reveal, builder::Builder, reference},
 };
 
 const ONE: Asking = Asking { batch: 1, in_flight: 4, reveal: Reveal::Logits };
@@ -23,7 +23,7 @@ static ALONE: Mutex<()> = Mutex::new(());
 struct Case {
     cluster: Cluster,
     id: String,
-    architecture: Architecture,
+    program: Program,
     input: Vec<f32>,
     scores: Vec<f32>,
     // after the cluster has ended
@@ -44,11 +44,11 @@ impl Case {
         let graph = Builder::new(&[1, 6, 6], 3).unwrap().conv(2, 3, 1, 1).unwrap().relu().unwrap().flatten().unwrap();
         let graph = graph.linear(4).unwrap().build();
         let input: Vec<f32> = (0..36).map(|i| (i % 7) as f32 / 7.0).collect();
-        let scores = plain::run_f32(&graph, &input, 1).unwrap().values;
+        let scores = reference::run_f32(&graph, &input, 1).unwrap().values;
         let owner = cluster.connect();
         let id = owner.upload("small", &graph, |_| {}).unwrap();
-        let architecture = owner.architecture(&id).unwrap();
-        Self { _alone: alone, cluster, id, architecture, input, scores }
+        let program = owner.architecture(&id).unwrap();
+        Self { _alone: alone, cluster, id, program, input, scores }
     }
 
     fn guest(&self) -> Rude {
@@ -58,7 +58,7 @@ impl Case {
     /// Others are served as ever, in the session that was there before.
     fn undisturbed(&self) {
         let began = Instant::now();
-        let answer = self.cluster.connect().infer(&self.id, &self.architecture, &self.input, ONE, |_| {}).unwrap();
+        let answer = self.cluster.connect().infer(&self.id, &self.program, &self.input, ONE, |_| {}).unwrap();
         assert!(answer.logits[0].iter().zip(&self.scores).all(|(a, b)| (a - b).abs() < 1e-3));
         assert!(began.elapsed() < Duration::from_secs(2), "it took {:?}", began.elapsed());
         let sessions = self.cluster.parties.iter().flatten().map(|party| party.metrics().sessions.load(Ordering::Relaxed));

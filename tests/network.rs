@@ -8,14 +8,9 @@ use trishade::{
     device::Device,
     fixed::Fixed,
     kernels::gather::NONE,
-    nn::{
-        Answer, Graph, Leads, Model, Reveal, Session,
-        graph::{GraphOutput, Node, Op, Tensor},
-        onnx, plain, plan, plan_on,
-        steps::Steps,
-    },
-    party::Link,
-    shape::{Axis, Shape},
+    nn::{Answer, Graph, Leads, Model, Reveal, Session, Tensor, lower, onnx, ops::*, plan, plan_on, reference},
+    party::Transport,
+    shape::Axis,
 };
 
 fn example(name: &str) -> std::path::PathBuf {
@@ -51,7 +46,7 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
 fn the_plain_network_gives_the_logits_of_the_file() {
     let (graph, images) = lenet();
     let logits: Vec<f32> = numbers("data/mnist100_logits.npy");
-    let plain = plain::run_f32(&graph, &images, 100).unwrap();
+    let plain = reference::run_f32(&graph, &images, 100).unwrap();
     assert!(largest_difference(&plain.values, &logits) < 1e-4);
 }
 
@@ -67,12 +62,10 @@ fn lenet_reads_digits_on_shares() {
     let of_plain: Vec<usize> = logits.chunks(10).map(|row| (0..10).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap()).collect();
     assert_eq!(answer.predictions, of_plain);
 
-    // the fixed-point oracle truncates to the floor, the protocol now and then to one more
-    let fixed = Fixed::default();
-    let steps = Steps::new(&graph).unwrap();
-    let words = plain::run_fixed(&steps, fixed, &fixed.encode("images", &images).unwrap(), 100).unwrap();
+    // the fixed-point reference truncates to the floor, the protocol now and then to one more
+    let fixed = reference::run_fixed(&lower(&graph, Fixed::default()).unwrap(), &images, 100).unwrap();
     let ulp = 1.0 / (1 << 20) as f32;
-    let apart = largest_difference(&answer.logits.concat(), &fixed.decode_all(&words)) / ulp;
+    let apart = largest_difference(&answer.logits.concat(), &fixed) / ulp;
     assert!(apart <= 64.0, "{apart} ulps");
 
     let cost = answer.cost;
@@ -102,7 +95,7 @@ fn every_way_to_run_gives_the_same_digits() {
     let (graph, images) = lenet();
     let images = &images[..784 * 7];
     let plain = infer(&session(3), &graph, images, 7, Reveal::Logits);
-    let over_bytes = infer(&session(3).with_link(Link::Bytes), &graph, images, 7, Reveal::Logits);
+    let over_bytes = infer(&session(3).with_link(Transport::Bytes), &graph, images, 7, Reveal::Logits);
     assert_eq!(plain.logits, over_bytes.logits);
     assert_eq!((plain.cost.rounds, plain.cost.bytes_sent), (over_bytes.cost.rounds, over_bytes.cost.bytes_sent));
     let three = infer(&session(3).with_leads(Leads::Three), &graph, images, 7, Reveal::Logits);
@@ -148,25 +141,39 @@ impl Rng {
         (0..n).map(|_| next()).collect()
     }
 
-    fn conv(&mut self, [o, c, k]: [usize; 3], axis: Axis, groups: usize) -> Op {
-        let weights = Tensor { shape: Shape::new([o, c / groups, k, k]).unwrap(), values: self.values(o * c / groups * k * k) };
-        Op::Conv { weights, bias: self.values(o), axes: [axis, axis], groups }
+    fn tensor(&mut self, extents: &[usize]) -> Tensor {
+        Tensor::new(extents, self.values(extents.iter().product())).unwrap()
     }
 
-    fn linear(&mut self, out: usize, inner: usize) -> Op {
-        Op::Linear {
-            weights: Tensor { shape: Shape::new([out, inner]).unwrap(), values: self.values(out * inner) },
-            bias: self.values(out),
-        }
+    fn conv(&mut self, [o, c, k]: [usize; 3], axis: Axis, groups: usize) -> (Op, Vec<Tensor>) {
+        (Conv { axes: [axis, axis], groups }.into(), vec![self.tensor(&[o, c / groups, k, k]), self.tensor(&[o])])
+    }
+
+    fn linear(&mut self, out: usize, inner: usize) -> (Op, Vec<Tensor>) {
+        (MatMul { transposed: true }.into(), vec![self.tensor(&[out, inner]), self.tensor(&[out])])
+    }
+
+    fn affine(&mut self, count: usize) -> (Op, Vec<Tensor>) {
+        (Affine.into(), vec![self.tensor(&[count]), self.tensor(&[count])])
     }
 }
 
-fn graph(input_extents: &[usize], nodes: Vec<(Op, &[usize])>) -> Graph {
-    let nodes: Vec<Node> =
-        (1..).zip(nodes).map(|(i, (op, inputs))| Node { name: format!("node {i}"), op, inputs: inputs.to_vec(), output: i }).collect();
-    let values = nodes.len() + 1;
-    let outputs = vec![GraphOutput { name: "y".into(), value: values - 1 }];
-    Graph { nodes, input_extents: input_extents.to_vec(), input: 0, outputs, values, softmax: false }
+/// An operation that brings no tensors.
+fn op(op: impl Into<Op>) -> (Op, Vec<Tensor>) {
+    (op.into(), Vec::new())
+}
+
+/// Nodes whose inputs are counted: 0 is the network's, `i` what node `i` makes.
+fn graph(input_extents: &[usize], nodes: Vec<((Op, Vec<Tensor>), &[usize])>) -> Graph {
+    let mut graph = Graph::new(input_extents);
+    let mut made = vec![0];
+    for (i, ((op, tensors), inputs)) in (1..).zip(nodes) {
+        let mut inputs: Vec<usize> = inputs.iter().map(|&input| made[input]).collect();
+        inputs.extend(tensors.into_iter().map(|tensor| graph.constant(tensor)));
+        made.push(graph.push(format!("node {i}"), op, &inputs));
+    }
+    let last = made[made.len() - 1];
+    graph.with_outputs(&[("y", last)])
 }
 
 fn axis(kernel: usize, stride: usize, pad: usize, dilation: usize) -> Axis {
@@ -174,9 +181,9 @@ fn axis(kernel: usize, stride: usize, pad: usize, dilation: usize) -> Axis {
 }
 
 fn agrees(graph: &Graph, batch: usize, tolerance: f32) {
-    let inner: usize = graph.input_extents.iter().product();
+    let inner = graph.input_size();
     let x = Rng(99).values(batch * inner);
-    let plain = plain::run_f32(graph, &x, batch).unwrap();
+    let plain = reference::run_f32(graph, &x, batch).unwrap();
     let private = infer(&session(5), graph, &x, batch, Reveal::Logits);
     let apart = largest_difference(&private.logits.concat(), &plain.values);
     assert!(apart < tolerance, "{apart}");
@@ -187,23 +194,22 @@ fn agrees(graph: &Graph, batch: usize, tolerance: f32) {
 #[test]
 fn a_residual_network_with_every_operation() {
     let r = &mut Rng(7);
-    let mean = |k| Op::AveragePool { axes: [axis(k, k, 0, 1); 2] };
-    let affine = |r: &mut Rng, c: usize| Op::Affine { scale: r.values(c), shift: r.values(c) };
+    let mean = |k| op(AveragePool { axes: [axis(k, k, 0, 1); 2] });
     let g = graph(
         &[3, 9, 8],
         vec![
             (r.conv([8, 3, 3], axis(3, 1, 1, 1), 1), &[0]),
-            (affine(r, 8), &[1]),
-            (Op::Relu, &[2]),
+            (r.affine(8), &[1]),
+            (op(Relu), &[2]),
             (r.conv([8, 8, 3], axis(3, 1, 2, 2), 4), &[3]),
-            (affine(r, 8), &[4]),
-            (Op::add(), &[5, 3]),
-            (Op::Relu, &[6]),
-            (Op::MaxPool { axes: [axis(3, 2, 1, 1); 2] }, &[7]),
+            (r.affine(8), &[4]),
+            (op(Sum::of_two()), &[5, 3]),
+            (op(Relu), &[6]),
+            (op(MaxPool { axes: [axis(3, 2, 1, 1); 2] }), &[7]),
             (r.conv([6, 8, 1], axis(1, 1, 0, 1), 2), &[8]),
-            (Op::Relu, &[9]),
+            (op(Relu), &[9]),
             (mean(2), &[10]),
-            (Op::Reshape { extents: vec![24] }, &[11]),
+            (op(Op::reshape(vec![24])), &[11]),
             (r.linear(5, 24), &[12]),
         ],
     );
@@ -214,56 +220,57 @@ fn a_residual_network_with_every_operation() {
 #[test]
 fn nodes_that_stand_alone() {
     let r = &mut Rng(8);
-    let pooled = |op| vec![(op, &[0][..])];
+    let alone = |node| vec![(node, &[0][..])];
     let axes = [axis(2, 2, 0, 1), axis(3, 1, 1, 1)];
-    agrees(&graph(&[2, 6, 5], pooled(Op::MaxPool { axes })), 2, 1e-5);
-    agrees(&graph(&[2, 6, 5], pooled(Op::AveragePool { axes })), 2, 1e-5);
-    agrees(&graph(&[4, 3, 3], pooled(Op::Affine { scale: r.values(4), shift: r.values(4) })), 2, 1e-5);
-    agrees(&graph(&[4], pooled(Op::Affine { scale: r.values(4), shift: r.values(4) })), 3, 1e-5);
-    agrees(&graph(&[17], pooled(Op::Relu)), 3, 1e-5);
-    agrees(&graph(&[5], vec![(Op::add(), &[0, 0])]), 2, 1e-5);
-    agrees(&graph(&[5], vec![(r.linear(3, 5), &[0]), (r.linear(3, 5), &[0]), (Op::add(), &[1, 2])]), 2, 1e-4);
+    agrees(&graph(&[2, 6, 5], alone(op(MaxPool { axes }))), 2, 1e-5);
+    agrees(&graph(&[2, 6, 5], alone(op(AveragePool { axes }))), 2, 1e-5);
+    agrees(&graph(&[4, 3, 3], alone(r.affine(4))), 2, 1e-5);
+    agrees(&graph(&[4], alone(r.affine(4))), 3, 1e-5);
+    agrees(&graph(&[17], alone(op(Relu))), 3, 1e-5);
+    agrees(&graph(&[5], vec![(op(Sum::of_two()), &[0, 0])]), 2, 1e-5);
+    agrees(&graph(&[5], vec![(r.linear(3, 5), &[0]), (r.linear(3, 5), &[0]), (op(Sum::of_two()), &[1, 2])]), 2, 1e-4);
 }
 
 /// Reverses each channel and puts a zero in front.
-fn moved(channels: usize, inner: usize) -> Op {
+fn moved(channels: usize, inner: usize) -> (Op, Vec<Tensor>) {
     let row = |c: usize| std::iter::once(NONE).chain((0..inner).rev().map(move |i| (c * inner + i) as u32));
-    Op::Select { extents: vec![channels, inner + 1], table: (0..channels).flat_map(row).collect() }
+    op(Op::gather(vec![channels, inner + 1], (0..channels).flat_map(row).collect()))
 }
 
 #[test]
 fn bounds_sums_and_movements() {
     let r = &mut Rng(18);
-    let clip = |low, high| Op::Clip { low, high };
+    let clip = |low, high| op(Clip { low, high });
     let none = f32::INFINITY;
     for (low, high) in [(-0.25, 0.5), (0.0, 0.25), (-none, 0.125), (0.125, none), (0.0, none), (0.25, 0.25)] {
         agrees(&graph(&[41], vec![(clip(low, high), &[0])]), 3, 1e-5);
         agrees(&graph(&[7], vec![(r.linear(33, 7), &[0]), (clip(low, high), &[1])]), 3, 1e-4);
     }
-    let sum = |factors: &[f32], constant| Op::Sum { factors: factors.to_vec(), constant };
-    agrees(&graph(&[9], vec![(Op::Relu, &[0]), (sum(&[2.0, -3.0], 0.5), &[0, 1])]), 2, 1e-5);
-    agrees(&graph(&[9], vec![(Op::Relu, &[0]), (sum(&[0.3, -0.7, 1.0], -0.25), &[0, 1, 0])]), 2, 1e-5);
+    let sum = |factors: &[f32], constant| op(Sum { factors: factors.to_vec(), constant });
+    agrees(&graph(&[9], vec![(op(Relu), &[0]), (sum(&[2.0, -3.0], 0.5), &[0, 1])]), 2, 1e-5);
+    agrees(&graph(&[9], vec![(op(Relu), &[0]), (sum(&[0.3, -0.7, 1.0], -0.25), &[0, 1, 0])]), 2, 1e-5);
     // what a product takes in: its own factor and constant, whole and broken ones of residuals
     for factors in [[1.0, 1.0], [-1.0, 1.0], [0.5, 2.0], [3.0, -0.375]] {
-        agrees(&graph(&[6], vec![(r.linear(6, 6), &[0]), (sum(&factors, 0.75), &[1, 0]), (Op::Relu, &[2])]), 2, 1e-4);
+        agrees(&graph(&[6], vec![(r.linear(6, 6), &[0]), (sum(&factors, 0.75), &[1, 0]), (op(Relu), &[2])]), 2, 1e-4);
     }
     agrees(&graph(&[3, 5], vec![(moved(3, 5), &[0])]), 2, 1e-5);
-    agrees(&graph(&[3, 5], vec![(moved(3, 5), &[0]), (moved(3, 6), &[1]), (Op::Relu, &[2])]), 2, 1e-5);
-    let concat = |axis| Op::Concat { axis };
-    agrees(&graph(&[3, 4, 2], vec![(Op::Relu, &[0]), (concat(0), &[0, 1, 0])]), 3, 1e-5);
-    agrees(&graph(&[3, 4, 2], vec![(Op::Relu, &[0]), (concat(2), &[0, 1]), (concat(1), &[2, 2, 2])]), 2, 1e-5);
+    agrees(&graph(&[3, 5], vec![(moved(3, 5), &[0]), (moved(3, 6), &[1]), (op(Relu), &[2])]), 2, 1e-5);
+    let concat = |axis| op(Concat { axis });
+    agrees(&graph(&[3, 4, 2], vec![(op(Relu), &[0]), (concat(0), &[0, 1, 0])]), 3, 1e-5);
+    agrees(&graph(&[3, 4, 2], vec![(op(Relu), &[0]), (concat(2), &[0, 1]), (concat(1), &[2, 2, 2])]), 2, 1e-5);
     // rows of a matrix
-    agrees(&graph(&[4, 6], vec![(r.linear(3, 6), &[0]), (Op::Relu, &[1]), (r.linear(2, 3), &[2])]), 2, 1e-4);
-    agrees(&graph(&[2, 3, 4], vec![(Op::Affine { scale: r.values(24), shift: r.values(24) }, &[0])]), 2, 1e-5);
+    agrees(&graph(&[4, 6], vec![(r.linear(3, 6), &[0]), (op(Relu), &[1]), (r.linear(2, 3), &[2])]), 2, 1e-4);
+    agrees(&graph(&[2, 3, 4], vec![(r.affine(24), &[0])]), 2, 1e-5);
 }
 
 #[test]
 fn several_outputs() {
     let r = &mut Rng(19);
-    let mut g = graph(&[6], vec![(r.linear(4, 6), &[0]), (Op::Relu, &[1]), (r.linear(3, 4), &[2])]);
-    g.outputs = [("scores", 3), ("features", 2), ("again", 3)].map(|(name, value)| GraphOutput { name: name.into(), value }).into();
+    let mut g = graph(&[6], vec![(r.linear(4, 6), &[0]), (op(Relu), &[1]), (r.linear(3, 4), &[2])]);
+    let (scores, features) = (g.nodes[2].output, g.nodes[1].output);
+    g = g.with_outputs(&[("scores", scores), ("features", features), ("again", scores)]);
     let x = r.values(5 * 6);
-    let plain = plain::run_all_f32(&g, &x, 5).unwrap();
+    let plain = reference::run_all_f32(&g, &x, 5).unwrap();
     let answer = infer(&session(5), &g, &x, 2, Reveal::Logits);
     assert!(largest_difference(&answer.logits.concat(), &plain[0].values) < 1e-4);
     assert_eq!(answer.others.iter().map(|o| o.name.as_str()).collect::<Vec<_>>(), ["features", "again"]);
@@ -281,8 +288,8 @@ fn taps_that_meet_only_padding_are_not_shared() {
     let narrow = |r: &mut Rng| {
         vec![
             (r.conv([5, 3, 5], axis(5, 1, 2, 1), 1), &[0][..]),
-            (Op::Relu, &[1]),
-            (Op::MaxPool { axes: [axis(2, 2, 0, 1); 2] }, &[2]),
+            (op(Relu), &[1]),
+            (op(MaxPool { axes: [axis(2, 2, 0, 1); 2] }), &[2]),
             (r.conv([6, 5, 3], axis(3, 1, 1, 1), 1), &[3]),
             (r.conv([4, 6, 3], axis(3, 1, 3, 2), 2), &[4]),
         ]
@@ -290,7 +297,8 @@ fn taps_that_meet_only_padding_are_not_shared() {
     let g = graph(&[3, 2, 2], narrow(r));
     agrees(&g, 1, 1e-4);
     agrees(&g, 9, 1e-4);
-    let weights: Vec<usize> = Steps::new(&g).unwrap().parameters(Fixed::default()).unwrap().iter().map(|p| p.shape.elements()).collect();
+    let program = lower(&g, Fixed::default()).unwrap().program;
+    let weights: Vec<usize> = program.parameters().iter().map(|parameter| parameter.shape.elements()).collect();
     assert_eq!(weights[..4], [5 * 3 * 9, 5, 6 * 5, 6]);
 }
 
@@ -309,7 +317,7 @@ fn proven_ranges_make_comparisons_cheaper() {
     let dry = Session::dry(Fixed::default()).unwrap();
     let plan = pollster::block_on(plan_on(&dry, &graph, Some(0.0..=1.0), 20, Reveal::Logits)).unwrap();
     assert_eq!(plan.bytes_sent.map(|b| 5 * b), narrow.cost.bytes_sent, "five batches");
-    assert!(plan.layers.iter().zip(model.bits()).all(|(layer, bits)| layer.bits == *bits));
+    assert!(plan.layers.iter().zip(model.bits()).all(|(layer, bits)| layer.bits == bits));
     assert!(model.bits().iter().any(|bits| bits.relu < 64));
     let mut bright = images[..784].to_vec();
     bright[100] = 1.5;
@@ -324,15 +332,15 @@ fn proven_ranges_hold_at_the_ends_of_the_inputs() {
         &[2, 7, 7],
         vec![
             (r.conv([6, 2, 3], axis(3, 1, 1, 1), 1), &[0]),
-            (Op::MaxPool { axes: [axis(2, 2, 0, 1); 2] }, &[1]),
-            (Op::Relu, &[2]),
+            (op(MaxPool { axes: [axis(2, 2, 0, 1); 2] }), &[1]),
+            (op(Relu), &[2]),
             (r.conv([6, 6, 3], axis(3, 1, 1, 1), 2), &[3]),
-            (Op::add(), &[4, 3]),
-            (Op::Relu, &[5]),
-            (Op::AveragePool { axes: [axis(3, 1, 1, 1); 2] }, &[6]),
-            (Op::Reshape { extents: vec![54] }, &[7]),
+            (op(Sum::of_two()), &[4, 3]),
+            (op(Relu), &[5]),
+            (op(AveragePool { axes: [axis(3, 1, 1, 1); 2] }), &[6]),
+            (op(Op::reshape(vec![54])), &[7]),
             (r.linear(9, 54), &[8]),
-            (Op::Relu, &[9]),
+            (op(Relu), &[9]),
             (r.linear(4, 9), &[10]),
         ],
     );
@@ -343,16 +351,18 @@ fn proven_ranges_hold_at_the_ends_of_the_inputs() {
     // each input at one end or the other
     let x: Vec<f32> = r.values(16 * 98).iter().map(|&v| if v < 0.0 { -3.0 } else { 5.0 }).collect();
     let private = pollster::block_on(session.infer(&model, &x, 16, Reveal::Logits, |_| {})).unwrap();
-    let plain = plain::run_f32(&g, &x, 16).unwrap();
+    let plain = reference::run_f32(&g, &x, 16).unwrap();
     assert!(largest_difference(&private.logits.concat(), &plain.values) < 1e-2);
 }
 
 #[test]
 fn branches_share_rounds() {
     let r = &mut Rng(9);
-    let one = graph(&[16], vec![(r.linear(8, 16), &[0]), (Op::Relu, &[1])]);
-    let two =
-        graph(&[16], vec![(r.linear(8, 16), &[0]), (Op::Relu, &[1]), (r.linear(8, 16), &[0]), (Op::Relu, &[3]), (Op::add(), &[2, 4])]);
+    let one = graph(&[16], vec![(r.linear(8, 16), &[0]), (op(Relu), &[1])]);
+    let two = graph(
+        &[16],
+        vec![(r.linear(8, 16), &[0]), (op(Relu), &[1]), (r.linear(8, 16), &[0]), (op(Relu), &[3]), (op(Sum::of_two()), &[2, 4])],
+    );
     let rounds = |g: &Graph| pollster::block_on(plan(g, 3, Fixed::default(), Reveal::Logits)).unwrap().rounds;
     assert_eq!(rounds(&one), rounds(&two));
 }
@@ -371,10 +381,8 @@ fn what_does_not_fit_is_an_error() {
     assert!(run(&[0.0, f32::NAN, 0.0, 0.0], 1).unwrap_err().contains("element 1"));
     assert!(run(&[0.0, 1e9, 0.0, 0.0], 1).unwrap_err().contains("range"));
     assert!(run(&[0.5; 8], 1).is_ok());
-    let huge = graph(
-        &[4],
-        vec![(Op::Linear { weights: Tensor { shape: Shape::new([1, 4]).unwrap(), values: vec![1e30; 4] }, bias: vec![0.0] }, &[0])],
-    );
+    let huge =
+        graph(&[4], vec![((MatMul { transposed: true }.into(), vec![Tensor::new([1, 4], vec![1e30; 4]).unwrap(), r.tensor(&[1])]), &[0])]);
     let error = s.load(&huge).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("node 1") && error.contains("fraction bits"), "{error}");
 }

@@ -15,8 +15,8 @@ use trishade::{
         Asking, Connection, Identity,
         config::{Client, Limits},
     },
-    nn::{Architecture, Graph, Reveal, Session, builder::Builder, onnx},
-    party::Sign,
+    nn::{Graph, Reveal, Session, builder::Builder, lower, onnx},
+    protocol::Sign,
 };
 
 fn example(name: &str) -> std::path::PathBuf {
@@ -46,10 +46,10 @@ fn lenet_on_sockets_reads_as_in_one_process() {
     let owner = cluster.connect();
     let id = owner.upload("lenet", &graph, |_| {}).unwrap();
     assert_eq!(owner.find("lenet").unwrap(), id);
-    let architecture = owner.architecture(&id).unwrap();
-    let answer = owner.infer(&id, &architecture, &images, ALL, |_| {}).unwrap();
+    let program = owner.architecture(&id).unwrap();
+    let answer = owner.infer(&id, &program, &images, ALL, |_| {}).unwrap();
     assert_eq!(answer.predictions, locally(&graph, &images, 10));
-    let argmax = owner.infer(&id, &architecture, &images[..784 * 7], Asking { batch: 3, in_flight: 2, reveal: Reveal::Argmax }, |_| {});
+    let argmax = owner.infer(&id, &program, &images[..784 * 7], Asking { batch: 3, in_flight: 2, reveal: Reveal::Argmax }, |_| {});
     assert_eq!(argmax.unwrap().predictions, answer.predictions[..7]);
 
     // a party that starts anew finds what it keeps, and the session begins again
@@ -59,7 +59,7 @@ fn lenet_on_sockets_reads_as_in_one_process() {
     cluster.wait();
     let owner = cluster.connect();
     owner.ready().unwrap();
-    let again = owner.infer(&id, &architecture, &images[..784 * 10], ALL, |_| {}).unwrap();
+    let again = owner.infer(&id, &program, &images[..784 * 10], ALL, |_| {}).unwrap();
     assert_eq!(again.predictions, answer.predictions[..10]);
     let answered = cluster.parties[0].as_ref().unwrap().metrics().answered.load(Ordering::Relaxed);
     assert_eq!(answered, 10 + 3 + 1);
@@ -76,10 +76,10 @@ fn in_parts(name: &str, devices: [Device; 3], inputs: usize) {
     let (graph, images) = lenet();
     let owner = cluster.connect();
     let id = owner.upload("lenet", &graph, |_| {}).unwrap();
-    let architecture = owner.architecture(&id).unwrap();
+    let program = owner.architecture(&id).unwrap();
     let images = &images[..784 * inputs];
     let asking = Asking { batch: inputs, ..ALL };
-    assert_eq!(owner.infer(&id, &architecture, images, asking, |_| {}).unwrap().predictions, locally(&graph, images, inputs));
+    assert_eq!(owner.infer(&id, &program, images, asking, |_| {}).unwrap().predictions, locally(&graph, images, inputs));
 }
 
 #[test]
@@ -101,9 +101,9 @@ fn parties_on_a_gpu_and_on_cpus_serve_together() {
 fn what_does_not_fit_is_refused_before_it_runs() {
     let mut cluster = Cluster::new("memory", None, &limits());
     let (graph, images) = lenet();
-    let architecture = Architecture::of(&graph, Fixed::default()).unwrap().0;
+    let program = lower(&graph, Fixed::default()).unwrap().program;
     let needs = |count| {
-        let memory = architecture.memory(count, Reveal::Logits, Fixed::default(), Sign::Auto, None, 1 << 30);
+        let memory = program.memory(count, Reveal::Logits, Sign::Auto, None, 1 << 30);
         pollster::block_on(memory).unwrap()
     };
     let ([model, one], [_, many]) = (needs(1), needs(50));
@@ -118,7 +118,7 @@ fn what_does_not_fit_is_refused_before_it_runs() {
     cluster.start_all();
     let owner = cluster.connect();
     let (first, second) = (owner.upload("first", &graph, |_| {}).unwrap(), owner.upload("second", &graph, |_| {}).unwrap());
-    let ask = |id: &str, batch| owner.infer(id, &architecture, &images[..784 * batch], Asking { batch, ..ALL }, |_| {});
+    let ask = |id: &str, batch| owner.infer(id, &program, &images[..784 * batch], Asking { batch, ..ALL }, |_| {});
     let wanted = locally(&graph, &images[..784 * 20], 20);
     assert_eq!(ask(&first, 20).unwrap().predictions, wanted);
     let error = ask(&first, 100).unwrap_err();
@@ -169,9 +169,9 @@ fn the_meter_counts_what_the_sockets_see() {
     let (graph, images) = lenet();
     let owner = cluster.connect();
     let id = owner.upload("lenet", &graph, |_| {}).unwrap();
-    let architecture = owner.architecture(&id).unwrap();
+    let program = owner.architecture(&id).unwrap();
     let one = Asking { batch: 1, in_flight: 1, reveal: Reveal::Logits };
-    let answer = owner.infer(&id, &architecture, &images[..784 * 20], one, |_| {}).unwrap();
+    let answer = owner.infer(&id, &program, &images[..784 * 20], one, |_| {}).unwrap();
     drop(owner);
     let metrics = [0, 1, 2].map(|i| cluster.parties[i].as_ref().unwrap().metrics());
     let page = metrics[0].page();

@@ -9,8 +9,8 @@ use trishade::{
     device::Device,
     fixed::Fixed,
     nn::{Reveal, Session, builder::Builder},
-    party::{Link, Net, Party, Sign, ahead, run, run_prepared},
-    protocol as mpc,
+    party::{Net, Party, Transport, preprocess, run, run_preprocessed},
+    protocol::{self as mpc, Sign},
     ring::Word,
     share::Arith,
 };
@@ -36,12 +36,12 @@ async fn task(p: &Party, x: &Arith) -> Vec<Word> {
 /// Shares that were there before.
 fn inputs(parties: &[Party; 3]) -> [Arith; 3] {
     let words = words();
-    pollster::block_on(run(parties, Link::Handover, |p| components(p, &words))).unwrap()
+    pollster::block_on(run(parties, Transport::Handover, |p| components(p, &words))).unwrap()
 }
 
 #[test]
 fn a_prepared_run_gives_the_same_bits_over_every_link() {
-    for link in [Link::Handover, Link::Bytes, Link::Shaped(Net::WAN)] {
+    for link in [Transport::Handover, Transport::Bytes, Transport::Shaped(Net::WAN)] {
         let [whole, parties] = [seeded([1, 2, 3]), seeded([1, 2, 3])];
         whole.iter().chain(&parties).for_each(|p| p.set_sign(Sign::Five));
         let x = inputs(&whole);
@@ -49,17 +49,17 @@ fn a_prepared_run_gives_the_same_bits_over_every_link() {
         let want = pollster::block_on(run(&whole, link, |p| task(p, &x[p.number()]))).unwrap();
         let x = inputs(&parties);
         parties.iter().for_each(Party::reset_meter);
-        let prepared = pollster::block_on(ahead(&parties, link, |p| task(p, &x[0]))).unwrap();
+        let prepared = pollster::block_on(preprocess(&parties, link, |p| task(p, &x[0]))).unwrap();
         let (bytes, seconds) = (prepared.bytes, prepared.seconds);
         assert_eq!(parties[1].meter().received + parties[2].meter().received, 0, "nothing has reached a task");
-        let got = pollster::block_on(run_prepared(&parties, link, prepared, |p| task(p, &x[p.number()]))).unwrap();
+        let got = pollster::block_on(run_preprocessed(&parties, link, prepared, |p| task(p, &x[p.number()]))).unwrap();
         assert_eq!(got, want, "{link:?}");
         let sent = |parties: &[Party; 3]| parties.each_ref().map(|p| p.meter().bytes());
         // the lead's frames and the credits differ in number, not what is in them
         let (of_whole, of_prepared) = (sent(&whole), sent(&parties));
         assert!(of_whole.iter().zip(&of_prepared).all(|(a, b)| a.abs_diff(*b) < 16 * 64), "{link:?}: {of_whole:?} {of_prepared:?}");
         assert_eq!(bytes, of_prepared[0], "the lead sends nothing later");
-        if link == Link::Shaped(Net::WAN) {
+        if link == Transport::Shaped(Net::WAN) {
             let online = parties.iter().map(|p| p.meter().seconds).fold(0.0, f64::max);
             let all = whole.iter().map(|p| p.meter().seconds).fold(0.0, f64::max);
             assert!(seconds > 0.04 && all - online > 0.03, "a latency less: {seconds} before, {online} of {all}");
@@ -72,8 +72,8 @@ fn a_round_less_is_left() {
     let parties = seeded([4, 5, 6]);
     let x = inputs(&parties);
     parties.iter().for_each(Party::reset_meter);
-    let prepared = pollster::block_on(ahead(&parties, Link::Handover, |p| mpc::relu(p, &x[0]))).unwrap();
-    pollster::block_on(run_prepared(&parties, Link::Handover, prepared, |p| mpc::relu(p, &x[p.number()]))).unwrap();
+    let prepared = pollster::block_on(preprocess(&parties, Transport::Handover, |p| mpc::relu(p, &x[0]))).unwrap();
+    pollster::block_on(run_preprocessed(&parties, Transport::Handover, prepared, |p| mpc::relu(p, &x[p.number()]))).unwrap();
     assert_eq!(parties.iter().map(|p| p.meter().rounds).max(), Some(4));
 }
 
@@ -82,15 +82,16 @@ fn several_runs_wait_and_are_taken_in_any_order() {
     let parties = seeded([7, 8, 9]);
     parties.iter().for_each(|p| p.set_window(64));
     let x = inputs(&parties);
-    let plain = pollster::block_on(run(&parties, Link::Handover, |p| task(p, &x[p.number()]))).unwrap();
+    let plain = pollster::block_on(run(&parties, Transport::Handover, |p| task(p, &x[p.number()]))).unwrap();
     let sum = |parts: &[Vec<Word>; 3]| mpc::combine(parts.each_ref().map(Vec::as_slice));
     let near = |a: &[Word], b: &[Word]| a.iter().zip(b).all(|(a, b)| a.wrapping_sub(*b).wrapping_add(1) <= 2);
-    let mut waiting: Vec<_> = (0..3).map(|_| pollster::block_on(ahead(&parties, Link::Handover, |p| task(p, &x[0]))).unwrap()).collect();
+    let mut waiting: Vec<_> =
+        (0..3).map(|_| pollster::block_on(preprocess(&parties, Transport::Handover, |p| task(p, &x[0]))).unwrap()).collect();
     waiting.swap(0, 2);
     let mut seen = vec![plain.clone()];
     for prepared in waiting {
-        let between = pollster::block_on(run(&parties, Link::Handover, |p| task(p, &x[p.number()]))).unwrap();
-        let got = pollster::block_on(run_prepared(&parties, Link::Handover, prepared, |p| task(p, &x[p.number()]))).unwrap();
+        let between = pollster::block_on(run(&parties, Transport::Handover, |p| task(p, &x[p.number()]))).unwrap();
+        let got = pollster::block_on(run_preprocessed(&parties, Transport::Handover, prepared, |p| task(p, &x[p.number()]))).unwrap();
         for parts in [between, got] {
             assert!(near(&sum(&parts), &sum(&plain)));
             assert!(seen.iter().all(|earlier| earlier.iter().zip(&parts).all(|(a, b)| a != b)), "fresh masks in each run");
@@ -103,17 +104,18 @@ fn several_runs_wait_and_are_taken_in_any_order() {
 fn what_cannot_be_prepared_is_an_error() {
     let parties = seeded([1, 1, 1]);
     let x = inputs(&parties);
-    let opened = pollster::block_on(ahead(&parties, Link::Handover, |p| mpc::open(p, &x[0]))).map(|_| ()).unwrap_err();
+    let opened = pollster::block_on(preprocess(&parties, Transport::Handover, |p| mpc::open(p, &x[0]))).map(|_| ()).unwrap_err();
     assert!(matches!(&opened, Error::Misuse(why) if why.contains("hear")), "{opened}");
     parties.iter().for_each(|p| p.set_sign(Sign::Short));
-    let short = pollster::block_on(ahead(&parties, Link::Handover, |p| mpc::relu(p, &x[0]))).map(|_| ()).unwrap_err();
+    let short = pollster::block_on(preprocess(&parties, Transport::Handover, |p| mpc::relu(p, &x[0]))).map(|_| ()).unwrap_err();
     assert!(matches!(short, Error::Misuse(_)), "{short}");
     parties.iter().for_each(|p| p.set_sign(Sign::Auto));
-    let _ = pollster::block_on(ahead(&parties, Link::Shaped(Net::WAN), |p| mpc::relu(p, &x[0]))).unwrap();
+    let _ = pollster::block_on(preprocess(&parties, Transport::Shaped(Net::WAN), |p| mpc::relu(p, &x[0]))).unwrap();
     let device = Device::cpu(1).unwrap();
     let others = Party::local([device.clone(), device.clone(), device], 20).unwrap();
-    let prepared = pollster::block_on(ahead(&others, Link::Handover, |p| mpc::relu(p, &x[0]))).unwrap();
-    let error = pollster::block_on(run_prepared(&parties, Link::Handover, prepared, |p| mpc::relu(p, &x[p.number()]))).unwrap_err();
+    let prepared = pollster::block_on(preprocess(&others, Transport::Handover, |p| mpc::relu(p, &x[0]))).unwrap();
+    let error =
+        pollster::block_on(run_preprocessed(&parties, Transport::Handover, prepared, |p| mpc::relu(p, &x[p.number()]))).unwrap_err();
     assert!(matches!(error, Error::Misuse(_)), "{error}");
 }
 

@@ -10,8 +10,8 @@ mod common;
 use common::{Rng, Task, components, revealed, seeded, shape};
 use trishade::{
     kernels::circuit::{self, Tree},
-    party::{Label, Link, Mutation, Party, Sign, run},
-    protocol as mpc,
+    party::{Label, Mutation, Party, Transport, run},
+    protocol::{self as mpc, Sign},
     ring::Word,
     share::Arith,
 };
@@ -39,22 +39,22 @@ macro_rules! protocol {
 fn cases() -> Vec<Case> {
     let case = |name, sign, streams, protocol| Case { name, sign, protocol, streams };
     vec![
-        case("truncate", Sign::Five, &[(Label::Truncation, 3)], protocol!(|p, x| mpc::truncate(p, &mpc::split_of_share(p, &x), 20).await)),
-        case("mul", Sign::Five, &[(Label::Product, 1), (Label::Reshare, 1)], protocol!(|p, x| mpc::mul(p, &x, &x).await)),
-        case("sign and lift, five", Sign::Five, &[(Label::Sign, 6)], protocol!(|p, x| lifted_sign(p, &x).await)),
-        case("sign and lift, six", Sign::Six, &[(Label::Sign, 8)], protocol!(|p, x| lifted_sign(p, &x).await)),
-        case("relu, five", Sign::Five, &[(Label::Injection, 3)], protocol!(|p, x| mpc::relu(p, &x).await)),
+        case("truncate", Sign::Five, &[(Label::TRUNCATION, 3)], protocol!(|p, x| mpc::truncate(p, &mpc::split_of_share(p, &x), 20).await)),
+        case("mul", Sign::Five, &[(Label::PRODUCT, 1), (Label::RESHARE, 1)], protocol!(|p, x| mpc::mul(p, &x, &x).await)),
+        case("sign and lift, five", Sign::Five, &[(Label::SIGN, 6)], protocol!(|p, x| lifted_sign(p, &x).await)),
+        case("sign and lift, six", Sign::Six, &[(Label::SIGN, 8)], protocol!(|p, x| lifted_sign(p, &x).await)),
+        case("relu, five", Sign::Five, &[(Label::INJECTION, 3)], protocol!(|p, x| mpc::relu(p, &x).await)),
         case("relu, six", Sign::Six, &[], protocol!(|p, x| mpc::relu(p, &x).await)),
         case(
             "activate",
             Sign::Five,
-            &[(Label::Activation, 6)],
+            &[(Label::ACTIVATION, 6)],
             protocol!(|p, x| mpc::activate(p, &mpc::split_of_share(p, &x), p.fraction_bits()).await),
         ),
-        case("sign and lift, short", Sign::Short, &[(Label::ShortSign, 4)], protocol!(|p, x| lifted_sign(p, &x).await)),
+        case("sign and lift, short", Sign::Short, &[(Label::SHORT_SIGN, 4)], protocol!(|p, x| lifted_sign(p, &x).await)),
         case("relu, short", Sign::Short, &[], protocol!(|p, x| mpc::relu(p, &x).await)),
         case("activate, short", Sign::Short, &[], protocol!(|p, x| mpc::activate(p, &mpc::split_of_share(p, &x), p.fraction_bits()).await)),
-        case("all bits", Sign::Five, &[(Label::Bits, 8)], protocol!(|p, x| mpc::all_bits(p, &mpc::split_of_share(p, &x)).await)),
+        case("all bits", Sign::Five, &[(Label::BITS, 8)], protocol!(|p, x| mpc::all_bits(p, &mpc::split_of_share(p, &x)).await)),
     ]
 }
 
@@ -104,7 +104,7 @@ fn view(case: &Case, [observer, n, runs]: [usize; 3], secret: Word, seeds: [u64;
             let sharing = &sharing;
             async move { (case.protocol)(p, components(p, sharing).await).await }
         };
-        pollster::block_on(run(&parties, Link::Handover, task)).unwrap();
+        pollster::block_on(run(&parties, Transport::Handover, task)).unwrap();
         let mut seen = Vec::new();
         for message in parties[observer].seen() {
             let words = pollster::block_on(parties[observer].device().download(&[&message.payload])).unwrap().remove(0);
@@ -127,7 +127,7 @@ fn view(case: &Case, [observer, n, runs]: [usize; 3], secret: Word, seeds: [u64;
 /// What the lead makes of both answers to a short sign, under the purposes of the streams that blind it: the residues, as sums
 /// of digits, under 2; of each element whether there is a zero under 3.
 fn concluded(seen: &[(Label, u8, Vec<Word>)], n: usize) -> Vec<(Label, u8, Vec<Word>)> {
-    let answers: Vec<_> = seen.iter().filter(|(label, purpose, _)| (*label, *purpose) == (Label::ShortSign, 1)).collect();
+    let answers: Vec<_> = seen.iter().filter(|(label, purpose, _)| (*label, *purpose) == (Label::SHORT_SIGN, 1)).collect();
     let [(.., one), (.., other)] = answers[..] else { return Vec::new() };
     let digits = |word: Word| word.to_le_bytes();
     let sum = |x: Word, y: Word| Word::from_le_bytes(std::array::from_fn(|i| (digits(x)[i] + digits(y)[i]) % 23));
@@ -140,17 +140,17 @@ fn concluded(seen: &[(Label, u8, Vec<Word>)], n: usize) -> Vec<(Label, u8, Vec<W
             found[64 * group + i % len] |= Word::from(digits(*sum)[..7].contains(&0));
         }
     }
-    vec![(Label::ShortSign, 2, sums), (Label::ShortSign, 3, found)]
+    vec![(Label::SHORT_SIGN, 2, sums), (Label::SHORT_SIGN, 3, found)]
 }
 
 /// The activation's fields lie in turns of 8 words: `m_A` of stream 4, `m_A u` of stream 5. Numbers of seven residues become
 /// words of seven bytes.
 fn separated(label: Label, purpose: u8, words: Vec<Word>) -> Vec<(u8, Vec<Word>)> {
-    if label == Label::ShortSign {
+    if label == Label::SHORT_SIGN {
         let digits = |number: Word| (0..7).fold(0, |bytes, i| bytes | (number / 23u64.pow(i) % 23) << (8 * i));
         return vec![(purpose, words.iter().flat_map(|word| [word & 0xffff_ffff, word >> 32]).map(digits).collect())];
     }
-    if (label, purpose) != (Label::Activation, 4) {
+    if (label, purpose) != (Label::ACTIVATION, 4) {
         return vec![(purpose, words)];
     }
     let mut halves = [Vec::new(), Vec::new()];
@@ -280,13 +280,14 @@ fn compare(a: &[Received], b: &[Received]) -> (f64, String) {
 /// The bits of each word that a message fills.
 fn filled(case: &Case, message: &Received) -> Vec<Word> {
     let mut words = vec![Word::MAX; message.runs[0].len()];
-    let circuit = match message.label {
-        Label::Sign => circuit::nonnegative(if case.sign == Sign::Six { Tree::Six } else { Tree::Five }, 64),
-        Label::ShortSign if message.purpose == 3 => return vec![1; words.len()],
-        Label::ShortSign => return vec![0x0001_0101_0101_0101; words.len()],
-        Label::Bits => circuit::all_bits(),
-        Label::Truncation if message.purpose > 0 => return vec![(1 << 60) - 1; words.len()],
-        Label::Activation if message.purpose > 3 => return vec![(1 << 60) - 1; words.len()],
+    let label = message.label;
+    let circuit = match message.purpose {
+        _ if label == Label::SIGN => circuit::nonnegative(if case.sign == Sign::Six { Tree::Six } else { Tree::Five }, 64),
+        3 if label == Label::SHORT_SIGN => return vec![1; words.len()],
+        _ if label == Label::SHORT_SIGN => return vec![0x0001_0101_0101_0101; words.len()],
+        _ if label == Label::BITS => circuit::all_bits(),
+        1.. if label == Label::TRUNCATION => return vec![(1 << 60) - 1; words.len()],
+        4.. if label == Label::ACTIVATION => return vec![(1 << 60) - 1; words.len()],
         _ => return words,
     };
     let level = &circuit.levels[message.purpose as usize / 2];
@@ -299,14 +300,14 @@ fn filled(case: &Case, message: &Received) -> Vec<Word> {
 
 /// The chance that a bit changes, or a residue.
 fn chance(message: &Received) -> f64 {
-    if message.label == Label::ShortSign && message.purpose < 3 { 22.0 / 23.0 } else { 0.5 }
+    if message.label == Label::SHORT_SIGN && message.purpose < 3 { 22.0 / 23.0 } else { 0.5 }
 }
 
 /// How often the bits that a message fills change, or its residues: the rarest, the most frequent, and the deviation of all
 /// from their chance.
 fn changes(case: &Case, before: &Received, after: &Received) -> (f64, f64, f64) {
     let (filled, chance) = (filled(case, before), chance(before));
-    let residues = before.label == Label::ShortSign && before.purpose < 3;
+    let residues = before.label == Label::SHORT_SIGN && before.purpose < 3;
     let change = |(x, y): (&Word, &Word)| match residues {
         true => Word::from_le_bytes((x ^ y).to_le_bytes().map(|byte| u8::from(byte != 0))),
         false => x ^ y,
@@ -359,14 +360,14 @@ fn views(case: &Case, sizes: [usize; 3], mutations: &[Mutation]) -> [Vec<Receive
 #[test]
 fn two_secrets_show_in_a_broken_view() {
     for (name, broken) in [
-        ("mul", Mutation::Public(Label::Product, 0)),
-        ("truncate", Mutation::Public(Label::Truncation, 0)),
-        ("relu, five", Mutation::Same(Label::Injection, 0, 1)),
-        ("activate", Mutation::Same(Label::Activation, 1, 2)),
-        ("sign and lift, five", Mutation::Public(Label::Sign, 0)),
-        ("sign and lift, short", Mutation::Public(Label::ShortSign, 0)),
-        ("sign and lift, short", Mutation::Public(Label::ShortSign, 2)),
-        ("sign and lift, short", Mutation::Public(Label::ShortSign, 3)),
+        ("mul", Mutation::Public(Label::PRODUCT, 0)),
+        ("truncate", Mutation::Public(Label::TRUNCATION, 0)),
+        ("relu, five", Mutation::Same(Label::INJECTION, 0, 1)),
+        ("activate", Mutation::Same(Label::ACTIVATION, 1, 2)),
+        ("sign and lift, five", Mutation::Public(Label::SIGN, 0)),
+        ("sign and lift, short", Mutation::Public(Label::SHORT_SIGN, 0)),
+        ("sign and lift, short", Mutation::Public(Label::SHORT_SIGN, 2)),
+        ("sign and lift, short", Mutation::Public(Label::SHORT_SIGN, 3)),
     ] {
         let case = cases().into_iter().find(|case| case.name == name).unwrap();
         let mut views = observers(&case).into_iter().map(|observer| views(&case, [observer, LANE, RUNS], &[broken]));
@@ -394,10 +395,8 @@ fn a_view_is_the_same_for_two_secrets() {
 
 /// The stream that masks a message: the swap of a local product has its zero share's.
 fn mask_of(message: &Received) -> (Label, u8) {
-    match (message.label, message.purpose) {
-        (Label::Reshare, 1) => (Label::Product, 0),
-        named => named,
-    }
+    let named = (message.label, message.purpose);
+    if named == (Label::RESHARE, 1) { (Label::PRODUCT, 0) } else { named }
 }
 
 /// The first message that does not change in every bit when nothing but the stream that masks it does: a mask that is public,
@@ -453,7 +452,7 @@ fn sizes_and_counts_do_not_depend_on_inputs() {
                 let sharing = &sharing;
                 async move { (case.protocol)(p, components(p, sharing).await).await }
             };
-            pollster::block_on(run(&parties, Link::Bytes, task)).unwrap();
+            pollster::block_on(run(&parties, Transport::Bytes, task)).unwrap();
             parties.map(|p| p.meter())
         });
         assert!(sizes.windows(2).all(|pair| pair[0] == pair[1]), "{}", case.name);
@@ -467,7 +466,7 @@ fn two_zero_shares_differ_and_sum_to_zero() {
         let zero = mpc::public(p, &shape(100), &[0; 100]);
         (revealed(p, &zero).await, revealed(p, &zero).await)
     };
-    let parts = pollster::block_on(run(&parties, Link::Handover, task)).unwrap();
+    let parts = pollster::block_on(run(&parties, Transport::Handover, task)).unwrap();
     assert_eq!(mpc::combine([&parts[0].0, &parts[1].0, &parts[2].0]), [0; 100]);
     assert_eq!(mpc::combine([&parts[0].1, &parts[1].1, &parts[2].1]), [0; 100]);
     assert!(parts.iter().all(|(one, other)| one.iter().zip(other).all(|(x, y)| x != y && *x != 0)));

@@ -4,8 +4,8 @@
 use std::future::Future;
 use trishade::{
     device::Device,
-    party::{Link, Net, Party, Sign, Tag, run, tagged},
-    protocol as mpc,
+    party::{Net, Party, Tag, Transport, run, tagged},
+    protocol::{self as mpc, Sign},
     ring::{EDGES, Word, floor_shift},
     shape::Shape,
     share::Arith,
@@ -69,7 +69,7 @@ fn below_2_62(n: usize, seed: u64) -> Vec<Word> {
 #[test]
 fn relu_is_exact_on_the_full_range() {
     for sign in SIGNS {
-        for link in [Link::Handover, Link::Bytes, Link::Shaped(Net::WAN)] {
+        for link in [Transport::Handover, Transport::Bytes, Transport::Shaped(Net::WAN)] {
             for n in SIZES {
                 let x = full_range(n, n as u64);
                 let parties = parties();
@@ -87,7 +87,7 @@ fn truncation_is_floor_or_one_more() {
     for n in SIZES {
         for f in [8, 13, 20, 26] {
             let x = below_2_62(n, n as u64);
-            let got = evaluate!(&parties(), Link::Handover, std::slice::from_ref(&x), |p, x| {
+            let got = evaluate!(&parties(), Transport::Handover, std::slice::from_ref(&x), |p, x| {
                 mpc::truncate(p, &mpc::split_of_share(p, &x[0]), f).await
             });
             for (x, y) in x.iter().zip(&got) {
@@ -105,7 +105,7 @@ fn activation_is_relu_of_the_truncation() {
         let x = below_2_62(n, n as u64);
         let parties = parties();
         parties.iter().for_each(|p| p.set_sign(sign));
-        let got = evaluate!(&parties, Link::Handover, std::slice::from_ref(&x), |p, x| {
+        let got = evaluate!(&parties, Transport::Handover, std::slice::from_ref(&x), |p, x| {
             mpc::activate(p, &mpc::split_of_share(p, &x[0]), p.fraction_bits()).await
         });
         for (x, y) in x.iter().zip(&got) {
@@ -123,7 +123,7 @@ fn activation_is_relu_of_the_truncation() {
 fn bits_rebuild_the_word() {
     for n in [1, 33, 513, 1000] {
         let x = full_range(n, 5);
-        let got = evaluate!(&parties(), Link::Handover, std::slice::from_ref(&x), |p, x| {
+        let got = evaluate!(&parties(), Transport::Handover, std::slice::from_ref(&x), |p, x| {
             let bits = mpc::all_bits(p, &mpc::split_of_share(p, &x[0])).await;
             let lifted = trishade::party::join_all(
                 p,
@@ -146,7 +146,7 @@ fn opening_tells_all() {
     let x = full_range(100, 9);
     let inputs = shares(std::slice::from_ref(&x));
     let parties = parties();
-    let opened = block_on(run(&parties, Link::Bytes, |p: &Party| {
+    let opened = block_on(run(&parties, Transport::Bytes, |p: &Party| {
         let x = mpc::input(p, &inputs[0][p.number()]);
         async move { mpc::open(p, &x).await }
     }))
@@ -161,7 +161,7 @@ fn and_of_words_under_xor() {
     let shape = Shape::new([100]).unwrap();
     let words = |seed: u64| -> Vec<u64> { (0..100).map(|i: u64| (i + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect() };
     let (x, y) = (mpc::share_binary(&shape, &words(1)).unwrap(), mpc::share_binary(&shape, &words(50)).unwrap());
-    let parts = pollster::block_on(run(&parties, Link::Bytes, |p| {
+    let parts = pollster::block_on(run(&parties, Transport::Bytes, |p| {
         let (x, y) = (mpc::input_binary(p, &x[p.number()]), mpc::input_binary(p, &y[p.number()]));
         async move {
             let z = mpc::xor(p, &mpc::and(p, &x, &y).await, &x);
@@ -184,7 +184,8 @@ fn a_slow_network_costs_its_rounds_and_bytes() {
             p.reset_meter();
             p.set_sign(sign);
         });
-        pollster::block_on(run(&parties, Link::Shaped(net), |p| async { mpc::relu(p, &mpc::input(p, &x[p.number()])).await })).unwrap();
+        pollster::block_on(run(&parties, Transport::Shaped(net), |p| async { mpc::relu(p, &mpc::input(p, &x[p.number()])).await }))
+            .unwrap();
         parties.iter().map(|p| p.meter().seconds).fold(0.0, f64::max)
     };
     // five messages in a chain; the deal of 464 bits an element lies on the way of all of them
@@ -210,7 +211,7 @@ fn signs_of_fewer_bits_are_exact_where_the_values_fit() {
             let parties = parties();
             parties.iter().for_each(|p| p.set_sign(sign));
             let tag = Tag { range_bits: Some(bits), ..Tag::default() };
-            let got = evaluate!(&parties, Link::Handover, std::slice::from_ref(&x), |p, x| tagged(p, tag, mpc::relu(p, &x[0])).await);
+            let got = evaluate!(&parties, Transport::Handover, std::slice::from_ref(&x), |p, x| tagged(p, tag, mpc::relu(p, &x[0])).await);
             assert_eq!(got, want, "{bits} bits, {sign:?}");
         }
     }

@@ -7,8 +7,8 @@ use common::{Rng, Task, components, revealed, seeded, shape};
 use std::future::pending;
 use trishade::{
     Error,
-    party::{Link, Meter, Party, Sign, Tag, join, join_all, run, tagged},
-    protocol as mpc,
+    party::{Meter, Party, Tag, Transport, join, join_all, run, tagged},
+    protocol::{self as mpc, Sign},
     ring::Word,
     share::Arith,
 };
@@ -132,7 +132,7 @@ impl Program {
 const WORDS: [Word; 5] = [0, 3, 1u64.wrapping_neg(), 1 << 63, 0x1234_5678_9abc_def0];
 
 /// Result and meters.
-fn evaluate(program: &Program, lead: usize, sign: Sign, link: Link, window: u64) -> (Vec<Word>, [Meter; 3]) {
+fn evaluate(program: &Program, lead: usize, sign: Sign, link: Transport, window: u64) -> (Vec<Word>, [Meter; 3]) {
     let parties = seeded([1, 2, 3]);
     parties.iter().for_each(|p| {
         p.set_window(window);
@@ -155,8 +155,8 @@ fn check(seed: u64, sign: Sign, leads: bool) {
     let program = Program::random(&mut Rng(seed), 4, leads);
     let lead = seed as usize % 3;
     let want = WORDS.map(|x| program.plain(x));
-    let (_, first) = evaluate(&program, lead, sign, Link::Handover, u64::MAX);
-    for link in [Link::Handover, Link::Bytes] {
+    let (_, first) = evaluate(&program, lead, sign, Transport::Handover, u64::MAX);
+    for link in [Transport::Handover, Transport::Bytes] {
         for window in [1, 64, 5000, u64::MAX] {
             let (got, meters) = evaluate(&program, lead, sign, link, window);
             assert_eq!(got, want, "program {seed}, {sign:?}, {link:?}, window {window}");
@@ -194,7 +194,7 @@ fn fails(task: impl for<'a> Fn(&'a Party, Arith) -> Task<'a, ()>) -> Error {
     let parties = seeded([4, 5, 6]);
     for window in [1, 1 << 30] {
         parties.iter().for_each(|p| p.set_window(window));
-        let errors = [Link::Handover, Link::Bytes].map(|link| {
+        let errors = [Transport::Handover, Transport::Bytes].map(|link| {
             let start = |p| task(p, mpc::public(p, &shape(5), &WORDS));
             pollster::block_on(run(&parties, link, start)).expect_err("the run fails")
         });
@@ -203,7 +203,7 @@ fn fails(task: impl for<'a> Fn(&'a Party, Arith) -> Task<'a, ()>) -> Error {
             let x = mpc::public(p, &shape(5), &WORDS);
             revealed(p, &mpc::relu(p, &x).await).await
         };
-        let parts = pollster::block_on(run(&parties, Link::Handover, good)).expect("a later run is not disturbed");
+        let parts = pollster::block_on(run(&parties, Transport::Handover, good)).expect("a later run is not disturbed");
         assert_eq!(mpc::combine([&parts[0], &parts[1], &parts[2]]), WORDS.map(|x| (x as i64).max(0) as Word));
         if window > 1 {
             return errors[0].clone();
@@ -360,6 +360,6 @@ fn two_signs_in_one_run_differ() {
         let task = |p| async move {
             mpc::relu(p, &mpc::public(p, &shape(5), &WORDS)).await;
         };
-        out_of_step(pollster::block_on(run(&parties, Link::Handover, task)).expect_err("another sign"), "");
+        out_of_step(pollster::block_on(run(&parties, Transport::Handover, task)).expect_err("another sign"), "");
     }
 }

@@ -20,7 +20,7 @@ use std::{
 use trishade::{
     Error,
     net::{Asking, Connection},
-    nn::{Reveal, builder::Builder, plain},
+    nn::{Reveal, builder::Builder, reference},
 };
 
 /// File handles, threads, and resident bytes of this process.
@@ -42,10 +42,10 @@ fn a_soak() {
     let layers = Builder::new(&[1, 8, 8], 3).unwrap().conv(3, 3, 1, 1).unwrap().relu().unwrap().max_pool(2, 2, 0).unwrap();
     let graph = layers.flatten().unwrap().linear(5).unwrap().build();
     let input: Vec<f32> = (0..64).map(|i| (i % 9) as f32 / 9.0).collect();
-    let scores = plain::run_f32(&graph, &input, 1).unwrap().values;
+    let scores = reference::run_f32(&graph, &input, 1).unwrap().values;
     let owner = cluster.connect();
     let id = owner.upload("soak", &graph, |_| {}).unwrap();
-    let architecture = owner.architecture(&id).unwrap();
+    let program = owner.architecture(&id).unwrap();
     drop(owner);
 
     let (over, answers, tickets) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
@@ -53,7 +53,7 @@ fn a_soak() {
     let setup = cluster.owner();
     let clients: Vec<_> = (0..2)
         .map(|_| {
-            let (setup, id, architecture, input, scores) = (setup.clone(), id.clone(), architecture.clone(), input.clone(), scores.clone());
+            let (setup, id, program, input, scores) = (setup.clone(), id.clone(), program.clone(), input.clone(), scores.clone());
             let (over, answers, tickets, errors) = (over.clone(), answers.clone(), tickets.clone(), errors.clone());
             thread::spawn(move || {
                 while !over.load(Ordering::Relaxed) {
@@ -62,7 +62,7 @@ fn a_soak() {
                     let asked = Connection::open(&setup, manners()).and_then(|owner| {
                         owner.ready()?;
                         tickets.fetch_add(owner.prepare(&id, 8, many)? as u64, Ordering::Relaxed);
-                        owner.infer(&id, &architecture, &eight, many, |_| {})
+                        owner.infer(&id, &program, &eight, many, |_| {})
                     });
                     match asked {
                         Ok(answer) => {

@@ -8,7 +8,7 @@ use cluster::{Cluster, limits};
 use std::{sync::atomic::Ordering, thread::sleep, time::Duration};
 use trishade::{
     net::{Asking, Connection, Metrics, config::Limits},
-    nn::{Answer, Architecture, Reveal, builder::Builder, plain},
+    nn::{Answer, Program, Reveal, builder::Builder, reference},
 };
 
 const ONE: Asking = Asking { batch: 1, in_flight: 4, reveal: Reveal::Logits };
@@ -17,7 +17,7 @@ const ONE: Asking = Asking { batch: 1, in_flight: 4, reveal: Reveal::Logits };
 struct Case {
     cluster: Cluster,
     id: String,
-    architecture: Architecture,
+    program: Program,
     inputs: Vec<f32>,
     scores: Vec<f32>,
 }
@@ -34,15 +34,15 @@ impl Case {
         let layers = Builder::new(&[1, 8, 8], 5).unwrap().conv(3, 3, 1, 1).unwrap().relu().unwrap().max_pool(2, 2, 0).unwrap();
         let graph = layers.flatten().unwrap().linear(6).unwrap().build();
         let inputs: Vec<f32> = (0..64 * INPUTS).map(|i| (i * 7 % 13) as f32 / 13.0).collect();
-        let scores = plain::run_f32(&graph, &inputs, INPUTS).unwrap().values;
+        let scores = reference::run_f32(&graph, &inputs, INPUTS).unwrap().values;
         let owner = cluster.connect();
         let id = owner.upload("small", &graph, |_| {}).unwrap();
-        let architecture = owner.architecture(&id).unwrap();
-        Self { cluster, id, architecture, inputs, scores }
+        let program = owner.architecture(&id).unwrap();
+        Self { cluster, id, program, inputs, scores }
     }
 
     fn ask(&self, owner: &Connection, inputs: usize, asking: Asking) -> Answer {
-        let answer = owner.infer(&self.id, &self.architecture, &self.inputs[..64 * inputs], asking, |_| {}).unwrap();
+        let answer = owner.infer(&self.id, &self.program, &self.inputs[..64 * inputs], asking, |_| {}).unwrap();
         let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-3;
         assert!(answer.logits.concat().iter().zip(&self.scores).all(near), "a wrong answer");
         answer
@@ -106,7 +106,7 @@ fn a_ticket_serves_once() {
     case.ask(&owner, 3, ONE);
     case.cluster.wait_prepared(2);
     assert_eq!(owner.prepare(&case.id, 1, ONE).unwrap(), 1);
-    let error = owner.replay(&case.id, &case.architecture, &case.inputs[..64]).unwrap_err().to_string();
+    let error = owner.replay(&case.id, &case.program, &case.inputs[..64]).unwrap_err().to_string();
     assert!(error.contains("Replayed"), "{error}");
     case.ask(&case.cluster.connect(), 9, ONE);
 }
@@ -119,7 +119,7 @@ fn tickets_end_with_the_session() {
     case.cluster.wait_prepared(2);
     assert_eq!(owner.prepare(&case.id, 3, ONE).unwrap(), 3);
     case.cluster.parties[1].take().unwrap().kill();
-    let error = owner.infer(&case.id, &case.architecture, &case.inputs[..64 * 3], ONE, |_| {}).unwrap_err();
+    let error = owner.infer(&case.id, &case.program, &case.inputs[..64 * 3], ONE, |_| {}).unwrap_err();
     assert!(error.to_string().contains("party 1"), "{error}");
     case.cluster.start(1);
     case.cluster.wait();

@@ -7,8 +7,8 @@ mod common;
 
 use common::{Rng, Task, components, revealed, seeded};
 use trishade::{
-    party::{Link, Party, Sign, Tag, join_all, run, tagged},
-    protocol as mpc,
+    party::{Party, Tag, Transport, join_all, run, tagged},
+    protocol::{self as mpc, Sign},
     ring::{Word, floor_shift},
     share::Arith,
 };
@@ -75,7 +75,7 @@ fn evaluate(
         }
         words
     };
-    let [a, b, c] = pollster::block_on(run(&parties, Link::Handover, task)).unwrap();
+    let [a, b, c] = pollster::block_on(run(&parties, Transport::Handover, task)).unwrap();
     (0..a.len()).map(|i| mpc::combine([&a[i], &b[i], &c[i]])).collect()
 }
 

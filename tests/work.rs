@@ -10,8 +10,8 @@ use trishade::{
         circuit::{self, Level, Tree},
         matmul::Layout,
     },
-    party::{Link, Party, Sign, run},
-    protocol as mpc,
+    party::{Party, Transport, run},
+    protocol::{self as mpc, Sign},
     share::Arith,
 };
 
@@ -23,7 +23,7 @@ fn work(sign: Sign, protocol: impl for<'a> Fn(&'a Party, Arith) -> Task<'a, ()>)
     let parties = Party::local_seeded(devices, 20, 1);
     parties.iter().for_each(|p| p.set_sign(sign));
     let task = |p| protocol(p, mpc::public(p, &shape(N), &[1 << 30; N]));
-    pollster::block_on(run(&parties, Link::Handover, task)).unwrap();
+    pollster::block_on(run(&parties, Transport::Handover, task)).unwrap();
     parties.map(|p| p.device().work())
 }
 

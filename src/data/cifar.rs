@@ -1,6 +1,6 @@
 //! The binary files of CIFAR-10 and CIFAR-100: records of a class, or two, and 3 x 32 x 32 bytes.
 
-use super::Batch;
+use super::batch::Batch;
 use crate::{Error, Result};
 
 const EXTENTS: [usize; 3] = [3, 32, 32];

@@ -1,9 +1,6 @@
 //! The native device: pooled, cache-line aligned words, threads over pieces of a kernel's items.
 
-use super::{
-    Work,
-    pool::{Pool, size_class},
-};
+use super::pool::{Pool, size_class};
 use crate::{Error, Result, ring::Word};
 use std::{
     ops::Range,
@@ -31,6 +28,15 @@ pub(super) struct Words {
     lines: Vec<Line>,
     len: usize,
     device: Arc<Cpu>,
+}
+
+/// Work that a device has done since it was made: for tests and benchmarks that ask who did the work.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Work {
+    /// ChaCha20 blocks of 64 bytes.
+    pub chacha_blocks: u64,
+    /// Ring multiply-adds of matrix products and convolutions.
+    pub multiply_adds: u64,
 }
 
 /// An output that is cut into pieces, so many words an item.

@@ -5,7 +5,7 @@
 //! packed once a task: a block of the left operand for all rows, then the right one a strip of columns at a time.
 
 use super::{
-    Cpu,
+    cpu::Cpu,
     vector::{COLUMNS, ROWS, multiply, vectorise},
 };
 use crate::ring::Word;

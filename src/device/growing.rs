@@ -1,9 +1,15 @@
 //! A buffer whose words come one part after another, as a network brings them: each goes to the device while the next is on its way.
 
-use super::{Buffer, Device, Store, cpu, dry};
 #[cfg(feature = "gpu")]
-use super::{Gpu, gpu};
+use super::gpu::{self, Gpu};
+use super::{
+    buffer::{Buffer, Store},
+    cpu,
+    device::Device,
+    shape_only,
+};
 use crate::ring::Word;
+#[cfg(feature = "gpu")]
 use std::sync::Arc;
 
 /// Filled from its beginning to its end; then it is a buffer.
@@ -15,7 +21,7 @@ pub(crate) struct Growing {
 
 enum Place {
     Cpu(cpu::Words),
-    Dry(dry::Size),
+    ShapeOnly(shape_only::Size),
     #[cfg(feature = "gpu")]
     Gpu(Arc<Gpu>, gpu::Words),
 }
@@ -25,7 +31,7 @@ impl Device {
     pub(crate) fn grow(&self, len: usize) -> Growing {
         let place = match self {
             Self::Cpu(cpu) => Place::Cpu(cpu.allocate(len)),
-            Self::Dry(dry) => Place::Dry(dry.allocate(len)),
+            Self::ShapeOnly(device) => Place::ShapeOnly(device.allocate(len)),
             #[cfg(feature = "gpu")]
             Self::Gpu(gpu) => Place::Gpu(gpu.clone(), gpu.settled(len)),
         };
@@ -49,7 +55,7 @@ impl Growing {
         let end = self.filled + words.len();
         match &mut self.place {
             Place::Cpu(to) => to.as_mut_slice()[self.filled..end].copy_from_slice(words),
-            Place::Dry(_) => {}
+            Place::ShapeOnly(_) => {}
             #[cfg(feature = "gpu")]
             Place::Gpu(gpu, to) => gpu.put(to, self.filled, words),
         }
@@ -61,11 +67,11 @@ impl Growing {
         debug_assert_eq!(self.filled, self.len, "a buffer that is not full");
         let store = match self.place {
             Place::Cpu(words) => Store::Cpu(words),
-            Place::Dry(size) => Store::Dry(size),
+            Place::ShapeOnly(size) => Store::ShapeOnly(size),
             #[cfg(feature = "gpu")]
             Place::Gpu(_, words) => Store::Gpu(words),
         };
-        Buffer { len: self.len, store: Arc::new(store) }
+        Buffer::new(self.len, store)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Freed buffers that are kept for the next of their size, and the bound on what is kept. The native device and its dry
-//! counterpart share it, so that `plan` foresees what a process will hold.
+//! Freed buffers that are kept for the next of their size, and the bound on what is kept. The native device and its
+//! shape-only counterpart share it, so that `plan` foresees what a process will hold.
 
 use std::collections::BTreeMap;
 

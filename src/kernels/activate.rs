@@ -7,14 +7,17 @@
 //! fields holds, block by block, up to 8 words of `m_A` and then as many of `m_A u`.
 
 use super::{
-    Masked, Pad, Stream, fields,
+    dealt::Dealt,
+    fields,
     inject::tile_masks,
+    masked::{Masked, Pad},
     planes::TILE,
     truncate::{self, draw_fields, grain},
 };
 use crate::{
     device::{Buffer, Cpu, Device, Kernel, Out, Output, Params, Window, vector},
     ring::Word,
+    stream::Stream,
 };
 use std::ops::Range;
 
@@ -65,6 +68,7 @@ struct Layout {
 }
 
 fn layout(n: usize, bits: u32) -> Layout {
+    assert!(fields::WIDTHS.contains(&bits), "truncation by {bits} bits, of {:?}", fields::WIDTHS);
     let block = fields::per_block(bits);
     Layout {
         items: n.div_ceil(block),
@@ -86,40 +90,30 @@ pub fn activate_deal(device: &Device, a: &Buffer, u: &Buffer, bits: u32, pads: [
     device.run(&ACTIVATE_DEAL, params, l.items, &inputs, [l.words, l.words, l.words, l.fields]).map(Masked::by_kernel)
 }
 
-/// What the pair has of the lead's deal.
-#[derive(Debug)]
-pub enum ActivateDealt {
-    /// The first draws `T_A, T_A u, u, m_A, m_A u`.
-    Drawn([Stream; 5]),
-    /// The second has received `T_A, T_A u, u` and the fields.
-    Received([Buffer; 4]),
-}
-
-/// The pair's half of the result, masked for the swap, and the mask, which is a component of the result.
+/// The pair's half of the result, masked for the swap, and the mask, which is a component of the result. Dealt are `T_A, T_A u, u`
+/// and, as fields of one message, `m_A, m_A u`.
 pub fn activate_pair(
     device: &Device,
     b: &Buffer,
     bit: &Buffer,
     bits: u32,
     is_first: bool,
-    dealt: &ActivateDealt,
+    dealt: &Dealt<4, 5>,
     out: Pad,
 ) -> (Masked, Buffer) {
     let l = layout(b.len(), bits);
-    let mut params =
-        ActivateParams { n: b.len() as u32, bits, is_first: is_first.into(), out: out.consume(), ..bytemuck::Zeroable::zeroed() };
-    let mut inputs = vec![b.each(l.words.per_item), bit.whole()];
-    match dealt {
-        ActivateDealt::Drawn(streams) => {
-            params.drawn = 1;
-            params.dealt = *streams;
-            inputs.extend([bit.whole(); 4]);
-        }
-        ActivateDealt::Received([t, tu, u, fields]) => {
-            inputs.extend([t, tu, u].map(|words| words.each(l.words.per_item)));
-            inputs.push(fields.each(16));
-        }
-    }
+    let params = ActivateParams {
+        n: b.len() as u32,
+        bits,
+        is_first: is_first.into(),
+        drawn: dealt.drawn(),
+        dealt: dealt.streams(),
+        out: out.consume(),
+        ..bytemuck::Zeroable::zeroed()
+    };
+    let (words, bit) = (l.words.per_item, bit.whole());
+    let [t, tu, u, fields] = [(0, words), (1, words), (2, words), (3, 16)].map(|(i, per_item)| dealt.input(i, per_item, bit));
+    let inputs = [b.each(words), bit, t, tu, u, fields];
     let [message, kept] = device.run(&ACTIVATE_PAIR, params, l.items, &inputs, [l.words, l.words]);
     (Masked::by_kernel(message), kept)
 }
@@ -269,5 +263,47 @@ fn combine(
         let s = t[i].wrapping_add(tb & first).wrapping_add((m[i] & wraps) << (64 - bits));
         let other = s.wrapping_sub(x);
         message[i] = ((other & bit[i]) | (x & !bit[i])).wrapping_sub(kept[i]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        kernels::{now_or_never, planes},
+        ring::floor_shift,
+    };
+
+    fn stream(seed: u32) -> Stream {
+        Stream { key: [seed; 8], nonce: [seed, 0, 0, 0] }
+    }
+
+    #[test]
+    fn every_width_gives_the_truncated_value_or_zero() {
+        const N: usize = 700;
+        let device = Device::cpu(1).unwrap();
+        let random = |i: usize, seed: u64| (i as u64 ^ seed << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        let [u, b] = [1, 2].map(|seed| (0..planes::words(N, 1)).map(|i| random(i, seed)).collect::<Vec<_>>());
+        let mut selected = vec![0; N];
+        let both: Vec<Word> = u.iter().zip(&b).map(|(u, b)| u ^ b).collect();
+        piece_masks(&both, N, &(0..N), &mut selected);
+        let (u, b) = (device.upload(&u), device.upload(&b));
+        for bits in fields::WIDTHS {
+            let x: Vec<Word> = (0..N).map(|i| (random(i, 3) as i64 >> 2) as u64).collect();
+            let a: Vec<Word> = (0..N).map(|i| random(i, 4)).collect();
+            let lead = device.upload(&a);
+            let pair = device.upload(&x.iter().zip(&a).map(|(x, a)| x.wrapping_sub(*a)).collect::<Vec<_>>());
+            let dealt = activate_deal(&device, &lead, &u, bits, [1, 2, 3, 4, 5].map(|seed| Pad::fresh(stream(seed))));
+            let received = Dealt::Received(dealt.map(|message| message.words().clone()));
+            let drawn = Dealt::Drawn([1, 2, 3, 4, 5].map(stream));
+            let (to_second, first) = activate_pair(&device, &pair, &b, bits, true, &drawn, Pad::fresh(stream(6)));
+            let (to_first, second) = activate_pair(&device, &pair, &b, bits, false, &received, Pad::fresh(stream(7)));
+            let made = now_or_never(device.download(&[&first, &second, to_second.words(), to_first.words()])).unwrap();
+            for (i, &x) in x.iter().enumerate() {
+                let sum = made.iter().fold(0u64, |sum, part| sum.wrapping_add(part[i]));
+                let above = sum.wrapping_sub(floor_shift(x, bits) & selected[i]);
+                assert!(above == 0 || above == 1 && selected[i] != 0, "{bits} bits: {x:#x} gives {sum:#x}");
+            }
+        }
     }
 }

@@ -4,14 +4,16 @@
 //! programs as in [`circuit`](super::circuit). Shader: `shaders/bits.wgsl`. One item is a tile of 512 elements.
 
 use super::{
-    Masked, Pad, Stream,
     circuit::{ONES, Program, REGISTERS, UNIT},
+    dealt::Dealt,
+    masked::{Masked, Pad},
     planes::{self, LANES, Plane, TILE},
     unrolled::unrolled,
 };
 use crate::{
-    device::{Buffer, Cpu, Device, Kernel, Out, Output, Params, Window, vector},
+    device::{Arg, Buffer, Cpu, Device, Kernel, Out, Output, Params, Window, vector},
     ring::Word,
+    stream::Stream,
 };
 use std::sync::Arc;
 
@@ -97,49 +99,64 @@ impl Compiled {
         Self { code: device.upload(&code), kernel: Arc::new(kernel(&program)), program }
     }
 
-    /// What is computed.
+    /// The program.
     pub fn program(&self) -> &Program {
         &self.program
     }
 }
 
-/// What a step reads besides its code.
+/// Sources of a step besides its code.
 #[derive(Debug, Default, Clone)]
 pub struct Sources<'a> {
     /// The word tensor.
     pub words: Option<&'a Buffer>,
     /// Both halves of the last swap.
     pub swapped: Option<(&'a Buffer, &'a Buffer)>,
-    /// What an earlier step kept.
+    /// Planes that an earlier step kept.
     pub saved: Option<&'a Buffer>,
     /// Known mask streams: the own one, or both at the lead.
     pub masks: Vec<Stream>,
-    /// The dealt planes.
-    pub dealt: Dealt<'a>,
+    /// The dealt planes, if there are any.
+    pub dealt: Option<Dealt<1, 1>>,
     /// Whether this party holds the constant 1.
     pub unit: bool,
-}
-
-/// Where dealt words come from.
-#[derive(Debug, Default, Clone)]
-pub enum Dealt<'a> {
-    /// Nothing is dealt in this step.
-    #[default]
-    None,
-    /// The first of the pair draws them.
-    Drawn(Stream),
-    /// The second has received them.
-    Received(&'a Buffer),
 }
 
 /// Runs one step on `n` elements; the message exists if the program has outputs.
 pub fn bits(device: &Device, compiled: &Compiled, n: usize, sources: &Sources<'_>, pad: Option<Pad>) -> (Option<Masked>, Buffer) {
     let program = &compiled.program;
-    let (drawn, deal) = match &sources.dealt {
-        Dealt::Drawn(stream) => (1, *stream),
-        _ => (0, Stream::default()),
-    };
-    let params = BitsParams {
+    let unused = compiled.code.whole();
+    let sized = |planes: usize| planes * LANES / 2;
+    let (sent, received) = sources.swapped.unzip();
+    let inputs = [
+        unused,
+        input(sources.words, TILE, unused),
+        input(sent, sized(program.received), unused),
+        input(received, sized(program.received), unused),
+        input(sources.saved, sized(program.saved), unused),
+        sources.dealt.as_ref().map_or(unused, |dealt| dealt.input(0, sized(program.dealt), unused)),
+    ];
+    let out = |planes: usize| Out { len: planes::words(n, planes), per_item: sized(planes) };
+    let outputs = [out(program.outputs.len()), out(program.kept.len())];
+    let [message, kept] = device.run(&compiled.kernel, params(program, n, sources, pad), planes::tiles(n), &inputs, outputs);
+    ((!program.outputs.is_empty()).then(|| Masked::by_kernel(message)), kept)
+}
+
+/// Plane `index` of a buffer of `planes` planes of `n` elements.
+pub fn select_plane(device: &Device, x: &Buffer, n: usize, planes: usize, index: usize) -> Buffer {
+    let program = Program { saved: planes, kept: vec![3 + index as u16], ..Program::default() };
+    bits(device, &Compiled::new(device, program), n, &Sources { saved: Some(x), ..Sources::default() }, None).1
+}
+
+/// A source as an input, or what is bound where there is none.
+fn input<'a>(buffer: Option<&'a Buffer>, per_item: usize, unused: Arg<'a>) -> Arg<'a> {
+    buffer.map_or(unused, |buffer| buffer.each(per_item))
+}
+
+fn params(program: &Program, n: usize, sources: &Sources<'_>, pad: Option<Pad>) -> BitsParams {
+    let [mask, other] = [0, 1].map(|i| sources.masks.get(i).copied().unwrap_or_default());
+    let dealt = sources.dealt.as_ref();
+    BitsParams {
         window: Window::default(),
         n: n as u32,
         words: program.words.into(),
@@ -148,40 +165,17 @@ pub fn bits(device: &Device, compiled: &Compiled, n: usize, sources: &Sources<'_
         masks: program.masks as u32,
         both: (sources.masks.len() == 2).into(),
         dealt: program.dealt as u32,
-        drawn,
+        drawn: dealt.map_or(0, Dealt::drawn),
         unit: if sources.unit { u32::MAX } else { 0 },
         code: program.code.len() as u32,
         outputs: program.outputs.len() as u32,
         kept: program.kept.len() as u32,
         padding: [0; 2],
-        mask: sources.masks.first().copied().unwrap_or_default(),
-        other: sources.masks.get(1).copied().unwrap_or_default(),
-        deal,
+        mask,
+        other,
+        deal: dealt.map_or(Stream::default(), |dealt| dealt.streams()[0]),
         out: pad.map(Pad::consume).unwrap_or_default(),
-    };
-    let unused = &compiled.code;
-    let of = |buffer: Option<&Buffer>, planes: usize| match buffer {
-        Some(buffer) => (buffer.clone(), planes * LANES / 2),
-        None => (unused.clone(), 0),
-    };
-    let words = sources.words.map_or((unused.clone(), 0), |words| (words.clone(), TILE));
-    let dealt = match &sources.dealt {
-        Dealt::Received(buffer) => of(Some(buffer), program.dealt),
-        _ => of(None, 0),
-    };
-    let bound = [
-        words,
-        of(sources.swapped.map(|s| s.0), program.received),
-        of(sources.swapped.map(|s| s.1), program.received),
-        of(sources.saved, program.saved),
-        dealt,
-    ];
-    let mut inputs = vec![compiled.code.whole()];
-    inputs.extend(bound.iter().map(|(buffer, per_item)| buffer.each(*per_item)));
-    let out = |planes: usize| Out { len: planes::words(n, planes), per_item: planes * LANES / 2 };
-    let [message, kept] =
-        device.run(&compiled.kernel, params, planes::tiles(n), &inputs, [out(program.outputs.len()), out(program.kept.len())]);
-    ((params.outputs > 0).then(|| Masked::by_kernel(message)), kept)
+    }
 }
 
 fn cpu(cpu: &Cpu, p: &BitsParams, inputs: &[&[Word]], outputs: &mut [&mut [Word]]) {

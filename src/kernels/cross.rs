@@ -3,10 +3,10 @@
 //! `z = x_i (y_i + y_{i+1}) + x_{i+1} y_i + F_i - F_{i+1}`; for bits `z = x_i & (y_i ^ y_{i+1}) ^ x_{i+1} & y_i ^ F_i ^ F_{i+1}`.
 //! Shader: `shaders/cross.wgsl`. One item is a group of 8 elements, one ChaCha block.
 
-use super::Stream;
 use crate::{
     device::{Buffer, Cpu, Device, Kernel, Out, Output, Params, Window, vector},
     ring::Word,
+    stream::Stream,
 };
 
 /// Uniform of the shader.

@@ -3,10 +3,11 @@
 //! `draw: out[e] = F[e]`. `mask: message[e] = x[e] - F[e], kept[e] = F[e]`. Shader: `shaders/draw.wgsl`. One item is a group of 8
 //! elements, one ChaCha block.
 
-use super::{Masked, Pad, Stream};
+use super::masked::{Masked, Pad};
 use crate::{
     device::{Buffer, Cpu, Device, Kernel, Out, Output, Params, Window, vector},
     ring::Word,
+    stream::Stream,
 };
 
 /// Uniform of both entry points.

@@ -4,6 +4,9 @@
 //! words (eight, in the last block as many as are needed) field `i` of word `w` is element `i W + w`, so that neighbouring
 //! elements lie in neighbouring words. In a stream the fields of a block are taken from its first words in the same places.
 
+/// Bits that a field may have: a truncation by more leaves nothing of a value below 2^62, and every shift stays below 64.
+pub const WIDTHS: std::ops::RangeInclusive<u32> = 1..=62;
+
 /// Fields to a word.
 #[inline]
 pub fn per_word(bits: u32) -> usize {
@@ -68,7 +71,7 @@ mod tests {
 
     #[test]
     fn unpack_undoes_pack() {
-        for bits in 8..=26 {
+        for bits in WIDTHS {
             let values: Vec<u64> = (0..1001u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 3).collect();
             let mut packed = vec![u64::MAX; words(values.len(), bits)];
             pack(&values, bits, &mut packed);

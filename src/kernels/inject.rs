@@ -6,13 +6,14 @@
 //! `shaders/inject.wgsl`. One item is a group of 8 elements, one ChaCha block.
 
 use super::{
-    Masked, Pad, Stream,
-    bits::Dealt,
+    dealt::Dealt,
+    masked::{Masked, Pad},
     planes::{self, LANES, TILE},
 };
 use crate::{
-    device::{Buffer, Cpu, Device, Kernel, Out, Output, Params, Window, vector},
+    device::{Arg, Buffer, Cpu, Device, Kernel, Out, Output, Params, Window, vector},
     ring::Word,
+    stream::Stream,
 };
 use std::ops::Range;
 
@@ -60,51 +61,48 @@ fn words(n: usize) -> Out {
     Out { len: n, per_item: 8 }
 }
 
-/// The lead deals `Au` (none for a lift, where `a` is absent) and `u`.
-pub fn inject_deal(device: &Device, n: usize, a: Option<&Buffer>, u: &Buffer, product: Option<Pad>, bit: Pad) -> (Option<Masked>, Masked) {
-    let lift = a.is_none();
-    let params = InjectParams {
-        n: n as u32,
-        lift: lift.into(),
-        product: product.map(Pad::consume).unwrap_or_default(),
-        bit: bit.consume(),
-        ..bytemuck::Zeroable::zeroed()
-    };
-    let a = a.map_or(u.whole(), |a| a.each(8));
-    let none = Out { len: 1, per_item: 0 };
-    let [product, bit] = device.run(&INJECT_DEAL, params, n.div_ceil(8), &[a, u.whole()], [if lift { none } else { words(n) }, words(n)]);
-    ((!lift).then(|| Masked::by_kernel(product)), Masked::by_kernel(bit))
+/// The lead deals `Au` and `u`.
+pub fn inject_deal(device: &Device, a: &Buffer, u: &Buffer, [product, bit]: [Pad; 2]) -> [Masked; 2] {
+    let n = a.len();
+    let params = InjectParams { n: n as u32, product: product.consume(), bit: bit.consume(), ..bytemuck::Zeroable::zeroed() };
+    device.run(&INJECT_DEAL, params, n.div_ceil(8), &[a.each(8), u.whole()], [words(n), words(n)]).map(Masked::by_kernel)
 }
 
-/// What the pair knows of the word: its half `a` of `A`, and `B`. Absent for a lift.
-pub type Halves<'a> = Option<(&'a Buffer, &'a Buffer)>;
+/// The lead deals `u` alone: a lift of `n` bits.
+pub fn lift_deal(device: &Device, n: usize, u: &Buffer, [bit]: [Pad; 1]) -> [Masked; 1] {
+    let params = InjectParams { n: n as u32, lift: 1, bit: bit.consume(), ..bytemuck::Zeroable::zeroed() };
+    let unused = Out { len: 1, per_item: 0 };
+    let [_, bit] = device.run(&INJECT_DEAL, params, n.div_ceil(8), &[u.whole(), u.whole()], [unused, words(n)]);
+    [Masked::by_kernel(bit)]
+}
 
-/// The pair's half of the product, masked for the swap, and the mask, which is a component of the result.
+/// The pair's half of the product, masked for the swap, and the mask, which is a component of the result: from its half of `A`,
+/// from `B`, and from halves of `Au` and `u`.
 pub fn inject_pair(
     device: &Device,
-    n: usize,
     is_first: bool,
-    x: Halves<'_>,
+    [half, word]: [&Buffer; 2],
     b: &Buffer,
-    product: &Dealt<'_>,
-    bit: &Dealt<'_>,
+    dealt: &Dealt<2, 2>,
     out: Pad,
 ) -> (Masked, Buffer) {
-    let stream = |dealt: &Dealt<'_>| if let Dealt::Drawn(stream) = dealt { *stream } else { Stream::default() };
-    let params = InjectParams {
-        n: n as u32,
-        is_first: is_first.into(),
-        drawn: matches!(bit, Dealt::Drawn(_)).into(),
-        lift: x.is_none().into(),
-        product: stream(product),
-        bit: stream(bit),
-        out: out.consume(),
-        ..bytemuck::Zeroable::zeroed()
-    };
-    let (half, word) = x.map_or((b.whole(), b.whole()), |(a, b)| (a.each(8), b.each(8)));
-    let read = |dealt: &Dealt<'_>| if let Dealt::Received(buffer) = dealt { ((*buffer).clone(), 8) } else { (b.clone(), 0) };
-    let (product, bit) = (read(product), read(bit));
-    let inputs = [half, word, b.whole(), product.0.each(product.1), bit.0.each(bit.1)];
+    let [product, bit] = dealt.streams();
+    let params = InjectParams { drawn: dealt.drawn(), product, bit, ..bytemuck::Zeroable::zeroed() };
+    let b = b.whole();
+    let inputs = [half.each(8), word.each(8), b, dealt.input(0, 8, b), dealt.input(1, 8, b)];
+    run_pair(device, half.len(), is_first, params, inputs, out)
+}
+
+/// The pair's half of `n` lifted bits, and the mask: from halves of `u`.
+pub fn lift_pair(device: &Device, n: usize, is_first: bool, b: &Buffer, dealt: &Dealt<1, 1>, out: Pad) -> (Masked, Buffer) {
+    let [bit] = dealt.streams();
+    let params = InjectParams { drawn: dealt.drawn(), lift: 1, bit, ..bytemuck::Zeroable::zeroed() };
+    let b = b.whole();
+    run_pair(device, n, is_first, params, [b, b, b, b, dealt.input(0, 8, b)], out)
+}
+
+fn run_pair(device: &Device, n: usize, is_first: bool, params: InjectParams, inputs: [Arg<'_>; 5], out: Pad) -> (Masked, Buffer) {
+    let params = InjectParams { n: n as u32, is_first: is_first.into(), out: out.consume(), ..params };
     let [message, kept] = device.run(&INJECT_PAIR, params, n.div_ceil(8), &inputs, [words(n), words(n)]);
     (Masked::by_kernel(message), kept)
 }

@@ -5,7 +5,6 @@
 //! batches; word `e` of the streams belongs to element `e` of the whole output.
 
 use super::{
-    Stream,
     cross::Factors,
     tiles::{Texts, Tiles, groups, kernels},
 };
@@ -16,6 +15,7 @@ use crate::{
         vector,
     },
     ring::Word,
+    stream::Stream,
 };
 use std::{ops::Range, sync::LazyLock};
 

@@ -5,26 +5,28 @@ pub mod bits;
 pub mod circuit;
 pub mod conv;
 pub mod cross;
+mod dealt;
 pub mod draw;
 pub mod fields;
 pub mod gather;
 pub mod inject;
 pub mod linear;
+mod masked;
 pub mod matmul;
 pub mod planes;
 pub mod rate;
 #[cfg(feature = "internals")]
 mod shaders;
 pub mod short;
-mod stream;
 mod tiles;
 pub mod truncate;
 mod unrolled;
 pub mod view;
 
+pub use dealt::Dealt;
+pub use masked::{Masked, Pad};
 #[cfg(feature = "internals")]
 pub use shaders::{Shader, shaders};
-pub use stream::{Masked, Pad, Stream};
 
 /// The output of a future that needs no waiting: downloads from the native device, in tests.
 #[cfg(test)]

@@ -8,14 +8,7 @@
 //! *In a stream* plane `j` of lane `l` (counted over all tiles) is 32-bit word `j mod 16` of block
 //! `l ceil(P / 16) + j / 16`: a lane draws its own blocks, on a CPU sixteen lanes at a time without a transpose.
 
-use crate::{
-    device::{Buffer, Device},
-    kernels::{
-        bits::{Compiled, Sources, bits},
-        circuit::Program,
-    },
-    ring::Word,
-};
+use crate::ring::Word;
 
 /// Elements of a full tile.
 pub const TILE: usize = 512;
@@ -44,12 +37,6 @@ pub fn lanes(n: usize) -> usize {
 /// 64-bit words of a buffer of `planes` planes of `n` elements.
 pub fn words(n: usize, planes: usize) -> usize {
     (lanes(n) * planes).div_ceil(2).max(1)
-}
-
-/// Plane `index` of a buffer of `planes` planes of `n` elements.
-pub fn select(device: &Device, x: &Buffer, n: usize, planes: usize, index: usize) -> Buffer {
-    let program = Program { saved: planes, kept: vec![3 + index as u16], ..Program::default() };
-    bits(device, &Compiled::new(device, program), n, &Sources { saved: Some(x), ..Sources::default() }, None).1
 }
 
 /// Reads plane `plane` of a tile whose lanes start at `tile_words[0]`.

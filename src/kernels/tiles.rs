@@ -8,7 +8,7 @@ use crate::device::{Device, Kernel, Window};
 pub(super) struct Texts {
     /// Entry point.
     pub name: &'static str,
-    /// What both ways share.
+    /// Text that both ways share.
     pub common: &'static str,
     /// An invocation reads its operands itself.
     pub direct: &'static str,
@@ -16,7 +16,7 @@ pub(super) struct Texts {
     pub staged: &'static str,
 }
 
-/// What the host computes for a product.
+/// The host's part of a product: workgroups, and the native twin.
 pub(super) type Host<P> = (fn(&P) -> u64, fn(&crate::device::Cpu, &P, &[&[u64]], &mut [&mut [u64]]));
 
 /// The kernels of a product, in the order of [`Tiles::kernel`].

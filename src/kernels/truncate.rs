@@ -6,10 +6,15 @@
 //! add to the two components that are not swapped. Shader: `shaders/truncate.wgsl`. One item is a block of fields
 //! ([`fields`]).
 
-use super::{Masked, Pad, Stream, bits::Dealt, fields};
+use super::{
+    dealt::Dealt,
+    fields,
+    masked::{Masked, Pad},
+};
 use crate::{
     device::{Buffer, Cpu, Device, Kernel, Out, Output, Params, Window, vector},
     ring::Word,
+    stream::Stream,
 };
 
 /// Uniform of the three entry points.
@@ -65,12 +70,13 @@ struct Layout {
 }
 
 fn layout(n: usize, bits: u32) -> Layout {
+    assert!(fields::WIDTHS.contains(&bits), "truncation by {bits} bits, of {:?}", fields::WIDTHS);
     let block = fields::per_block(bits);
     Layout { items: n.div_ceil(block), words: Out { len: n, per_item: block }, fields: Out { len: fields::words(n, bits), per_item: 8 } }
 }
 
 /// The lead deals `T_A` and `m_A` and has both its components of the result. `masks` are the swap's masks, which it knows.
-pub fn truncate_deal(device: &Device, a: &Buffer, bits: u32, value: Pad, wrap: Pad, masks: [Stream; 2]) -> (Masked, Masked, [Buffer; 2]) {
+pub fn truncate_deal(device: &Device, a: &Buffer, bits: u32, [value, wrap]: [Pad; 2], masks: [Stream; 2]) -> ([Masked; 2], [Buffer; 2]) {
     let l = layout(a.len(), bits);
     let params = TruncateParams {
         n: a.len() as u32,
@@ -83,29 +89,17 @@ pub fn truncate_deal(device: &Device, a: &Buffer, bits: u32, value: Pad, wrap: P
     };
     let [value, wrap, own, next] =
         device.run(&TRUNCATE_DEAL, params, l.items, &[a.each(l.words.per_item)], [l.words, l.fields, l.words, l.words]);
-    (Masked::by_kernel(value), Masked::by_kernel(wrap), [own, next])
+    ([value, wrap].map(Masked::by_kernel), [own, next])
 }
 
 /// The pair's masked half of the wrap, and its component of the result that is not swapped.
-pub fn truncate_pair(device: &Device, b: &Buffer, bits: u32, value: &Dealt<'_>, wrap: &Dealt<'_>, out: Pad) -> (Masked, Buffer) {
+pub fn truncate_pair(device: &Device, b: &Buffer, bits: u32, dealt: &Dealt<2, 2>, out: Pad) -> (Masked, Buffer) {
     let l = layout(b.len(), bits);
-    let stream = |dealt: &Dealt<'_>| if let Dealt::Drawn(stream) = dealt { *stream } else { Stream::default() };
-    let params = TruncateParams {
-        n: b.len() as u32,
-        bits,
-        drawn: matches!(value, Dealt::Drawn(_)).into(),
-        value: stream(value),
-        wrap: stream(wrap),
-        out: out.consume(),
-        ..bytemuck::Zeroable::zeroed()
-    };
-    let per_word = l.words.per_item;
-    let read = |dealt: &Dealt<'_>, per_item| match dealt {
-        Dealt::Received(buffer) => ((*buffer).clone(), per_item),
-        _ => (b.clone(), per_word),
-    };
-    let (value, wrap) = (read(value, per_word), read(wrap, 8));
-    let inputs = [b.each(l.words.per_item), value.0.each(value.1), wrap.0.each(wrap.1)];
+    let [value, wrap] = dealt.streams();
+    let params =
+        TruncateParams { n: b.len() as u32, bits, drawn: dealt.drawn(), value, wrap, out: out.consume(), ..bytemuck::Zeroable::zeroed() };
+    let b = b.each(l.words.per_item);
+    let inputs = [b, dealt.input(0, l.words.per_item, b), dealt.input(1, 8, b)];
     let [message, kept] = device.run(&TRUNCATE_PAIR, params, l.items, &inputs, [l.fields, l.words]);
     (Masked::by_kernel(message), kept)
 }
@@ -257,5 +251,51 @@ fn add_shifted(x: &mut [Word], y: &[Word], shift: u32) {
 fn masked_wrap(half: &mut [Word], b: &[Word], mask: &[Word]) {
     for ((half, b), mask) in half.iter_mut().zip(b).zip(mask) {
         *half = (*half & (b >> 63).wrapping_neg()).wrapping_sub(*mask);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        kernels::now_or_never,
+        ring::{EDGES, floor_shift},
+    };
+
+    fn stream(seed: u32) -> Stream {
+        Stream { key: [seed; 8], nonce: [seed, 0, 0, 0] }
+    }
+
+    /// Values below 2^62 in absolute value, some of them multiples of `2^bits`, and random shares `A` of them.
+    fn values(bits: u32) -> (Vec<Word>, Vec<Word>) {
+        let random = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        let value = |i: usize| {
+            let x = (if i % 3 == 0 { EDGES[i / 3 % 8] } else { random(i) } as i64) >> 2;
+            (if i % 5 == 0 { x >> bits << bits } else { x }) as u64
+        };
+        ((0..700).map(value).collect(), (0..700).map(|i| if i % 7 == 0 { EDGES[i / 7 % 8] } else { random(3 * i) }).collect())
+    }
+
+    #[test]
+    fn every_width_gives_the_floor_or_one_more() {
+        let device = Device::cpu(1).unwrap();
+        for bits in fields::WIDTHS {
+            let (x, a) = values(bits);
+            let b: Vec<Word> = x.iter().zip(&a).map(|(x, a)| x.wrapping_sub(*a)).collect();
+            let (lead, pair) = (device.upload(&a), device.upload(&b));
+            let pad = |seed| Pad::fresh(stream(seed));
+            let (dealt, [own, next]) = truncate_deal(&device, &lead, bits, [pad(1), pad(2)], [stream(3), stream(4)]);
+            let received = Dealt::Received(dealt.map(|message| message.words().clone()));
+            let (to_second, first) = truncate_pair(&device, &pair, bits, &Dealt::Drawn([stream(1), stream(2)]), pad(4));
+            let (to_first, second) = truncate_pair(&device, &pair, bits, &received, pad(3));
+            let swapped = truncate_finish(&device, &pair, bits, to_second.words(), to_first.words());
+            let made = now_or_never(device.download(&[&own, &next, &first, &second, &swapped])).unwrap();
+            assert_eq!((&made[0], &made[1]), (&made[3], &made[2]), "{bits} bits: components of lead and pair");
+            for (i, &x) in x.iter().enumerate() {
+                let sum = made[0][i].wrapping_add(made[1][i]).wrapping_add(made[4][i]);
+                let above = sum.wrapping_sub(floor_shift(x, bits));
+                assert!(above == 0 || above == 1 && x << (64 - bits) != 0, "{bits} bits: {x:#x} gives {sum:#x}");
+            }
+        }
     }
 }

@@ -33,7 +33,7 @@ pub fn unrolled(program: &Program) -> (String, String) {
 struct Writer<'a> {
     program: &'a Program,
     out: String,
-    /// What is loaded: planes, groups of sixteen planes by their first, the words by plane 0.
+    /// Values that are loaded: planes, groups of sixteen planes by their first, the words by plane 0.
     named: HashSet<Value>,
 }
 
@@ -157,7 +157,7 @@ impl Writer<'_> {
     }
 }
 
-/// What the registers hold before the first instruction.
+/// Contents of the registers before the first instruction.
 fn sources(p: &Program) -> Vec<Value> {
     let constants = [ZERO, ONES, UNIT].map(Value::Register);
     let words = if p.words { 64 } else { 0 };

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Error, Result, clock as seconds,
-    nn::{Answer, Architecture, Reveal},
+    nn::{Answer, Program, Reveal},
     protocol as mpc,
     ring::Word,
 };
@@ -72,16 +72,9 @@ impl Connection {
 
     /// Scores of `values.len() / inputs` images. The session must be there ([`ready`](Self::ready)). `progress` is told how many
     /// are done.
-    pub fn infer(
-        &self,
-        id: &str,
-        architecture: &Architecture,
-        values: &[f32],
-        asking: Asking,
-        mut progress: impl FnMut(usize),
-    ) -> Result<Answer> {
+    pub fn infer(&self, id: &str, program: &Program, values: &[f32], asking: Asking, mut progress: impl FnMut(usize)) -> Result<Answer> {
         let Asking { batch, in_flight, reveal } = asking;
-        let size: usize = architecture.input_extents().iter().product();
+        let size = program.input_size();
         if values.is_empty() || !values.len().is_multiple_of(size) || batch == 0 || in_flight == 0 {
             return Err(Error::Input(format!("{} numbers in batches of {batch}: an input of the model has {size}", values.len())));
         }
@@ -95,12 +88,12 @@ impl Connection {
                 && let Some((first, part)) = todo.next()
             {
                 let ticket = self.ticket(first, &sort(id, part.len() / size, reveal))?;
-                waiting.insert(ticket.request, self.ask(&ticket, id, architecture, first, part, reveal)?);
+                waiting.insert(ticket.request, self.ask(&ticket, id, program, first, part, reveal)?);
             }
             if waiting.is_empty() {
                 break Ok(());
             }
-            match self.collect(architecture, &mut waiting, reveal) {
+            match self.collect(program, &mut waiting, reveal) {
                 Ok(answers) => {
                     for (first, count, answer) in answers {
                         parts[first] = Some(answer);
@@ -130,26 +123,31 @@ impl Connection {
     }
 
     /// Shares some inputs among the parties.
-    fn ask(&self, ticket: &Ticket, id: &str, architecture: &Architecture, first: usize, part: &[f32], reveal: Reveal) -> Result<Waiting> {
+    fn ask(&self, ticket: &Ticket, id: &str, program: &Program, first: usize, part: &[f32], reveal: Reveal) -> Result<Waiting> {
         let (lead, request, ahead) = (first % 3, ticket.request, !ticket.share.0.is_empty());
-        let count = part.len() / architecture.input_extents().iter().product::<usize>();
-        let (words, shape) = (Zeroizing::new(self.fixed.encode("input", part)?), architecture.input_shape(count)?);
-        let promise = match ahead {
-            true => mpc::Promise::of(mpc::Input::read(&shape, &mut &ticket.share.0[..])?)?,
-            false => mpc::promise(&shape)?,
-        };
+        let count = part.len() / program.input_size();
+        let mut shares: [Vec<mpc::Input>; 3] = Default::default();
+        let mut promised = &ticket.share.0[..];
+        for (input, shape) in program.input_shapes(count)?.iter().enumerate() {
+            let words = Zeroizing::new(program.encode(input, part)?);
+            let promise = match ahead {
+                true => mpc::Promise::of(mpc::Input::read(shape, &mut promised)?)?,
+                false => mpc::promise(shape)?,
+            };
+            shares.iter_mut().zip(promise.keep(&words)?).for_each(|(all, share)| all.push(share));
+        }
         // components are counted from the lead, so that its two are seeds
-        let mut shares = promise.keep(&words)?;
         shares.rotate_right(lead);
         let patience = self.manners.patience.as_millis() as u64;
         let ask = Ask { request, model: id.into(), count: count as u32, reveal, lead: lead as u8, ahead, patience };
         let mut shared = 0;
         for (party, (link, share)) in self.links.iter().zip(&shares).enumerate() {
-            let mut bytes = Zeroizing::new(Vec::with_capacity(share.bytes() as usize + 2));
+            let size: u64 = share.iter().map(|input| input.bytes() + 2).sum();
+            let mut bytes = Zeroizing::new(Vec::with_capacity(size as usize));
             // the lead that gave the ticket has chosen its share itself
             if party != lead || !ahead {
-                shared += share.bytes();
-                share.write(&mut *bytes).map_err(|e| Error::Device(e.to_string()))?;
+                shared += share.iter().map(mpc::Input::bytes).sum::<u64>();
+                share.iter().try_for_each(|input| input.write(&mut *bytes)).map_err(|e| Error::Device(e.to_string()))?;
             }
             link.control(&Control::Ask(ask.clone()));
             link.parcel(request, bytes);
@@ -159,25 +157,20 @@ impl Connection {
 
     /// Makes a request twice under one number, or with one ticket, as nobody does who means well.
     #[cfg(feature = "seeded")]
-    pub fn replay(&self, id: &str, architecture: &Architecture, values: &[f32]) -> Result<()> {
+    pub fn replay(&self, id: &str, program: &Program, values: &[f32]) -> Result<()> {
         let ticket = self.ticket(0, &sort(id, 1, Reveal::Logits))?;
         for _ in 0..2 {
-            let state = self.ask(&ticket, id, architecture, 0, values, Reveal::Logits)?;
+            let state = self.ask(&ticket, id, program, 0, values, Reveal::Logits)?;
             let mut waiting = HashMap::from([(ticket.request, state)]);
             while !waiting.is_empty() {
-                self.collect(architecture, &mut waiting, Reveal::Logits)?;
+                self.collect(program, &mut waiting, Reveal::Logits)?;
             }
         }
         Ok(())
     }
 
     /// The next thing that comes, and the answers that it completes.
-    fn collect(
-        &self,
-        architecture: &Architecture,
-        waiting: &mut HashMap<Id, Waiting>,
-        reveal: Reveal,
-    ) -> Result<Vec<(usize, usize, Answer)>> {
+    fn collect(&self, program: &Program, waiting: &mut HashMap<Id, Waiting>, reveal: Reveal) -> Result<Vec<(usize, usize, Answer)>> {
         // the parties give up first, and say why
         let until = waiting.values().map(|w| w.began).min().unwrap_or_else(Instant::now) + self.manners.patience + self.manners.idle;
         let (party, incoming) = match self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -200,14 +193,14 @@ impl Connection {
         let mut answers = Vec::new();
         for (request, bytes) in parcels(&body)? {
             let Some(state) = waiting.get_mut(&request) else { continue };
-            let lengths = architecture.revealed(state.count, reveal)?;
+            let lengths = program.revealed(state.count, reveal)?;
             if bytes.len() != 8 * lengths.iter().sum::<usize>() {
                 return Err(named(Error::Peer("sent a result of another size than the model's outputs have".into())));
             }
             let mut rest = bytes.chunks_exact(8).map(|b| Word::from_le_bytes(std::array::from_fn(|i| b[i])));
             state.parts[party] = Some(lengths.iter().map(|&length| rest.by_ref().take(length).collect()).collect());
             if let [Some(a), Some(b), Some(c)] = &state.parts {
-                let mut answer = architecture.answer([a, b, c], state.count, reveal, self.fixed)?;
+                let mut answer = program.answer([a, b, c], state.count, reveal)?;
                 let spent = state.spent.map(Option::unwrap_or_default);
                 answer.cost.rounds = 1 + spent.iter().map(|spent| spent.rounds).max().unwrap_or(0);
                 answer.cost.bytes_from_owners = state.shared;

@@ -15,13 +15,14 @@ use super::{
 use crate::{
     Error, Result,
     fixed::Fixed,
-    nn::{Architecture, Graph},
+    nn::{Graph, Program, bounds::bounds, lower},
     protocol as mpc,
 };
 use ring::digest::{Context, SHA256};
 use std::{
     cell::RefCell,
     collections::HashMap,
+    ops::RangeInclusive,
     sync::mpsc::{Receiver, channel},
     time::{Duration, Instant},
 };
@@ -133,7 +134,7 @@ impl Connection {
     }
 
     /// What is public of a model, in which all three parties must agree.
-    pub fn architecture(&self, id: &str) -> Result<Architecture> {
+    pub fn architecture(&self, id: &str) -> Result<Program> {
         let [first, second, third] = self.ask_all(&|| Control::Architecture { id: id.into() }, |control| match control {
             Control::ArchitectureIs { architecture } => Some(architecture),
             _ => None,
@@ -141,19 +142,29 @@ impl Connection {
         if first != second || first != third {
             return Err(Error::Peer(format!("the parties do not agree on what model {id} is")));
         }
-        let architecture: Architecture = unpack(&first)?;
-        architecture.check(self.fixed)?;
-        Ok(architecture)
+        let program: Program = unpack(&first)?;
+        if program.fixed() != self.fixed {
+            let (own, found) = (self.fixed.fraction_bits(), program.fixed().fraction_bits());
+            return Err(Error::Model(format!("the model {id} has {found} fraction bits, cluster.toml {own}")));
+        }
+        Ok(program)
     }
 
     /// Shares a model's weights among the parties, which keep them under the id that is returned. `progress` is told the share
     /// that is done.
     pub fn upload(&self, name: &str, graph: &Graph, progress: impl Fn(f64)) -> Result<String> {
+        self.upload_for(name, graph, None, progress)
+    }
+
+    /// The same for inputs in a range: comparisons look only at as many bits as the values can have, which become public, and
+    /// clients refuse inputs outside it.
+    pub fn upload_for(&self, name: &str, graph: &Graph, range: Option<RangeInclusive<f32>>, progress: impl Fn(f64)) -> Result<String> {
         check_name(name)?;
-        let (architecture, parameters) = Architecture::of(graph, self.fixed)?;
-        let (architecture, number) = (pack(&architecture)?.to_vec(), *random::<16>()?);
-        let words: u64 = parameters.iter().map(|parameter| parameter.words.len() as u64).sum();
-        let (uploaded, tensors) = (clock() / 1000, parameters.len() as u64);
+        let lowered = lower(graph, self.fixed)?;
+        let program = range.map_or_else(|| Ok(lowered.program.clone()), |range| bounds(&lowered, range))?;
+        let (architecture, number) = (pack(&program)?.to_vec(), *random::<16>()?);
+        let words: u64 = program.parameters().iter().map(|parameter| parameter.shape.elements() as u64).sum();
+        let (uploaded, tensors) = (clock() / 1000, program.parameters().len() as u64);
         let mut id = String::new();
         for (party, link) in self.links.iter().enumerate() {
             // two seeds, or one and all words
@@ -164,7 +175,8 @@ impl Connection {
         }
         let mut digests = [(); 3].map(|()| Context::new(&SHA256));
         let mut done = 0;
-        for parameter in parameters {
+        for parameter in lowered.parameters.encoded() {
+            let parameter = parameter?;
             let parameter_words = Zeroizing::new(parameter.words);
             let shares = mpc::share(&parameter.shape, &parameter_words)?;
             for (party, share) in shares.iter().enumerate() {

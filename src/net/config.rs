@@ -3,11 +3,7 @@
 pub use super::limits::Limits;
 
 use super::{Fingerprint, Identity, identity::read_secret, secrets::sha256, tls};
-use crate::{
-    Error, Result,
-    fixed::Fixed,
-    party::{Net, Sign},
-};
+use crate::{Error, Result, fixed::Fixed, party::Net, protocol::Sign};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -180,6 +176,15 @@ impl Cluster {
     /// The client of a certificate.
     pub fn client_of(&self, certificate: Fingerprint) -> Option<&Client> {
         self.client.iter().find(|client| client.certificate == certificate)
+    }
+
+    /// [`Error::Model`] if a program is not for this cluster's fraction bits.
+    pub(super) fn suits(&self, program: &crate::nn::Program) -> Result<()> {
+        let (own, found) = (self.fixed()?.fraction_bits(), program.fixed().fraction_bits());
+        match own == found {
+            true => Ok(()),
+            false => Err(Error::Model(format!("the model has {found} fraction bits, cluster.toml {own}"))),
+        }
     }
 
     /// Fixed-point numbers.

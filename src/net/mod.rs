@@ -11,6 +11,8 @@ mod control;
 #[cfg(feature = "seeded")]
 pub mod faults;
 mod fresh;
+#[cfg(feature = "seeded")]
+pub mod fuzz;
 pub mod identity;
 mod limits;
 mod link;

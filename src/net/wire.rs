@@ -208,7 +208,7 @@ mod tests {
             }
             let _ = parcels(&bytes);
             let _ = unpack::<crate::net::control::Control>(&bytes);
-            let _ = unpack::<crate::nn::Architecture>(&bytes);
+            let _ = unpack::<crate::nn::Program>(&bytes);
             if let Some(head) = bytes.first_chunk::<RECORD_HEADER>() {
                 let _ = Header::parse(head, 1 << 20);
             }

@@ -1,7 +1,18 @@
 //! What an inference gives: predictions, scores, costs.
 
-use super::{Profile, Reveal};
-use crate::{fixed::Fixed, party::Meter, ring::Word};
+use super::profile::Profile;
+use crate::{fixed::decode_all, party::Meter, ring::Word};
+
+/// The part of the result that the owner of the inputs learns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize))]
+pub enum Reveal {
+    /// All scores.
+    #[default]
+    Logits,
+    /// Only the index of the largest, the first of equal ones.
+    Argmax,
+}
 
 /// What the owner of the inputs has learnt, and what it cost.
 #[derive(Debug, Clone, Default)]
@@ -109,25 +120,25 @@ impl Answer {
     }
 
     /// The revealed words of `count` inputs.
-    pub(super) fn take(&mut self, words: &[Word], count: usize, reveal: Reveal, fixed: Fixed) {
+    pub(super) fn take(&mut self, words: &[Word], count: usize, reveal: Reveal, fraction_bits: u32) {
         match reveal {
             Reveal::Argmax => self.predictions.extend(words.iter().map(|&i| i as usize)),
             Reveal::Logits => {
                 for row in words.chunks(words.len() / count) {
                     let largest = (0..row.len()).rev().max_by_key(|&i| row[i] as i64);
                     self.predictions.push(largest.unwrap_or(0));
-                    self.logits.push(fixed.decode_all(row));
+                    self.logits.push(decode_all(row, fraction_bits));
                 }
             }
         }
     }
 
     /// The revealed words of `count` inputs of a further output.
-    pub(super) fn take_other(&mut self, index: usize, name: &str, words: &[Word], count: usize, fixed: Fixed) {
+    pub(super) fn take_other(&mut self, index: usize, name: &str, words: &[Word], count: usize, fraction_bits: u32) {
         if self.others.len() <= index {
             self.others.push(OtherOutput { name: name.into(), values: Vec::new() });
         }
-        self.others[index].values.extend(words.chunks(words.len() / count).map(|row| fixed.decode_all(row)));
+        self.others[index].values.extend(words.chunks(words.len() / count).map(|row| decode_all(row, fraction_bits)));
     }
 }
 

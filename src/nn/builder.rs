@@ -1,14 +1,16 @@
 //! Networks built layer by layer, with random weights of the usual size: for benchmarks, plans and tests.
 
 use super::{
-    graph::{Graph, GraphOutput, Node, Op, Tensor, ValueId},
+    graph::{Graph, GraphOutput, Node},
+    ops::{Affine, AveragePool, Clip, Concat, Conv, Gather, MatMul, MaxPool, Multiply, Op, Relu, Reshape, Sum},
+    value::{Tensor, Value, ValueId},
     weights::Weights,
 };
 use crate::{
     Error, Result,
     device::vector::keystream,
-    kernels::Stream,
     shape::{Axis, Shape},
+    stream::Stream,
 };
 use std::sync::Arc;
 
@@ -17,7 +19,7 @@ use std::sync::Arc;
 pub struct Builder {
     graph: Graph,
     /// Shape of each value for a batch of one.
-    shapes: Vec<Shape>,
+    shapes: Vec<Value>,
     current: ValueId,
     seed: u32,
     /// Weights by name, instead of random ones.
@@ -32,9 +34,15 @@ impl Builder {
     /// A network that takes inputs of these extents, without the batch. Equal seeds give equal weights.
     pub fn new(input_extents: &[usize], seed: u32) -> Result<Self> {
         let shape = Shape::new([&[1], input_extents].concat())?;
-        let graph =
-            Graph { nodes: Vec::new(), input_extents: input_extents.to_vec(), input: 0, outputs: Vec::new(), values: 1, softmax: false };
-        Ok(Self { graph, shapes: vec![shape], current: 0, seed, weights: None, name: None, gain: 1.0 })
+        Ok(Self {
+            graph: Graph::new(input_extents),
+            shapes: vec![Value::per_item(shape)],
+            current: 0,
+            seed,
+            weights: None,
+            name: None,
+            gain: 1.0,
+        })
     }
 
     /// Layers that are [`named`](Self::named) take their weights from here: NAME.weight, NAME.bias. Every layer with weights must
@@ -62,7 +70,7 @@ impl Builder {
 
     /// Its shape for a batch of one.
     pub fn shape(&self) -> &Shape {
-        &self.shapes[self.current]
+        &self.shapes[self.current].shape
     }
 
     /// Goes back to a value that an earlier layer made.
@@ -90,7 +98,8 @@ impl Builder {
     fn convolution(mut self, bias: Vec<f32>, kernel: usize, stride: usize, pad: usize, groups: usize) -> Result<Self> {
         let channels = self.channels()?;
         let weights = self.weights(Shape::new([bias.len(), channels / groups.max(1), kernel, kernel])?)?;
-        self.push(Op::Conv { weights, bias, axes: square(kernel, stride, pad), groups })
+        let bias = Tensor::new([bias.len()], bias)?;
+        self.push_with(Conv { axes: square(kernel, stride, pad), groups }, [weights, bias])
     }
 
     /// A fully connected layer with a bias; an image is flattened first.
@@ -100,13 +109,14 @@ impl Builder {
         b.name = name;
         let shape = Shape::new([out, b.shape().elements()])?;
         let (weights, bias) = (b.weights(shape)?, b.bias(out)?);
-        b.push(Op::Linear { weights, bias })
+        let bias = Tensor::new([bias.len()], bias)?;
+        b.push_with(MatMul { transposed: true }, [weights, bias])
     }
 
     /// The elements of each input in a row.
     pub fn flatten(self) -> Result<Self> {
         let extents = vec![self.shape().elements()];
-        if self.shape().rank() == 2 { Ok(self) } else { self.push(Op::Reshape { extents }) }
+        if self.shape().rank() == 2 { Ok(self) } else { self.push(Reshape { extents }) }
     }
 
     /// Batch normalisation with its running mean and variance; without weights it changes nothing.
@@ -122,38 +132,38 @@ impl Builder {
         }
         let scale: Vec<f32> = weight.iter().zip(&variance).map(|(w, v)| w / (v + EPSILON).sqrt()).collect();
         let shift = scale.iter().zip(&mean).zip(&bias).map(|((s, m), b)| b - s * m).collect();
-        self.push(Op::Affine { scale, shift })
+        self.push_with(Affine, [Tensor::new([channels], scale)?, Tensor::new([channels], shift)?])
     }
 
-    /// Elements moved by a table (see [`Op::Select`]).
-    pub fn select(self, extents: &[usize], table: Arc<[u32]>) -> Result<Self> {
-        self.push(Op::Select { extents: extents.to_vec(), table })
+    /// Elements by their indices (see [`Gather`]).
+    pub fn gather(self, extents: &[usize], indices: Arc<[u32]>) -> Result<Self> {
+        self.push(Gather { extents: extents.to_vec(), indices })
     }
 
     /// `max(x, 0)`.
     pub fn relu(self) -> Result<Self> {
-        self.push(Op::Relu)
+        self.push(Relu)
     }
 
     /// `min(max(x, 0), 6)`.
     pub fn relu6(self) -> Result<Self> {
-        self.push(Op::Clip { low: 0.0, high: 6.0 })
+        self.push(Clip { low: 0.0, high: 6.0 })
     }
 
     /// The maximum of square windows.
     pub fn max_pool(self, kernel: usize, stride: usize, pad: usize) -> Result<Self> {
-        self.push(Op::MaxPool { axes: square(kernel, stride, pad) })
+        self.push(MaxPool { axes: square(kernel, stride, pad) })
     }
 
     /// The mean of square windows.
     pub fn average_pool(self, kernel: usize, stride: usize, pad: usize) -> Result<Self> {
-        self.push(Op::AveragePool { axes: square(kernel, stride, pad) })
+        self.push(AveragePool { axes: square(kernel, stride, pad) })
     }
 
     /// The mean of each channel.
     pub fn global_average_pool(self) -> Result<Self> {
         match *self.shape().extents() {
-            [_, _, h, w] => self.push(Op::AveragePool { axes: [Axis::new(h), Axis::new(w)] }),
+            [_, _, h, w] => self.push(AveragePool { axes: [Axis::new(h), Axis::new(w)] }),
             _ => Err(Error::Input(format!("a global average of {}: an image is expected", self.shape()))),
         }
     }
@@ -161,12 +171,18 @@ impl Builder {
     /// The sum with another value of the same shape.
     pub fn sum_with(self, other: ValueId) -> Result<Self> {
         let current = self.current;
-        self.join(Op::add(), &[current, other])
+        self.join(Sum::of_two(), &[current, other])
+    }
+
+    /// The product with another value of the same shape, element by element; the square of the current value if it is the same.
+    pub fn product_with(self, other: ValueId) -> Result<Self> {
+        let current = self.current;
+        self.join(Multiply, &[current, other])
     }
 
     /// The channels of several values, one after another.
     pub fn concat(self, values: &[ValueId]) -> Result<Self> {
-        self.join(Op::Concat { axis: 0 }, values)
+        self.join(Concat { axis: 0 }, values)
     }
 
     /// The network whose output is the current value.
@@ -182,23 +198,33 @@ impl Builder {
         }
     }
 
-    fn push(self, op: Op) -> Result<Self> {
+    fn push(self, op: impl Into<Op>) -> Result<Self> {
         let current = self.current;
         self.join(op, &[current])
     }
 
-    fn join(mut self, op: Op, inputs: &[ValueId]) -> Result<Self> {
+    /// An operation on the current value and on parameters.
+    fn push_with(mut self, op: impl Into<Op>, parameters: [Tensor; 2]) -> Result<Self> {
+        let mut inputs = vec![self.current];
+        for tensor in parameters {
+            self.shapes.push(Value::whole(tensor.shape.clone()));
+            inputs.push(self.graph.constant(tensor));
+        }
+        self.join(op, &inputs)
+    }
+
+    fn join(mut self, op: impl Into<Op>, inputs: &[ValueId]) -> Result<Self> {
         let shape = |&v: &ValueId| self.shapes.get(v).cloned().ok_or_else(|| Error::Input(format!("no value {v}")));
-        let shapes = inputs.iter().map(shape).collect::<Result<Vec<Shape>>>()?;
-        let node = Node { name: String::new(), op, inputs: inputs.to_vec(), output: 0 };
-        let shape = node.output_shape(&shapes)?;
+        let shapes = inputs.iter().map(shape).collect::<Result<Vec<Value>>>()?;
+        let node = Node { name: String::new(), op: op.into(), inputs: inputs.to_vec(), output: 0 };
+        let shape = node.output_value(&shapes)?;
         self.append(node, shape);
         Ok(self)
     }
 
-    fn append(&mut self, mut node: Node, shape: Shape) {
+    fn append(&mut self, mut node: Node, shape: Value) {
         node.output = self.graph.fresh();
-        node.name = self.name.take().unwrap_or_else(|| format!("{}{}", node.op.kind().to_lowercase(), node.output));
+        node.name = self.name.take().unwrap_or_else(|| format!("{}{}", node.op.kind().to_lowercase(), self.graph.nodes.len() + 1));
         self.current = node.output;
         self.shapes.push(shape);
         self.graph.nodes.push(node);
@@ -223,7 +249,10 @@ impl Builder {
         }
         let fan_in = shape.elements() / shape.extents()[0];
         let limit = (6.0 / fan_in as f64).sqrt() * std::mem::replace(&mut self.gain, 1.0);
-        let stream = Stream { key: [self.seed, 0, 0, 0, 0, 0, 0, 0], nonce: [self.current as u32, 0, 0, 0] };
+        let stream = Stream {
+            key: [self.seed, 0, 0, 0, 0, 0, 0, 0],
+            nonce: [self.graph.maker(self.current).map_or(0, |layer| layer as u32 + 1), 0, 0, 0],
+        };
         let mut words = vec![0; shape.elements()];
         keystream(&stream, 0, &mut words);
         let unit = |word: &u64| (word >> 11) as f64 / (1u64 << 52) as f64 - 1.0;

@@ -1,28 +1,36 @@
-//! Networks: a graph, where it comes from, what is rewritten, and how it runs on shares.
+//! Networks: a graph, its importers, passes and lowering, and its run on shares.
 //!
-//! `onnx` imports, [`passes`] rewrite, [`steps`] is what runs, [`infer`] runs it on shares, [`plain`] in the clear.
+//! `onnx` imports and [`builder`] builds a [`Graph`] of [operations](ops); [`passes`] rewrite it; [`lower`](lower::lower) makes a
+//! [`Program`]; [`PartyModel`] is a program with one party's shares, which `execute` runs; [`Session`] holds three parties of a
+//! process. [`reference`] computes the same in the clear, [`estimate`] foresees costs.
 
 pub mod answer;
+pub mod bounds;
 pub mod builder;
-mod forward;
+pub mod estimate;
+mod execute;
 pub mod graph;
-pub mod hosted;
-pub mod infer;
+pub mod lower;
 #[cfg(feature = "onnx")]
 pub mod onnx;
+pub mod ops;
+mod party_model;
 pub mod passes;
-pub mod plain;
-pub mod plan;
 pub mod profile;
-pub mod ranges;
-pub mod steps;
+pub mod program;
+pub mod reference;
+pub mod session;
+pub mod value;
 pub mod weights;
 pub mod zoo;
 
-pub use answer::{Answer, Cost, Seconds};
+pub use answer::{Answer, Cost, Reveal, Seconds};
+pub use estimate::{network_seconds, plan, plan_on};
 pub use graph::Graph;
-pub use hosted::{Architecture, Hosted};
-pub use infer::{Leads, Model, Prepared, Reveal, Session};
-pub use plan::{network_seconds, plan, plan_on};
+pub use lower::{LoweredModel, lower};
+pub use party_model::PartyModel;
 pub use profile::Profile;
+pub use program::Program;
+pub use session::{Leads, Model, Prepared, Session};
+pub use value::Tensor;
 pub use weights::Weights;

@@ -1,146 +1,108 @@
-//! Rewrites that leave the function and lower the cost, each a graph to graph.
+//! Semantics-preserving rewrites that lower the cost, each a graph to graph.
+//!
+//! Passes know how nodes hang together; an operation says in its own file what may be done with it (`ops::Operation`).
 
-use super::graph::{Graph, Node, Op, Tensor};
-use crate::{
-    Result,
-    kernels::gather::NONE,
-    shape::{Axis, Shape},
+use super::{
+    graph::{Graph, Node},
+    ops::{Expansion, Joins, Op},
+    value::{Tensor, Value, ValueId},
 };
-use std::ops::Range;
+use crate::{Error, Result, kernels::gather::NONE};
+use std::{collections::BTreeMap, sync::Arc};
 
-/// All of them: normalisation folded into weights, pools before ReLU, divisors of averages into the next weights, one movement
-/// of elements for several, taps that only ever meet padding cut off.
+/// All of them: normalisation folded into weights, operations that others stand for written out, pools before activations, one
+/// layout operation for several, public factors into the next weights, parts of weights that only ever meet padding cut off.
 pub fn normalise(mut graph: Graph) -> Result<Graph> {
     let shapes = graph.shapes(1)?;
     while fold_affine(&mut graph, &shapes) {}
-    affine_as_convolution(&mut graph)?;
-    simplify(&mut graph);
+    expand(&mut graph, &shapes)?;
     while pool_before_activation(&mut graph) {}
-    while one_movement(&mut graph) {}
-    no_movement(&mut graph)?;
-    while average_as_sum(&mut graph) {}
-    cut_taps(&mut graph)?;
+    layouts(&mut graph)?;
+    while factor_into_weights(&mut graph) {}
+    trim(&mut graph)?;
     Ok(graph)
 }
 
+/// Runs `f` on a node's operation with those of its constants that nothing else reads.
+fn with_constants<T>(graph: &mut Graph, node: usize, f: impl FnOnce(&mut Op, &mut [Option<&mut Tensor>]) -> T) -> T {
+    let inputs = graph.nodes[node].inputs.clone();
+    let mut own: BTreeMap<ValueId, Arc<Tensor>> = BTreeMap::new();
+    for &value in &inputs {
+        if graph.readers(value) == 1 {
+            own.extend(graph.constants.remove_entry(&value));
+        }
+    }
+    let mut taken: BTreeMap<ValueId, &mut Tensor> = own.iter_mut().map(|(value, tensor)| (*value, Arc::make_mut(tensor))).collect();
+    let mut constants: Vec<Option<&mut Tensor>> = inputs.iter().map(|value| taken.remove(value)).collect();
+    let result = f(&mut graph.nodes[node].op, &mut constants);
+    graph.constants.extend(own);
+    result
+}
+
 /// `scale (W x + b) + shift` is one product; the product must have no other reader.
-fn fold_affine(graph: &mut Graph, shapes: &[Option<Shape>]) -> bool {
+fn fold_affine(graph: &mut Graph, shapes: &[Option<Value>]) -> bool {
     for i in 0..graph.nodes.len() {
-        let Op::Affine { scale, shift } = &graph.nodes[i].op else { continue };
-        let (scale, shift) = (scale.clone(), shift.clone());
         let from = graph.nodes[i].inputs[0];
+        let held: Vec<Option<Arc<Tensor>>> = graph.nodes[i].inputs.iter().map(|value| graph.constants.get(value).cloned()).collect();
+        let held: Vec<Option<&Tensor>> = held.iter().map(Option::as_deref).collect();
+        let Some([scale, shift]) = graph.nodes[i].op.scale_and_shift(&held) else { continue };
         let Some(maker) = graph.maker(from).filter(|_| graph.readers(from) == 1) else { continue };
-        let flat = shapes.get(from).and_then(Option::as_ref).is_some_and(|shape| shape.rank() == 2);
-        let (weights, bias, scale, shift) = match &mut graph.nodes[maker].op {
-            Op::Conv { weights, bias, .. } if scale.len() == bias.len() => (weights, bias, &scale[..], &shift[..]),
-            Op::Linear { weights, bias } if flat || (repeats(&scale, bias.len()) && repeats(&shift, bias.len())) => {
-                let out = bias.len();
-                (weights, bias, &scale[..out], &shift[..out])
-            }
-            _ => continue,
-        };
-        let row = weights.values.len() / bias.len();
-        for (o, weights) in weights.values.chunks_mut(row).enumerate() {
-            weights.iter_mut().for_each(|w| *w *= scale[o]);
-            bias[o] = bias[o] * scale[o] + shift[o];
+        let flat = shapes.get(from).and_then(Option::as_ref).is_some_and(|value| value.shape.rank() == 2);
+        if !with_constants(graph, maker, |op, constants| op.take_affine(constants, flat, scale, shift)) {
+            continue;
         }
         graph.nodes[maker].output = graph.nodes[i].output;
-        graph.nodes.remove(i);
+        remove(graph, i);
         return true;
     }
     false
 }
 
-/// Whether every `period` numbers are the same.
-fn repeats(numbers: &[f32], period: usize) -> bool {
-    numbers.len().is_multiple_of(period) && numbers.chunks(period).all(|chunk| chunk == &numbers[..period])
+/// Takes a node away, and constants that nobody else reads.
+fn remove(graph: &mut Graph, node: usize) {
+    for value in graph.nodes.remove(node).inputs {
+        if graph.readers(value) == 0 {
+            graph.constants.remove(&value);
+        }
+    }
 }
 
-/// What could not be folded is a depthwise 1 x 1 convolution of as many channels as there are factors.
-fn affine_as_convolution(graph: &mut Graph) -> Result<()> {
-    let shapes = graph.shapes(1)?;
-    let mut nodes = Vec::new();
-    for mut node in std::mem::take(&mut graph.nodes) {
-        let Op::Affine { scale, shift } = &node.op else {
-            nodes.push(node);
+/// Operations that others stand for are replaced by them.
+fn expand(graph: &mut Graph, shapes: &[Option<Value>]) -> Result<()> {
+    for node in std::mem::take(&mut graph.nodes) {
+        let inputs: Vec<Value> = node.inputs.iter().filter_map(|&v| shapes[v].clone()).collect();
+        let Some(Expansion { chain, constants }) = node.op.expansion(&inputs)? else {
+            graph.nodes.push(node);
             continue;
         };
-        let channels = scale.len();
-        let conv = Op::Conv {
-            weights: Tensor { shape: Shape::new([channels, 1, 1, 1])?, values: scale.clone() },
-            bias: shift.clone(),
-            axes: [Axis::new(1), Axis::new(1)],
-            groups: channels,
-        };
-        let extents = shapes[node.inputs[0]].as_ref().map_or(&[][..], |x| &x.extents()[1..]).to_vec();
-        if extents.len() == 3 && extents[0] == channels {
-            node.op = conv;
-            nodes.push(node);
-        } else {
-            let name = node.name.clone();
-            let (image, done, output) = (graph.fresh(), graph.fresh(), node.output);
-            let reshape = |name: String, inputs, output, extents| Node { name, op: Op::Reshape { extents }, inputs, output };
-            let inner = extents.iter().product::<usize>() / channels;
-            nodes.push(reshape(format!("{name} in"), node.inputs, image, vec![channels, inner, 1]));
-            nodes.push(Node { name: name.clone(), op: conv, inputs: vec![image], output: done });
-            nodes.push(reshape(format!("{name} out"), vec![done], output, extents));
+        let (main, shapes) = constants.map_or((None, Vec::new()), |(at, shapes)| (Some(at), shapes));
+        for (value, shape) in node.inputs[1..].iter().zip(shapes) {
+            let tensor = graph.constants.get(value).ok_or_else(|| Error::Model(format!("node '{}' needs constants", node.name)))?;
+            let tensor = Tensor { shape, values: tensor.values.clone() };
+            graph.constants.insert(*value, tensor.into());
         }
-    }
-    graph.nodes = nodes;
-    Ok(())
-}
-
-/// Bounds that are a ReLU's.
-fn simplify(graph: &mut Graph) {
-    for node in &mut graph.nodes {
-        if let Op::Clip { low: 0.0, high: f32::INFINITY } = node.op {
-            node.op = Op::Relu;
-        }
-    }
-}
-
-/// Elements moved twice, or reshaped and moved, are moved once.
-fn one_movement(graph: &mut Graph) -> bool {
-    for i in 0..graph.nodes.len() {
-        let Op::Select { extents, table } = &graph.nodes[i].op else { continue };
-        let from = graph.nodes[i].inputs[0];
-        let Some(maker) = graph.maker(from).filter(|_| graph.readers(from) == 1) else { continue };
-        let table = match &graph.nodes[maker].op {
-            Op::Select { table: before, .. } => table.iter().map(|&at| if at == NONE { NONE } else { before[at as usize] }).collect(),
-            Op::Reshape { .. } => table.clone(),
-            _ => continue,
-        };
-        graph.nodes[i].op = Op::Select { extents: extents.clone(), table };
-        graph.nodes[i].inputs = graph.nodes[maker].inputs.clone();
-        graph.nodes.remove(maker);
-        return true;
-    }
-    false
-}
-
-/// A movement that leaves every element where it is only reshapes.
-fn no_movement(graph: &mut Graph) -> Result<()> {
-    let shapes = graph.shapes(1)?;
-    for node in &mut graph.nodes {
-        let Op::Select { extents, table } = &node.op else { continue };
-        let all = shapes[node.inputs[0]].as_ref().is_some_and(|x| x.elements() == table.len());
-        if all && table.iter().enumerate().all(|(i, &at)| i == at as usize) {
-            node.op = Op::Reshape { extents: extents.clone() };
+        let (mut from, last) = (node.inputs[0], chain.len() - 1);
+        for (i, op) in chain.into_iter().enumerate() {
+            let constants = if Some(i) == main { &node.inputs[1..] } else { &[] };
+            let output = if i == last { node.output } else { graph.fresh() };
+            let name = if i == main.unwrap_or(0) { node.name.clone() } else { format!("{} {}", node.name, op.kind().to_lowercase()) };
+            graph.nodes.push(Node { name, op, inputs: [&[from], constants].concat(), output });
+            from = output;
         }
     }
     Ok(())
 }
 
-/// Maximum and ReLU commute, and after the pool a fraction of the ReLUs is left. So it is with bounds.
+/// Maximum and monotone operations commute, and after the pool a fraction of the elements is left.
 fn pool_before_activation(graph: &mut Graph) -> bool {
     for i in 0..graph.nodes.len() {
-        if !matches!(graph.nodes[i].op, Op::Relu | Op::Clip { .. }) {
+        if !graph.nodes[i].op.is_monotone() {
             continue;
         }
         let Some(reader) = graph.only_reader(graph.nodes[i].output) else { continue };
-        if matches!(graph.nodes[reader].op, Op::MaxPool { .. }) {
-            let (relu, pool) = (graph.nodes[i].op.clone(), graph.nodes[reader].op.clone());
-            (graph.nodes[i].op, graph.nodes[reader].op) = (pool, relu);
+        if graph.nodes[reader].op.takes_maxima() {
+            let (first, second) = (graph.nodes[i].op.clone(), graph.nodes[reader].op.clone());
+            (graph.nodes[i].op, graph.nodes[reader].op) = (second, first);
             let (a, b) = (graph.nodes[i].name.clone(), graph.nodes[reader].name.clone());
             (graph.nodes[i].name, graph.nodes[reader].name) = (b, a);
             return true;
@@ -149,91 +111,86 @@ fn pool_before_activation(graph: &mut Graph) -> bool {
     false
 }
 
-/// Divisors above this would take too many bits of the weights that they go into.
-const DIVISOR: usize = 16;
-
-/// An average is a sum whose divisor goes into the next weights, through what commutes with a positive factor; where there are
-/// none, and where the divisor is large, a multiplication by a public number follows.
-fn average_as_sum(graph: &mut Graph) -> bool {
-    let Some(i) = graph.nodes.iter().position(|n| matches!(n.op, Op::AveragePool { .. })) else { return false };
-    let Op::AveragePool { axes } = graph.nodes[i].op else { return false };
-    graph.nodes[i].op = Op::SumPool { axes };
-    let taps = axes[0].kernel * axes[1].kernel;
-    let factor = 1.0 / taps as f32;
-    let mut value = graph.nodes[i].output;
-    while let Some(reader) = graph.only_reader(value).filter(|_| taps <= DIVISOR) {
-        match &mut graph.nodes[reader].op {
-            Op::Conv { weights, .. } | Op::Linear { weights, .. } => {
-                weights.values.iter_mut().for_each(|w| *w *= factor);
-                return true;
-            }
-            Op::Relu | Op::Reshape { .. } | Op::Select { .. } | Op::MaxPool { .. } | Op::SumPool { .. } | Op::AveragePool { .. } => {
-                value = graph.nodes[reader].output
-            }
-            _ => break,
+/// Layout operations of every kind become tables of indices, several in a row one; a table that leaves every element where it is
+/// only reshapes.
+fn layouts(graph: &mut Graph) -> Result<()> {
+    let shapes = graph.shapes(1)?;
+    let value = |v: ValueId| shapes[v].as_ref().ok_or_else(|| Error::Model("a value without a shape".into()));
+    for node in &mut graph.nodes {
+        let to = value(node.output)?;
+        if let Some(indices) = node.op.layout(value(node.inputs[0])?, to) {
+            node.op = Op::gather(to.item().to_vec(), indices);
         }
     }
-    let output = graph.nodes[i].output;
-    let sum = graph.fresh();
-    graph.nodes[i].output = sum;
-    let name = format!("{} scale", graph.nodes[i].name);
-    graph.nodes.insert(i + 1, Node { name, op: Op::scaled(factor), inputs: vec![sum], output });
-    true
-}
-
-/// Taps of a kernel that lie in the padding at every output are cut off at its edges: a 3 x 3 convolution of one padded pixel
-/// is one of 1 x 1, with a ninth of the weights.
-fn cut_taps(graph: &mut Graph) -> Result<()> {
-    let shapes = graph.shapes(1)?;
+    while one_layout(graph, &shapes) {}
     for node in &mut graph.nodes {
-        let Op::Conv { weights, axes, .. } = &mut node.op else { continue };
-        let (Some(x), Some(y)) = (&shapes[node.inputs[0]], &shapes[node.output]) else { continue };
-        let live = [0, 1].map(|i| live_taps(axes[i], x.extents()[2 + i], y.extents()[2 + i]));
-        let kernels = axes.map(|axis| axis.kernel);
-        if live.iter().map(Range::len).eq(kernels) {
-            continue;
-        }
-        let plane = |plane: &[f32]| -> Vec<f32> {
-            plane.chunks(kernels[1]).skip(live[0].start).take(live[0].len()).flat_map(|row| row[live[1].clone()].to_vec()).collect()
-        };
-        let values = weights.values.chunks(kernels[0] * kernels[1]).flat_map(plane).collect();
-        let channels = &weights.shape.extents()[..2];
-        *weights = Tensor { shape: Shape::new([channels, &[live[0].len(), live[1].len()]].concat())?, values };
-        for (axis, live) in axes.iter_mut().zip(&live) {
-            axis.pad_begin -= live.start * axis.dilation;
-            axis.pad_end -= (axis.kernel - live.end) * axis.dilation;
-            axis.kernel = live.len();
+        let (from, to) = (value(node.inputs[0])?, value(node.output)?);
+        let Some(indices) = node.op.layout(from, to) else { continue };
+        let all = from.item().iter().product::<usize>() == indices.len();
+        if all && indices.iter().enumerate().all(|(i, &at)| i == at as usize) {
+            node.op = Op::reshape(to.item().to_vec());
         }
     }
     Ok(())
 }
 
-/// The taps between those that meet only padding at the beginning and at the end.
-fn live_taps(axis: Axis, input: usize, output: usize) -> Range<usize> {
-    let meets = |tap: usize| {
-        let inside = axis.pad_begin..axis.pad_begin + input;
-        (0..output).any(|o| inside.contains(&(o * axis.stride + tap * axis.dilation)))
+/// Elements moved twice, or reshaped and moved, are moved once.
+fn one_layout(graph: &mut Graph, shapes: &[Option<Value>]) -> bool {
+    let indices = |graph: &Graph, i: usize| match (&shapes[graph.nodes[i].inputs[0]], &shapes[graph.nodes[i].output]) {
+        (Some(from), Some(to)) => graph.nodes[i].op.layout(from, to).map(|indices| (indices, to.item().to_vec())),
+        _ => None,
     };
-    let first = (0..axis.kernel - 1).take(axis.pad_begin / axis.dilation).take_while(|&tap| !meets(tap)).count();
-    let last = (first + 1..axis.kernel).rev().take(axis.pad_end / axis.dilation).take_while(|&tap| !meets(tap)).count();
-    first..axis.kernel - last
+    for i in 0..graph.nodes.len() {
+        let Some((after, extents)) = indices(graph, i) else { continue };
+        let from = graph.nodes[i].inputs[0];
+        let Some(maker) = graph.maker(from).filter(|_| graph.readers(from) == 1) else { continue };
+        let composed: Arc<[u32]> = match indices(graph, maker) {
+            Some((before, _)) => after.iter().map(|&at| if at == NONE { NONE } else { before[at as usize] }).collect(),
+            None if graph.nodes[maker].op.only_reshapes() => after,
+            None => continue,
+        };
+        graph.nodes[i].op = Op::gather(extents, composed);
+        graph.nodes[i].inputs = graph.nodes[maker].inputs.clone();
+        graph.nodes.remove(maker);
+        return true;
+    }
+    false
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Factors beyond this, or below its inverse, would take too many bits of the weights that they go into.
+const LARGEST_FACTOR: f32 = 16.0;
 
-    #[test]
-    fn only_taps_that_meet_nothing_are_cut() {
-        let axis = |kernel, stride, pad, dilation| Axis { kernel, stride, pad_begin: pad, pad_end: pad, dilation };
-        assert_eq!(live_taps(axis(3, 1, 1, 1), 1, 1), 1..2);
-        assert_eq!(live_taps(axis(3, 1, 1, 1), 2, 2), 0..3);
-        assert_eq!(live_taps(axis(5, 1, 2, 1), 2, 2), 1..4);
-        assert_eq!(live_taps(axis(3, 1, 2, 2), 2, 2), 1..2);
-        assert_eq!(live_taps(axis(11, 4, 9, 1), 32, 10), 0..11);
-        assert_eq!(live_taps(axis(1, 1, 0, 1), 7, 7), 0..1);
-        assert_eq!(live_taps(axis(2, 1, 1, 1), 1, 2), 0..2);
-        // one that meets nothing at all keeps a tap
-        assert_eq!(live_taps(axis(1, 3, 1, 1), 1, 1), 0..1);
+/// A multiplication with a positive public number goes into the next weights, through operations that commute with it.
+fn factor_into_weights(graph: &mut Graph) -> bool {
+    for i in 0..graph.nodes.len() {
+        let Joins::Sum(&[factor], 0.0) = graph.nodes[i].op.joins() else { continue };
+        if !(1.0 / LARGEST_FACTOR..=LARGEST_FACTOR).contains(&factor) {
+            continue;
+        }
+        let (mut value, output) = (graph.nodes[i].output, graph.nodes[i].output);
+        while let Some(reader) = graph.only_reader(value).filter(|&reader| graph.nodes[reader].inputs[0] == value) {
+            if with_constants(graph, reader, |op, constants| op.take_factor(constants, factor)) {
+                let from = graph.nodes.remove(i).inputs[0];
+                let inputs = graph.nodes.iter_mut().flat_map(|node| &mut node.inputs);
+                inputs.filter(|input| **input == output).for_each(|input| *input = from);
+                return true;
+            }
+            if !graph.nodes[reader].op.is_homogeneous() {
+                break;
+            }
+            value = graph.nodes[reader].output;
+        }
     }
+    false
+}
+
+/// Parts of weights that never matter are cut off: taps that only ever meet padding.
+fn trim(graph: &mut Graph) -> Result<()> {
+    let shapes = graph.shapes(1)?;
+    for i in 0..graph.nodes.len() {
+        let inputs: Vec<Value> = graph.nodes[i].inputs.iter().filter_map(|&v| shapes[v].clone()).collect();
+        let Some(output) = shapes[graph.nodes[i].output].clone() else { continue };
+        with_constants(graph, i, |op, constants| op.trim(&inputs, &output, constants))?;
+    }
+    Ok(())
 }

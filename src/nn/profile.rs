@@ -1,7 +1,7 @@
 //! Where the time, the rounds and the bytes of an inference go, layer by layer.
 
-use super::{infer::Session, steps::Steps};
-use crate::party::{Meter, Span};
+use super::program::{Program, Step};
+use crate::party::{Meter, Party, Span};
 use std::collections::BTreeMap;
 
 /// One layer over all batches.
@@ -29,19 +29,19 @@ pub struct Profile {
 }
 
 impl Profile {
-    pub(super) fn of(steps: &Steps) -> Self {
-        let layer = |step: &super::steps::Step| LayerCost { name: step.name.clone(), kind: step.kind.describe(), ..LayerCost::default() };
-        Self { layers: steps.steps.iter().map(layer).collect(), spans: Default::default() }
+    pub(super) fn of(program: &Program) -> Self {
+        let layer = |step: &Step| LayerCost { name: step.name.clone(), kind: step.action.describe(), ..LayerCost::default() };
+        Self { layers: program.steps().iter().map(layer).collect(), spans: Default::default() }
     }
 
     /// What the parties have spent since their meters were reset.
-    pub(super) fn add(&mut self, session: &Session) {
-        let meters: Vec<Meter> = session.parties().iter().map(|p| p.meter()).collect();
+    pub(super) fn add(&mut self, parties: &[Party; 3]) {
+        let meters: Vec<Meter> = parties.iter().map(|p| p.meter()).collect();
         for (number, layer) in self.layers.iter_mut().enumerate() {
             layer.rounds = rounds(&meters, number);
             layer.bytes += meters.iter().map(|meter| bytes(meter, number)).sum::<u64>();
         }
-        for (party, kept) in session.parties().iter().zip(&mut self.spans) {
+        for (party, kept) in parties.iter().zip(&mut self.spans) {
             for span in party.take_spans() {
                 if let Some(layer) = self.layers.get_mut(usize::from(span.layer)) {
                     layer.seconds += span.seconds[1] - span.seconds[0];

@@ -1,6 +1,6 @@
 //! Weights by the names of their layers, as a safetensors file holds them.
 
-use super::graph::Tensor;
+use super::value::Tensor;
 use crate::{Error, Result, shape::Shape};
 use std::collections::HashMap;
 

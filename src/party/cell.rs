@@ -2,7 +2,7 @@
 //!
 //! The reader's clock is raised to the clock at which the value was made, so that rounds remain the longest chain.
 
-use super::Party;
+use super::party::Party;
 use std::{
     future::poll_fn,
     sync::{Mutex, MutexGuard, PoisonError},

@@ -1,7 +1,7 @@
 //! Joins: children with scopes of their own, polled in turn, so that their messages share rounds.
 
 use super::{
-    Party,
+    party::Party,
     scope::{Scope, Tag},
 };
 use std::{
@@ -58,10 +58,7 @@ pub async fn join<A: Future, B: Future>(p: &Party, a: A, b: B) -> (A::Output, B:
         if a && b { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-    match (a.end(), b.end()) {
-        (Some(a), Some(b)) => (a, b),
-        _ => unreachable!("both are done"),
-    }
+    (a.end().expect("it is done"), b.end().expect("it is done"))
 }
 
 /// Runs all; independent messages share rounds.
@@ -75,7 +72,7 @@ pub async fn join_all<F: Future>(p: &Party, futures: Vec<F>) -> Vec<F::Output> {
         if done { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-    children.iter_mut().filter_map(Child::end).collect()
+    children.iter_mut().map(|child| child.end().expect("all are done")).collect()
 }
 
 /// Runs a future in a scope with other public marks: another lead, or a layer that its costs belong to.
@@ -94,8 +91,5 @@ pub async fn tagged<F: Future>(p: &Party, tag: Tag, future: F) -> F::Output {
     if let (Some(layer), Some(scope)) = (tag.layer, &child.scope) {
         p.layer_ends(layer, (began, scope.clock));
     }
-    match child.end() {
-        Some(output) => output,
-        None => unreachable!("the child is done"),
-    }
+    child.end().expect("the child is done")
 }

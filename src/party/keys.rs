@@ -1,6 +1,6 @@
 //! The keys of a session: `k_j` is known to exactly the two parties that hold component `j`.
 
-use crate::{Error, Result, kernels::Stream};
+use crate::{Error, Result, stream::Stream};
 use zeroize::{Zeroize, Zeroizing};
 
 /// A party's two keys, of components `i` and `i + 1`, and the session's public number. Cleared on drop.

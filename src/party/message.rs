@@ -1,63 +1,11 @@
 //! Messages by name, and their form as bytes.
 
+use super::label::{LABELS, Label};
 use crate::{
     Error, Result,
     device::{Buffer, Device},
 };
 use zeroize::Zeroizing;
-
-/// What an op does: the label of its costs and of errors. It travels as a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Label {
-    /// Shares of a party's own value.
-    Input,
-    /// Opening to all.
-    Open,
-    /// Revealing to an owner outside.
-    Reveal,
-    /// A local product made a share.
-    Reshare,
-    /// A local product made a split value.
-    Split,
-    /// Elementwise product.
-    Product,
-    /// Matrix product.
-    Matmul,
-    /// Convolution.
-    Convolution,
-    /// Truncation.
-    Truncation,
-    /// Sign, by a tree.
-    Sign,
-    /// Sign, in two rounds.
-    ShortSign,
-    /// All bits.
-    Bits,
-    /// Bit times word.
-    Injection,
-    /// Truncation and ReLU in one.
-    Activation,
-    /// A test's own op.
-    Test,
-}
-
-impl Label {
-    const ALL: [Label; 15] = {
-        use Label::*;
-        [Input, Open, Reveal, Reshare, Split, Product, Matmul, Convolution, Truncation, Sign, ShortSign, Bits, Injection, Activation, Test]
-    };
-
-    fn of(number: u8) -> Option<Self> {
-        Self::ALL.get(number as usize).copied()
-    }
-}
-
-impl std::fmt::Display for Label {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", format!("{self:?}").to_lowercase())
-    }
-}
 
 /// A message's name: scope path, op number, purpose. The same name keys the masks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,7 +23,7 @@ pub struct Name {
 pub struct Message {
     /// Its name.
     pub name: Name,
-    /// Who made it, for costs and errors.
+    /// The op that made it, for costs and errors.
     pub label: Label,
     /// Layer of the network, or `u16::MAX`.
     pub layer: u16,
@@ -131,22 +79,26 @@ pub(super) struct Parsed<'a> {
 /// Which words of a message these are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Part {
-    /// The first one's place.
+    /// Index of the first one.
     pub(super) first: u64,
     /// Words of the whole message.
     pub(super) of: u64,
 }
 
-/// In a label: the head goes on with the place of the first word and the number of all, eight bytes each.
-const PARTIAL: u8 = 0x80;
+/// Beside a label: the head goes on with the index of the first word and the number of all, eight bytes each.
+const PARTIAL: u8 = LABELS;
 
-/// Bytes of a part's place.
+/// Bytes that say which part it is.
 const PART_HEADER: usize = 16;
+
+/// Bytes of a part at most: a head counts its words in 32 bits.
+const LARGEST_PART: usize = u32::MAX as usize;
 
 /// The frame as bytes, handed out in frames of about `most` bytes as they are made: a message that is larger goes in parts. Their
 /// heads are not in [`Frame::bytes`]. Payloads are copied once, from where they lie.
 pub(super) async fn encode(frame: &Frame, device: &Device, most: usize, send: &mut (dyn FnMut(Zeroizing<Vec<u8>>) + Send)) -> Result<()> {
     let payloads: Vec<&Buffer> = frame.messages.iter().map(|message| &message.payload).collect();
+    let most = most.min(LARGEST_PART);
     let mut writer = Writer { frame, most, left: frame.bytes() as usize, bytes: Zeroizing::default(), count: 0, first: true };
     writer.begin();
     device.read(&payloads, &mut |i, first, bytes| writer.write(i, first, bytes, send)).await?;
@@ -186,17 +138,17 @@ impl Writer<'_> {
     fn write(&mut self, message: usize, mut first: usize, mut words: &[u8], send: &mut (dyn FnMut(Zeroizing<Vec<u8>>) + Send)) {
         let Message { name, label, layer, round, payload, .. } = &self.frame.messages[message];
         while !words.is_empty() {
-            let room = self.most.saturating_sub(self.bytes.len() + MESSAGE_HEADER as usize + PART_HEADER) & !7;
-            if room < words.len() && self.count > 0 {
+            let space = self.most.saturating_sub(self.bytes.len() + MESSAGE_HEADER as usize + PART_HEADER) & !7;
+            if space < words.len() && self.count > 0 {
                 self.end(send);
                 self.begin();
                 continue;
             }
-            let (part, rest) = words.split_at(words.len().min(room.max(8)));
+            let (part, rest) = words.split_at(words.len().min(space.max(8)));
             let whole = part.len() == 8 * payload.len();
             self.bytes.extend(name.path.to_le_bytes());
             self.bytes.extend(name.op.to_le_bytes());
-            self.bytes.extend([name.purpose, *label as u8 | if whole { 0 } else { PARTIAL }]);
+            self.bytes.extend([name.purpose, label.number() | if whole { 0 } else { PARTIAL }]);
             self.bytes.extend(layer.to_le_bytes());
             self.bytes.extend(round.to_le_bytes());
             self.bytes.extend(((part.len() / 8) as u32).to_le_bytes());
@@ -231,7 +183,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(u64, Vec<Parsed<'_>>)> {
         let path = number(take(16)?);
         let op = number(take(4)?) as u32;
         let kind = take(2)?;
-        let label = Label::of(kind[1] & !PARTIAL).ok_or_else(|| bad("has a message with an unknown label"))?;
+        let label = Label::received(kind[1] & !PARTIAL);
         let layer = number(take(2)?) as u16;
         let round = number(take(4)?) as u32;
         let words = number(take(4)?) as u64;
@@ -262,6 +214,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const SPLIT: Label = Label::new(4, "split");
+
     proptest! {
         #[test]
         fn hostile_bytes_are_errors(bytes in proptest::collection::vec(any::<u8>(), 0..200), magic in any::<bool>()) {
@@ -278,7 +232,7 @@ mod tests {
             let words = |i: usize| (0..lengths[i] as u64).map(|word| word << 32 | i as u64).collect::<Vec<u64>>();
             let message = |i: usize| Message {
                 name: Name { path: i as u128, op: 7, purpose: 3 },
-                label: Label::Split,
+                label: SPLIT,
                 layer: 9,
                 round: 5,
                 sent: 0.0,
@@ -294,7 +248,7 @@ mod tests {
                 let (credit, messages) = decode(bytes).unwrap();
                 credits.push(credit);
                 for Parsed { name, label, layer, round, part, words } in messages {
-                    prop_assert_eq!((name.op, name.purpose, label, layer, round), (7, 3, Label::Split, 9, 5));
+                    prop_assert_eq!((name.op, name.purpose, label, layer, round), (7, 3, SPLIT, 9, 5));
                     let message = name.path as usize;
                     prop_assert_eq!((part.first, part.of), (came[message].len() as u64, lengths[message] as u64));
                     came[message].extend(words.chunks(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())));

@@ -1,37 +1,18 @@
-//! What a run costs: rounds, bytes and time, by label and by layer.
+//! The meter of a run: rounds, bytes and time, by label and by layer.
 
-use super::message::Label;
+use super::label::Label;
 use std::collections::BTreeMap;
 
 /// Costs of one label in one layer at one party.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Cost {
+pub struct MessageCost {
     /// Messages sent.
     pub messages: u64,
     /// Bytes sent, headers of the messages included.
     pub bytes: u64,
 }
 
-/// How many signs of each kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Signs {
-    /// By the tree of six rounds.
-    pub six: u64,
-    /// By the tree of five.
-    pub five: u64,
-    /// Short ones.
-    pub short: u64,
-}
-
-impl std::fmt::Display for Signs {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let all = [("six", self.six), ("five", self.five), ("short", self.short)];
-        let used: Vec<String> = all.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
-        f.write_str(if used.is_empty() { "none".into() } else { used.join(", ") }.as_str())
-    }
-}
-
-/// What one party has spent.
+/// Spendings of one party.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Meter {
     /// The longest chain of messages.
@@ -45,9 +26,9 @@ pub struct Meter {
     /// Messages received.
     pub received: u64,
     /// By layer (`u16::MAX`: none) and label.
-    pub by_label: BTreeMap<(u16, Label), Cost>,
-    /// Signs computed.
-    pub signs: Signs,
+    pub by_label: BTreeMap<(u16, Label), MessageCost>,
+    /// How often a protocol went each of the ways that it chooses from, by the way's name.
+    pub choices: BTreeMap<&'static str, u64>,
     /// By layer: the clock when its scope began and ended.
     pub layers: BTreeMap<u16, (u32, u32)>,
 }

@@ -1,14 +1,14 @@
-//! For tests of privacy alone (feature `seeded`): what a party has seen, and masks broken on purpose.
+//! Tests of privacy alone (feature `seeded`): messages that a party has seen, and masks broken on purpose.
 
-use super::{Label, Message, Party};
+use super::{label::Label, message::Message};
 use crate::device::Buffer;
 
 /// A message that a party has received.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    /// Which op sent it.
+    /// The op that sent it.
     pub label: Label,
-    /// Which of the op's messages.
+    /// The message among those of its op.
     pub purpose: u8,
     /// The words.
     pub payload: Buffer,
@@ -28,10 +28,11 @@ pub enum Mutation {
 /// A purpose that no op has.
 const PUBLIC: u8 = u8::MAX;
 
+/// Messages that have come in, once they are watched, and the mutations of streams.
 #[derive(Default)]
 pub(super) struct Observed {
-    seen: Option<Vec<Seen>>,
-    mutations: Vec<Mutation>,
+    pub(super) seen: Option<Vec<Seen>>,
+    pub(super) mutations: Vec<Mutation>,
 }
 
 impl Observed {
@@ -49,22 +50,5 @@ impl Observed {
             Mutation::Rekeyed(l, p, c) if (l, p, c) == (label, purpose, component) => (purpose, key.map(|word| !word)),
             _ => (purpose, key),
         })
-    }
-}
-
-impl Party {
-    /// Keeps every message that comes in from now on.
-    pub fn watch(&self) {
-        self.lock().observed.seen = Some(Vec::new());
-    }
-
-    /// What has come in since [`watch`](Self::watch), in order.
-    pub fn seen(&self) -> Vec<Seen> {
-        self.lock().observed.seen.clone().unwrap_or_default()
-    }
-
-    /// Changes streams from now on, one mutation after the other.
-    pub fn mutate(&self, mutations: &[Mutation]) {
-        self.lock().observed.mutations = mutations.to_vec();
     }
 }

@@ -1,10 +1,15 @@
 //! Ops: a structural number, pads, and the futures that send and wait.
 
-use super::{Label, Message, Name, Party, Role};
+use super::{
+    label::Label,
+    message::{Message, Name},
+    party::{Party, Role},
+};
 use crate::{
     Error, clock,
     device::{Buffer, Device},
-    kernels::{Masked, Pad, Stream},
+    kernels::{Masked, Pad},
+    stream::Stream,
 };
 use std::{
     future::Future,
@@ -25,15 +30,21 @@ pub struct Op<'p> {
     keys: Zeroizing<[[u32; 8]; 2]>,
 }
 
-impl<'p> Op<'p> {
-    pub(super) fn start(party: &'p Party, label: Label) -> Self {
-        let mut state = party.lock();
+/// The first of the purposes that no op uses: kept for messages that will verify others.
+pub const VERIFICATION: u8 = 192;
+
+impl Party {
+    /// Starts an op: it takes the next number of the current scope.
+    pub fn op(&self, label: Label) -> Op<'_> {
+        let mut state = self.lock();
         let scope = &mut state.scope;
         let number = scope.ops;
         scope.ops += 1;
-        Self { party, path: scope.path, number, label, lead: scope.lead, keys: scope.keys.clone() }
+        Op { party: self, path: scope.path, number, label, lead: scope.lead, keys: scope.keys.clone() }
     }
+}
 
+impl<'p> Op<'p> {
     /// The party.
     pub fn party(&self) -> &'p Party {
         self.party
@@ -46,11 +57,7 @@ impl<'p> Op<'p> {
 
     /// This party's role in the op.
     pub fn role(&self) -> Role {
-        match (self.party.number + 3 - self.lead) % 3 {
-            0 => Role::Lead,
-            1 => Role::First,
-            _ => Role::Second,
-        }
+        Role::of(self.party.number, self.lead)
     }
 
     /// A split value belongs to the lead under which it was split: an op under another would show it to the pair.
@@ -91,6 +98,7 @@ impl<'p> Op<'p> {
     }
 
     fn name(&self, purpose: u8) -> Name {
+        assert!(purpose < VERIFICATION, "{}: purpose {purpose} is kept for verification", self.label);
         Name { path: self.path, op: self.number, purpose }
     }
 
@@ -126,7 +134,7 @@ impl<'p> Op<'p> {
     {
         let messages = words as u64 * 8;
         let op = Op { keys: self.keys.clone(), ..*self };
-        Deal { op, bytes: messages, ticket: None, make: Some(Box::new(make)), sent: false }
+        Deal { op, bytes: messages, turn: None, make: Some(Box::new(make)), sent: false }
     }
 }
 
@@ -179,7 +187,7 @@ type Make<'a> = Box<dyn FnOnce() -> Vec<(u8, Masked)> + Send + 'a>;
 pub struct Deal<'a> {
     op: Op<'a>,
     bytes: u64,
-    ticket: Option<u64>,
+    turn: Option<u64>,
     make: Option<Make<'a>>,
     sent: bool,
 }
@@ -194,8 +202,8 @@ impl Future for Deal<'_> {
         let to = (self.op.lead + Role::Second as usize) % 3;
         {
             let mut state = self.op.party.lock();
-            let ticket = *self.ticket.get_or_insert_with(|| state.windows[to].queue());
-            if !state.windows[to].enter(ticket, self.bytes) {
+            let turn = *self.turn.get_or_insert_with(|| state.windows[to].queue());
+            if !state.windows[to].enter(turn, self.bytes) {
                 state.wait(format!("{} waits for room at party {to}", self.op.label));
                 return Poll::Pending;
             }
@@ -210,22 +218,6 @@ impl Future for Deal<'_> {
         state.wait(String::new());
         state.yielded = true;
         Poll::Pending
-    }
-}
-
-impl super::State {
-    /// Room for deals that wait for it; false if nothing takes room.
-    pub(super) fn make_room(&mut self) -> bool {
-        self.windows.iter_mut().fold(false, |made, window| made | window.open())
-    }
-
-    /// Notes that the current scope waits. Two waits in one scope in one turn mean a join that is not ours.
-    pub(super) fn wait(&mut self, why: String) {
-        if std::mem::replace(&mut self.scope.waiting, true) {
-            let misuse = "two waits in one scope: use the engine's join and join_all";
-            self.failed.get_or_insert(Error::Misuse(format!("{misuse} ({why})")));
-        }
-        self.waits.push(why);
     }
 }
 

@@ -1,9 +1,9 @@
 //! One party's part of a run whose other two parties are elsewhere: frames come in as bytes, and go out as bytes.
 
 use super::{
-    Link, Party,
-    local::Turn,
     message::{Message, decode, encode},
+    party::Party,
+    turns::Turn,
 };
 use crate::Result;
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -14,11 +14,11 @@ pub struct Remote<T> {
     // before the party that it borrows from
     task: Pin<Box<dyn Future<Output = T> + Send>>,
     party: Arc<Party>,
-    /// The party whose part was done before the run.
-    ahead: Option<usize>,
+    /// The lead whose part is done before the run.
+    preprocessed: Option<usize>,
 }
 
-/// What came of a turn.
+/// Outcome of a turn.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Progress<T> {
     /// The task has ended; nothing more is to come for it but credit.
@@ -35,24 +35,24 @@ impl<T> Remote<T> {
     where
         F: Future<Output = T> + Send + 'static,
     {
-        party.begin(1, Link::Bytes, false);
+        party.begin(1, None, false);
         Self::of(party, None, task)
     }
 
-    /// Begins a run that a lead prepares, at the lead before there are inputs: its messages belong to no round.
-    pub fn begin_prepared<F>(Expected { party, lead }: Expected, task: impl FnOnce(Arc<Party>) -> F) -> Self
+    /// Begins a run that its lead preprocesses, at the lead before there are inputs: its messages belong to no round.
+    pub fn begin_preprocessed<F>(Expected { party, lead }: Expected, task: impl FnOnce(Arc<Party>) -> F) -> Self
     where
         F: Future<Output = T> + Send + 'static,
     {
         Self::of(party, Some(lead), task)
     }
 
-    fn of<F>(party: Party, ahead: Option<usize>, task: impl FnOnce(Arc<Party>) -> F) -> Self
+    fn of<F>(party: Party, preprocessed: Option<usize>, task: impl FnOnce(Arc<Party>) -> F) -> Self
     where
         F: Future<Output = T> + Send + 'static,
     {
         let party = Arc::new(party);
-        Self { task: Box::pin(task(party.clone())), party, ahead }
+        Self { task: Box::pin(task(party.clone())), party, preprocessed }
     }
 
     /// The party, for its meter.
@@ -64,7 +64,7 @@ impl<T> Remote<T> {
     ///
     /// [`OutOfStep`](crate::Error::OutOfStep) if it is none, or if it repeats a message.
     pub fn deliver(&self, from: usize, frame: &[u8]) -> Result<bool> {
-        deliver(&self.party, self.ahead, from, frame)
+        deliver(&self.party, self.preprocessed, from, frame)
     }
 
     /// Goes on to the next point where something may leave; what leaves is handed to `send` with the number of the receiver, in
@@ -87,14 +87,14 @@ impl<T> Remote<T> {
         }
     }
 
-    /// What the task waits for, for an error that says so.
+    /// Messages that the task waits for, for an error that says so.
     pub fn waits(&self) -> String {
         let waits = &self.party.lock().waits;
         waits.iter().filter(|wait| !wait.is_empty()).take(2).cloned().collect::<Vec<_>>().join("; ")
     }
 }
 
-/// A party in a run that a lead prepares, as all three must know: what is dealt goes to the second's device before there is a task.
+/// A party in a run that its lead preprocesses, as all three must know: deals go to the second's device before there is a task.
 pub struct Expected {
     party: Party,
     lead: usize,
@@ -103,11 +103,11 @@ pub struct Expected {
 impl Expected {
     /// For a party whose keys have served no other one.
     pub fn new(party: Party, lead: usize) -> Self {
-        party.begin(1, Link::Bytes, true);
+        party.begin(1, None, true);
         Self { party, lead }
     }
 
-    /// The party that works ahead.
+    /// The party that preprocesses: the lead of the run.
     pub fn lead(&self) -> usize {
         self.lead
     }
@@ -126,14 +126,14 @@ impl std::fmt::Debug for Expected {
     }
 }
 
-/// What `ahead` has dealt beforehand belongs to no round.
-fn deliver(party: &Party, ahead: Option<usize>, from: usize, frame: &[u8]) -> Result<bool> {
+/// Takes in a frame; messages that a lead has dealt beforehand belong to no round.
+fn deliver(party: &Party, preprocessed: Option<usize>, from: usize, frame: &[u8]) -> Result<bool> {
     let (credit, messages) = decode(frame)?;
     party.lock().windows[from].credit(credit);
     let mut news = credit > 0;
     for parsed in messages {
         if let Some(message) = party.place(from, parsed)? {
-            let round = if ahead == Some(from) { 0 } else { message.round };
+            let round = if preprocessed == Some(from) { 0 } else { message.round };
             party.deliver(from, Message { round, ..message })?;
             news = true;
         }

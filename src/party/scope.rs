@@ -9,14 +9,15 @@ use zeroize::Zeroizing;
 /// Public marks that a scope hands down to its children.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tag {
-    /// Which party leads.
+    /// The party that leads.
     pub lead: Option<usize>,
-    /// Which layer of a network the costs belong to.
+    /// The layer of a network that the costs belong to.
     pub layer: Option<u16>,
-    /// Bits of two's complement that hold every value whose sign is taken; whoever sets it vouches for it.
+    /// Bits of two's complement that hold every value whose sign is taken; the caller vouches for it.
     pub range_bits: Option<u32>,
 }
 
+/// A scope of a party's task.
 pub(super) struct Scope {
     pub(super) path: u128,
     pub(super) ops: u32,

@@ -1,33 +1,19 @@
 //! Three machines with a network between them, on a simulated clock.
 //!
 //! Each party has a clock. What it computes is measured and added; a message leaves when the op sends it and the link is free,
-//! as if another thread did the sending, takes its bytes over the bandwidth, and arrives a latency later. Nothing sleeps: a run over a slow network takes as long
-//! as its arithmetic, and [`Meter::seconds`](super::Meter) says when each party would have ended. Each link and each
+//! as if another thread did the sending, takes its bytes over the bandwidth, and arrives a latency later. Nothing sleeps: a run over
+//! a slow network takes as long as its arithmetic, and [`Meter::seconds`](super::meter::Meter) says when each party would have ended. Each link and each
 //! direction has the whole bandwidth; framing of TCP and TLS is not counted.
 
 use super::{
-    Party,
-    local::{Link, Task, Turn, pass, stuck},
+    exchange::{Task, pass, stuck},
     message::{Frame, Message},
+    network::Net,
+    party::Party,
+    turns::Turn,
 };
 use crate::{Result, clock};
 use std::future::Future;
-
-/// Latency and bandwidth of each link, each way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Net {
-    /// One way, in microseconds.
-    pub latency_us: u64,
-    /// Bits a second.
-    pub bits_per_second: u64,
-}
-
-impl Net {
-    /// 10 Gb/s and 0.2 ms.
-    pub const LAN: Self = Self { latency_us: 200, bits_per_second: 10_000_000_000 };
-    /// 100 Mb/s and 40 ms.
-    pub const WAN: Self = Self { latency_us: 40_000, bits_per_second: 100_000_000 };
-}
 
 /// Something on its way.
 pub(super) struct Flight {
@@ -38,7 +24,7 @@ pub(super) struct Flight {
 }
 
 /// The clocks of parties and links, and what is on its way.
-pub(super) struct Network {
+pub(super) struct Simulation {
     net: Net,
     pub(super) clocks: [f64; 3],
     /// When the link from one party to another is free.
@@ -46,12 +32,12 @@ pub(super) struct Network {
     pub(super) flights: Vec<Flight>,
 }
 
-impl Network {
+impl Simulation {
     pub(super) fn new(net: Net) -> Self {
         Self { net, clocks: [0.0; 3], free: [[0.0; 3]; 3], flights: Vec::new() }
     }
 
-    /// Puts what the party has to send on its links; `sent` is the simulated time of a moment of the real clock.
+    /// Puts the outbox of a party on its links; `sent` is the simulated time of a moment of the real clock.
     fn send(&mut self, party: &Party, sent: impl Fn(f64) -> f64) {
         let from = party.number();
         for to in (0..3).filter(|&to| to != from) {
@@ -77,7 +63,7 @@ impl Network {
         }
     }
 
-    /// What arrives next, and all that has reached the same party by then.
+    /// The next arrival, and everything that has reached the same party by then.
     fn arrivals(&mut self) -> Option<(usize, Vec<Flight>)> {
         let first = self.flights.iter().min_by(|a, b| a.arrives.total_cmp(&b.arrives))?;
         let to = first.to;
@@ -89,30 +75,30 @@ impl Network {
     }
 }
 
-/// As [`run`](super::run), one party at a time in the order of the simulated clock.
+/// As [`run`](super::local::run), one party at a time in the order of the simulated clock.
 pub(super) async fn run<F: Future>(parties: &[Party; 3], net: Net, tasks: &mut [Task<F>; 3]) -> Result<()> {
-    let mut network = Network::new(net);
+    let mut simulation = Simulation::new(net);
     for (party, task) in parties.iter().zip(tasks.iter_mut()) {
-        turns(party, task, &mut network).await?;
+        turns(party, task, &mut simulation).await?;
     }
-    while let Some((to, arrived)) = network.arrivals() {
+    while let Some((to, arrived)) = simulation.arrivals() {
         for Flight { from, frame, .. } in arrived {
-            let frame = pass(&parties[from], &parties[to], frame, Link::Shaped(net)).await?;
+            let frame = pass(&parties[from], &parties[to], frame, false).await?;
             parties[to].lock().windows[from].credit(frame.credit);
             for message in frame.messages {
                 parties[to].deliver(from, message)?;
             }
         }
-        turns(&parties[to], &mut tasks[to], &mut network).await?;
+        turns(&parties[to], &mut tasks[to], &mut simulation).await?;
     }
-    for (party, clock) in parties.iter().zip(network.clocks) {
+    for (party, clock) in parties.iter().zip(simulation.clocks) {
         party.lock().meter.seconds += clock;
     }
     if tasks.iter().all(|task| matches!(task, Task::Done(_))) { Ok(()) } else { Err(stuck(parties)) }
 }
 
 /// Runs a party until it is blocked; what it deals leaves at once.
-pub(super) async fn turns<F: Future>(party: &Party, task: &mut Task<F>, network: &mut Network) -> Result<()> {
+pub(super) async fn turns<F: Future>(party: &Party, task: &mut Task<F>, simulation: &mut Simulation) -> Result<()> {
     while let Task::Runs(future) = task {
         let began = clock::now();
         let turn = party.turn(future.as_mut())?;
@@ -121,11 +107,11 @@ pub(super) async fn turns<F: Future>(party: &Party, task: &mut Task<F>, network:
             party.device.download(&[]).await?;
         }
         party.device.check()?;
-        let (before, now) = (network.clocks[party.number()], clock::now());
-        network.clocks[party.number()] = before + now - began;
+        let (before, now) = (simulation.clocks[party.number()], clock::now());
+        simulation.clocks[party.number()] = before + now - began;
         // a device that records has computed nothing before the end
         let recorded = party.device.records();
-        network.send(party, |sent| before + if recorded { now - began } else { (sent - began).clamp(0.0, now - began) });
+        simulation.send(party, |sent| before + if recorded { now - began } else { (sent - began).clamp(0.0, now - began) });
         match turn {
             Turn::Done(made) => *task = Task::Done(made),
             Turn::Again => {}

@@ -1,15 +1,12 @@
 //! Bit times word, and bit to word.
 
-use super::reshare::{deal, split_of_share, swap};
+use super::reshare::{Purposes, deal_and_swap, split_of_share};
 use crate::{
-    device::Buffer,
     kernels::{
-        bits::Dealt,
-        draw::draw,
-        inject::{inject_deal, inject_pair},
+        inject::{inject_deal, inject_pair, lift_deal, lift_pair},
         linear,
     },
-    party::{Label, Op, Party, Role},
+    party::{Label, Party, Role},
     share::{Arith, Split, SplitBit},
 };
 
@@ -22,62 +19,38 @@ pub async fn inject(p: &Party, x: &Arith, bit: &SplitBit) -> Arith {
     inject_split(p, x, &split_of_share(p, x), bit).await
 }
 
-/// The same for a value whose split is at hand.
+/// `[x bit]` of a value whose split is at hand.
 pub(super) async fn inject_split(p: &Party, x: &Arith, split: &Split, bit: &SplitBit) -> Arith {
-    let op = p.op(Label::Injection);
+    let op = p.op(Label::INJECTION);
     op.led_by(bit.lead);
     let (device, n) = (p.device(), x.own.len());
-    let (own, next) = match op.role() {
-        Role::Lead => lead(&op, Some(&split.part), bit, n).await,
-        Role::First => {
-            let dealt = [Dealt::Drawn(op.known(1, PRODUCT)), Dealt::Drawn(op.known(1, BIT))];
-            let (message, own) = inject_pair(device, n, true, Some((&x.own, &x.next)), &bit.plane, &dealt[0], &dealt[1], op.pad(1, SWAP));
-            let received = swap(&op, SWAP, &message).await;
-            (own, linear::add(device, message.words(), &received))
-        }
-        Role::Second => {
-            let (product, word) = (op.receive_dealt(PRODUCT, n).await, op.receive_dealt(BIT, n).await);
-            let dealt = [Dealt::Received(&product), Dealt::Received(&word)];
-            let (message, next) = inject_pair(device, n, false, Some((&x.next, &x.own)), &bit.plane, &dealt[0], &dealt[1], op.pad(0, SWAP));
-            let received = swap(&op, SWAP, &message).await;
-            (linear::add(device, message.words(), &received), next)
-        }
-    };
+    // of the pair's components of x one is its half of A, the other is B
+    let [half, word] = if op.role() == Role::First { [&x.own, &x.next] } else { [&x.next, &x.own] };
+    let (own, next) = deal_and_swap(
+        &op,
+        n,
+        Purposes { streams: [PRODUCT, BIT], messages: [(PRODUCT, n), (BIT, n)], swap: SWAP },
+        ([&split.part, &bit.plane], |[a, u], pads, _| (inject_deal(device, a, u, pads), None)),
+        ([half, word, &bit.plane], |is_first, [half, word, b], dealt, out| inject_pair(device, is_first, [half, word], b, &dealt, out)),
+        |sent, received| linear::add(device, sent, received),
+    )
+    .await;
     Arith { shape: x.shape.clone(), own, next }
 }
 
 /// A bit as the word 0 or 1 (B2A): 1 round after the bit's (2 alone), 192 bits.
 pub async fn lift(p: &Party, bit: &SplitBit) -> Arith {
-    let op = p.op(Label::Injection);
+    let op = p.op(Label::INJECTION);
     op.led_by(bit.lead);
     let (device, n) = (p.device(), bit.shape.elements());
-    let (own, next) = match op.role() {
-        Role::Lead => lead(&op, None, bit, n).await,
-        Role::First => {
-            let dealt = Dealt::Drawn(op.known(1, BIT));
-            let (message, own) = inject_pair(device, n, true, None, &bit.plane, &Dealt::None, &dealt, op.pad(1, SWAP));
-            let received = swap(&op, SWAP, &message).await;
-            (own, linear::add(device, message.words(), &received))
-        }
-        Role::Second => {
-            let word = op.receive_dealt(BIT, n).await;
-            let (message, next) = inject_pair(device, n, false, None, &bit.plane, &Dealt::None, &Dealt::Received(&word), op.pad(0, SWAP));
-            let received = swap(&op, SWAP, &message).await;
-            (linear::add(device, message.words(), &received), next)
-        }
-    };
-    Arith { shape: bit.shape.clone(), own, next }
-}
-
-/// The lead deals, and its components of the result are streams.
-async fn lead(op: &Op<'_>, a: Option<&Buffer>, bit: &SplitBit, n: usize) -> (Buffer, Buffer) {
-    let device = op.device();
-    let pads = (a.is_some().then(|| op.pad(1, PRODUCT)), op.pad(1, BIT));
-    let words = if a.is_some() { 2 * n } else { n };
-    deal(op, words, || {
-        let (product, word) = inject_deal(device, n, a, &bit.plane, pads.0, pads.1);
-        product.map(|product| (PRODUCT, product)).into_iter().chain([(BIT, word)]).collect()
-    })
+    let (own, next) = deal_and_swap(
+        &op,
+        n,
+        Purposes { streams: [BIT], messages: [(BIT, n)], swap: SWAP },
+        ([&bit.plane], |[u], pads, _| (lift_deal(device, n, u, pads), None)),
+        ([&bit.plane], |is_first, [b], dealt, out| lift_pair(device, n, is_first, b, &dealt, out)),
+        |sent, received| linear::add(device, sent, received),
+    )
     .await;
-    (draw(device, n, op.known(0, SWAP)), draw(device, n, op.known(1, SWAP)))
+    Arith { shape: bit.shape.clone(), own, next }
 }

@@ -4,7 +4,7 @@ use crate::{
     Error, Result,
     device::Buffer,
     kernels::{
-        Masked, Stream,
+        Masked,
         draw::{draw, mask},
         linear,
     },
@@ -12,6 +12,7 @@ use crate::{
     ring::Word,
     shape::Shape,
     share::{Arith, Binary},
+    stream::Stream,
 };
 use std::{
     io::{Read, Write},
@@ -19,7 +20,7 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// What an outside owner sends to one party: its two components, a component as a seed or as words.
+/// The share that an outside owner sends to one party: its two components, a component as a seed or as words.
 #[derive(Clone)]
 pub struct Input {
     shape: Shape,
@@ -101,13 +102,25 @@ const WORDS: u8 = 1;
 /// Words of a share that are taken on trust.
 const AT_ONCE: usize = 1 << 17;
 
+impl Input {
+    /// Reads shares of these shapes, one after another.
+    pub fn read_all(shapes: &[Shape], from: &mut impl Read) -> Result<Vec<Self>> {
+        shapes.iter().map(|shape| Self::read(shape, from)).collect()
+    }
+
+    /// A lead's shares of tensors to come, of these shapes.
+    pub fn promised(shapes: &[Shape]) -> Result<Vec<Self>> {
+        shapes.iter().map(|shape| Ok(promise(shape)?.of_lead())).collect()
+    }
+}
+
 impl std::fmt::Debug for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Input{}", self.shape)
     }
 }
 
-/// What an outside owner of words under XOR sends to one party.
+/// The share of words under XOR that an outside owner sends to one party.
 #[derive(Clone, Debug)]
 pub struct BinaryInput(Input);
 
@@ -140,7 +153,7 @@ pub fn promise_seeded(shape: &Shape, seed: u64) -> Promise {
 }
 
 impl Promise {
-    /// What the owner sends to party 0 beforehand.
+    /// The share that the owner sends to party 0 beforehand.
     pub fn of_lead(&self) -> Input {
         let [own, next] = self.seeds.clone().map(Component::Seed);
         Input { shape: self.shape.clone(), own, next }
@@ -156,7 +169,7 @@ impl Promise {
         }
     }
 
-    /// Shares of the right sizes and of no words, for dry devices.
+    /// Shares of the right sizes and of no words, for shape-only devices.
     pub(crate) fn blank(self) -> [Input; 3] {
         // fresh zeros are not even pages until they are read
         let nothing = Zeroizing::new(vec![0; self.shape.elements()]);
@@ -254,10 +267,10 @@ impl Component {
     }
 }
 
-/// What this party sends to the owner of the result: `x_i + F_i - F_{i+1}`. The three sum to `x` and are otherwise fresh,
+/// The summand that this party sends to the owner of the result: `x_i + F_i - F_{i+1}`. The three sum to `x` and are otherwise fresh,
 /// so the owner learns `x` and nothing of the sharing it came from. One round, 192 bits (to the owner).
 pub fn reveal(p: &Party, x: &Arith) -> Buffer {
-    let op = p.op(Label::Reveal);
+    let op = p.op(Label::REVEAL);
     fresh_summand(&op, &x.own).words().clone()
 }
 
@@ -271,7 +284,7 @@ fn fresh_summand(op: &Op<'_>, z: &Buffer) -> Masked {
 
 /// The same for words under XOR: `x_i ^ F_i ^ F_{i+1}`.
 pub fn reveal_binary(p: &Party, x: &Binary) -> Buffer {
-    let op = p.op(Label::Reveal);
+    let op = p.op(Label::REVEAL);
     let component = op.role() as usize;
     let [plus, minus] = [component, (component + 1) % 3].map(|component| mask(p.device(), &x.own, op.pad(component, 0)).1);
     linear::xor(p.device(), &linear::xor(p.device(), &x.own, &plus), &minus)
@@ -296,7 +309,7 @@ const KEY: u8 = 2;
 ///
 /// The result is public; the party must not branch on anything else.
 pub async fn open(p: &Party, x: &Arith) -> Vec<Word> {
-    let op = p.op(Label::Open);
+    let op = p.op(Label::OPEN);
     let (n, role) = (x.own.len(), op.role() as usize);
     let (after, before) = (of(role + 1), of(role + 2));
     op.send(after, COMPONENT, &Masked::component(x.own.clone()));
@@ -314,7 +327,7 @@ pub async fn open(p: &Party, x: &Arith) -> Vec<Word> {
         Ok(words) => Zeroizing::new(words),
         Err(error) => return failed(p, n, error),
     };
-    if !p.device().is_dry() && received[1] != digest(&op, (role + 1) % 3, &received[0]) {
+    if !p.device().is_shape_only() && received[1] != digest(&op, (role + 1) % 3, &received[0]) {
         let error =
             Error::OutOfStep(format!("opening: party {} sent a component that its second holder does not have", (p.number() + 2) % 3));
         return failed(p, n, error);

@@ -1,4 +1,4 @@
-//! What costs nothing: sums, public factors and addends, on both components alike.
+//! Free protocols: sums, public factors and addends, on both components alike.
 
 use crate::{
     device::Buffer,

@@ -3,22 +3,46 @@
 use super::{
     injection::inject_split,
     linear::{add_public, add_public_split, sub},
-    reshare::{deal, split_of_share, swap},
+    reshare::{Purposes, deal_and_swap, split_of_share},
     sign::nonnegative,
     truncation::truncate,
 };
 use crate::{
     kernels::{
-        activate::{ActivateDealt, activate_deal, activate_pair, field_words},
-        draw::draw,
+        activate::{activate_deal, activate_pair, field_words},
         linear,
     },
-    party::{Label, Party, Role, join},
+    party::{Label, Party, join},
     ring::Word,
     share::{Arith, Split},
 };
 
 /// `[max(x, 0)] = [x] [x >= 0]`: 5 rounds and 654 bits (tree *five*), 6 and 590 (*six*), 4 and 1120 (the short sign).
+///
+/// ```
+/// use trishade::{
+///     device::Device,
+///     fixed::Fixed,
+///     party::{Party, Transport, run},
+///     protocol as mpc,
+///     shape::Shape,
+/// };
+///
+/// # fn main() -> trishade::Result<()> {
+/// let fixed = Fixed::default();
+/// let device = Device::cpu(1)?;
+/// let parties = Party::local([device.clone(), device.clone(), device], fixed.fraction_bits())?;
+/// let x = mpc::share(&Shape::new([3])?, &fixed.encode("x", &[1.5, -2.0, 0.25])?)?;
+/// let parts = pollster::block_on(run(&parties, Transport::Handover, |p| async {
+///     let y = mpc::relu(p, &mpc::input(p, &x[p.number()])).await;
+///     p.device().download(&[&mpc::reveal(p, &y)]).await
+/// }))?;
+/// let [a, b, c] = parts;
+/// let y = mpc::combine([&a?[0], &b?[0], &c?[0]]);
+/// assert_eq!(fixed.decode_all(&y), [1.5, 0.0, 0.25]);
+/// # Ok(())
+/// # }
+/// ```
 pub async fn relu(p: &Party, x: &Arith) -> Arith {
     let split = split_of_share(p, x);
     let bit = nonnegative(p, &split).await;
@@ -58,6 +82,7 @@ pub async fn rescale(p: &Party, x: &Split) -> Arith {
 }
 
 const SWAP: u8 = 0;
+/// `T_A`, `T_A u`, `u`, as words; `m_A` and `m_A u`, as fields of one message.
 const WORDS: [u8; 3] = [1, 2, 3];
 const FIELDS: [u8; 2] = [4, 5];
 
@@ -65,35 +90,22 @@ const FIELDS: [u8; 2] = [4, 5];
 /// product's split 5 rounds and 846 + 2f bits in all, the split's swap included (*six*: 6 and 782 + 2f; the short sign: 4 and 1312 + 2f).
 pub async fn activate(p: &Party, x: &Split, bits: u32) -> Arith {
     let bit = nonnegative(p, x).await;
-    let op = p.op(Label::Activation);
+    let op = p.op(Label::ACTIVATION);
     op.led_by(x.lead);
     let (device, n) = (p.device(), x.part.len());
-    let (own, next) = match op.role() {
-        Role::Lead => {
-            let pads = [WORDS[0], WORDS[1], WORDS[2], FIELDS[0], FIELDS[1]].map(|purpose| op.pad(1, purpose));
-            deal(&op, 3 * n + field_words(n, bits), || {
-                let messages = activate_deal(device, &x.part, &bit.plane, bits, pads);
-                WORDS.into_iter().chain([FIELDS[0]]).zip(messages).collect()
-            })
-            .await;
-            (draw(device, n, op.known(0, SWAP)), draw(device, n, op.known(1, SWAP)))
-        }
-        Role::First => {
-            let streams = [WORDS[0], WORDS[1], WORDS[2], FIELDS[0], FIELDS[1]].map(|purpose| op.known(1, purpose));
-            let (message, own) = activate_pair(device, &x.part, &bit.plane, bits, true, &ActivateDealt::Drawn(streams), op.pad(1, SWAP));
-            let received = swap(&op, SWAP, &message).await;
-            (own, linear::add(device, message.words(), &received))
-        }
-        Role::Second => {
-            let t = op.receive_dealt(WORDS[0], n).await;
-            let tu = op.receive_dealt(WORDS[1], n).await;
-            let u = op.receive_dealt(WORDS[2], n).await;
-            let fields = op.receive_dealt(FIELDS[0], field_words(n, bits)).await;
-            let dealt = ActivateDealt::Received([t, tu, u, fields]);
-            let (message, next) = activate_pair(device, &x.part, &bit.plane, bits, false, &dealt, op.pad(0, SWAP));
-            let received = swap(&op, SWAP, &message).await;
-            (linear::add(device, message.words(), &received), next)
-        }
+    let purposes = Purposes {
+        streams: [WORDS[0], WORDS[1], WORDS[2], FIELDS[0], FIELDS[1]],
+        messages: [(WORDS[0], n), (WORDS[1], n), (WORDS[2], n), (FIELDS[0], field_words(n, bits))],
+        swap: SWAP,
     };
+    let (own, next) = deal_and_swap(
+        &op,
+        n,
+        purposes,
+        ([&x.part, &bit.plane], |[a, u], pads, _| (activate_deal(device, a, u, bits, pads), None)),
+        ([&x.part, &bit.plane], |is_first, [b, plane], dealt, out| activate_pair(device, b, plane, bits, is_first, &dealt, out)),
+        |sent, received| linear::add(device, sent, received),
+    )
+    .await;
     Arith { shape: x.shape.clone(), own, next }
 }

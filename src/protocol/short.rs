@@ -1,13 +1,17 @@
 //! The short sign: two rounds in place of the tree's four or five, for long latencies and small tensors.
 
-use super::reshare::{answer, answers, deal};
+use super::{
+    circuits::{CircuitKind, circuit},
+    reshare::{answer, answers, deal},
+};
 use crate::{
     device::Buffer,
     kernels::{
-        bits::{Dealt, Sources, bits},
+        Dealt,
+        bits::{Sources, bits},
         short::{answer_words, dealt_words, short_deal, short_open, short_pair},
     },
-    party::{Circuit, Label, Party, Role},
+    party::{Label, Party, Role},
     share::Split,
 };
 
@@ -22,7 +26,7 @@ const DIRECTION: u8 = 3;
 /// direction that it draws from `F_2`, blinds the outcome by factors, masks and a rotation from `F_2`, and answers. The lead
 /// finds a zero or none, which is the carry into bit 63 XOR the direction (kernels::short).
 pub(super) async fn nonnegative(p: &Party, x: &Split) -> Buffer {
-    let op = p.op(Label::ShortSign);
+    let op = p.op(Label::SHORT_SIGN);
     op.led_by(x.lead);
     let (device, n) = (p.device(), x.part.len());
     let role = op.role();
@@ -34,13 +38,10 @@ pub(super) async fn nonnegative(p: &Party, x: &Split) -> Buffer {
         return short_open(device, &x.part, lists.each_ref());
     }
     let sources = Sources { words: Some(&x.part), masks: vec![op.known(2, DIRECTION)], ..Sources::default() };
-    let plane = bits(device, &p.circuit(Circuit::Direction).finish, n, &sources, None).1;
-    let received;
-    let dealt = if role == Role::First {
-        Dealt::Drawn(op.known(1, DEAL))
-    } else {
-        received = op.receive_dealt(DEAL, dealt_words(n)).await;
-        Dealt::Received(&received)
+    let plane = bits(device, &circuit(p, CircuitKind::Direction).finish, n, &sources, None).1;
+    let dealt = match role {
+        Role::First => Dealt::Drawn([op.known(1, DEAL)]),
+        _ => Dealt::Received([op.receive_dealt(DEAL, dealt_words(n)).await]),
     };
     let masked = short_pair(device, role == Role::First, &x.part, &plane, &dealt, op.pad(2, ANSWER), op.pad(2, BLIND));
     answer(&op, ANSWER, &masked);

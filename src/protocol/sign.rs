@@ -2,17 +2,20 @@
 
 use super::{
     choice,
+    circuits::{CircuitKind, CompiledCircuit, circuit},
     reshare::{deal, swap},
     short,
 };
 use crate::{
     device::Buffer,
     kernels::{
-        bits::{Dealt, Sources, bits},
+        Dealt,
+        bits::{Sources, bits, select_plane},
         linear, planes,
     },
-    party::{Circuit, Label, Op, Party, Role, Steps},
+    party::{Label, Op, Party, Role},
     share::{Split, SplitBit, SplitBits},
+    stream::Stream,
 };
 
 /// `[x >= 0]` as a split bit. Five: 4 rounds, 398 bits; Six: 5, 334 (the deals ride in round 1); the short sign: 2, 864.
@@ -20,9 +23,8 @@ use crate::{
 /// those only, and costs less.
 pub async fn nonnegative(p: &Party, x: &Split) -> SplitBit {
     let tree = choice::tree(p, x.part.len());
-    p.note_sign(tree);
     let plane = match tree {
-        Some(tree) => run(p, Label::Sign, Circuit::Nonnegative(tree, p.range_bits()), x).await,
+        Some(tree) => run(p, Label::SIGN, CircuitKind::Nonnegative(tree, p.range_bits()), x).await,
         None => short::nonnegative(p, x).await,
     };
     SplitBit { shape: x.shape.clone(), lead: x.lead, plane }
@@ -41,13 +43,13 @@ pub fn not(p: &Party, x: &SplitBit) -> SplitBit {
 
 /// All 64 bits as split bits (A2B): 5 rounds, 861 bits (917 if each formula had its own products dealt).
 pub async fn all_bits(p: &Party, x: &Split) -> SplitBits {
-    let planes = run(p, Label::Bits, Circuit::AllBits, x).await;
+    let planes = run(p, Label::BITS, CircuitKind::AllBits, x).await;
     SplitBits { shape: x.shape.clone(), lead: x.lead, planes }
 }
 
 /// One bit of all, 0 the lowest; for free.
 pub fn bit(p: &Party, x: &SplitBits, index: usize) -> SplitBit {
-    SplitBit { shape: x.shape.clone(), lead: x.lead, plane: planes::select(p.device(), &x.planes, x.shape.elements(), 64, index) }
+    SplitBit { shape: x.shape.clone(), lead: x.lead, plane: select_plane(p.device(), &x.planes, x.shape.elements(), 64, index) }
 }
 
 /// Purposes: level `l` deals under `2l`; its swap and the masks of its bits are `2l + 1`.
@@ -55,17 +57,17 @@ fn purposes(level: usize) -> (u8, u8) {
     (2 * level as u8, 2 * level as u8 + 1)
 }
 
-async fn run(p: &Party, label: Label, circuit: Circuit, x: &Split) -> Buffer {
+async fn run(p: &Party, label: Label, kind: CircuitKind, x: &Split) -> Buffer {
     let op = p.op(label);
     op.led_by(x.lead);
-    let steps = p.circuit(circuit);
+    let steps = circuit(p, kind);
     match op.role() {
         Role::Lead => lead(&op, &steps, &x.part).await,
         _ => pair(&op, &steps, &x.part).await,
     }
 }
 
-async fn lead(op: &Op<'_>, steps: &Steps, a: &Buffer) -> Buffer {
+async fn lead(op: &Op<'_>, steps: &CompiledCircuit, a: &Buffer) -> Buffer {
     let (device, n) = (op.device(), a.len());
     let mut saved = None;
     for (level, step) in steps.levels.iter().enumerate() {
@@ -87,14 +89,14 @@ async fn lead(op: &Op<'_>, steps: &Steps, a: &Buffer) -> Buffer {
 }
 
 /// The masks of the bits that the level before has made: the lead knows both components.
-fn both_masks(op: &Op<'_>, level: usize) -> Vec<crate::kernels::Stream> {
+fn both_masks(op: &Op<'_>, level: usize) -> Vec<Stream> {
     match level {
         0 => Vec::new(),
         _ => vec![op.known(0, purposes(level - 1).1), op.known(1, purposes(level - 1).1)],
     }
 }
 
-async fn pair(op: &Op<'_>, steps: &Steps, b: &Buffer) -> Buffer {
+async fn pair(op: &Op<'_>, steps: &CompiledCircuit, b: &Buffer) -> Buffer {
     let (device, n) = (op.device(), b.len());
     let first = op.role() == Role::First;
     // the component whose key masks this party's half: the other of the pair lacks it
@@ -104,19 +106,16 @@ async fn pair(op: &Op<'_>, steps: &Steps, b: &Buffer) -> Buffer {
     for (level, step) in steps.levels.iter().enumerate() {
         let (dealing, swapping) = purposes(level);
         let program = step.program();
-        let received;
-        let dealt = if first {
-            Dealt::Drawn(op.known(1, dealing))
-        } else {
-            received = op.receive_dealt(dealing, planes::words(n, program.dealt)).await;
-            Dealt::Received(&received)
+        let dealt = match first {
+            true => Dealt::Drawn([op.known(1, dealing)]),
+            false => Dealt::Received([op.receive_dealt(dealing, planes::words(n, program.dealt)).await]),
         };
         let sources = Sources {
             words: (level == 0).then_some(b),
             swapped: swapped.as_ref().map(|(sent, received)| (sent, received)),
             saved: saved.as_ref(),
             masks: if level == 0 { Vec::new() } else { vec![op.known(component, purposes(level - 1).1)] },
-            dealt,
+            dealt: Some(dealt),
             unit: first,
         };
         let (message, kept) = bits(device, step, n, &sources, Some(op.pad(component, swapping)));

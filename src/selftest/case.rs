@@ -3,8 +3,9 @@
 use crate::{
     Result,
     device::{Buffer, Device},
-    kernels::{Pad, Stream},
+    kernels::Pad,
     ring::{EDGES, Word},
+    stream::Stream,
 };
 
 /// Around groups of 8, workgroups of 64 and tiles of 512.

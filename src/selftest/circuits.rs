@@ -4,7 +4,8 @@ use super::case::{Case, SIZES, pad, stream, upload};
 use crate::{
     device::{Buffer, Device},
     kernels::{
-        bits::{Compiled, Dealt, Sources, bits},
+        Dealt,
+        bits::{Compiled, Sources, bits, select_plane},
         circuit::{Level, Program, Tree, all_bits, masked_top, nonnegative},
         planes,
     },
@@ -30,7 +31,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(Case::new(format!("bits select {n}"), move |d| {
             let x = upload(d, planes::words(n, 3), 1);
             let wide = upload(d, planes::words(n, 600), 2);
-            vec![planes::select(d, &x, n, 3, 0), planes::select(d, &x, n, 3, 2), planes::select(d, &wide, n, 600, 555)]
+            vec![select_plane(d, &x, n, 3, 0), select_plane(d, &x, n, 3, 2), select_plane(d, &wide, n, 600, 555)]
         }));
     }
     cases
@@ -45,7 +46,7 @@ fn step(d: &Device, n: usize, program: &Program, lead: bool, drawn: bool) -> Vec
         swapped: (program.received > 0).then_some((&sent, &received)),
         saved: (program.saved > 0).then_some(&saved),
         masks: if lead { vec![stream(1), stream(2)] } else { vec![stream(1)] },
-        dealt: if drawn { Dealt::Drawn(stream(3)) } else { Dealt::Received(&dealt) },
+        dealt: Some(if drawn { Dealt::Drawn([stream(3)]) } else { Dealt::Received([dealt]) }),
         unit: drawn,
     };
     let (message, kept) = bits(d, &Compiled::new(d, program.clone()), n, &sources, Some(pad(4)));

@@ -1,7 +1,7 @@
 //! The block vectors of RFC 8439, section 2.3.2 and appendix A.1, drawn as words.
 
 use super::case::Case;
-use crate::kernels::{Stream, draw};
+use crate::{kernels::draw, stream::Stream};
 
 /// Name, byte of the key that is set and its value, nonce, counter, block.
 type Vector = (&'static str, Option<(usize, u8)>, [u32; 3], usize, [u32; 16]);

@@ -1,13 +1,11 @@
 //! Which GPUs there are, and how one is chosen and opened.
 
-use super::{Gpu, Prelude};
-use crate::{Error, Result, device::no_device};
-use std::sync::Arc;
+use crate::{Error, Result, device::missing::no_device};
 
-/// What is known of an adapter before it is opened.
+/// Facts of an adapter that are known before it is opened.
 #[derive(Debug, Clone)]
 pub struct AdapterFacts {
-    /// Its place in the list, a valid selector.
+    /// Its index in the list, a valid selector.
     pub index: usize,
     /// Its name, any part of which is a valid selector.
     pub name: String,
@@ -104,22 +102,29 @@ pub async fn adapters() -> Vec<AdapterFacts> {
     list().await.iter().enumerate().map(|(index, adapter)| AdapterFacts::of(index, adapter)).collect()
 }
 
+/// An adapter that was opened.
+pub(super) struct Opened {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) facts: AdapterFacts,
+}
+
 /// Opens the adapter that the selector names: an index, a backend (hardware only), or a part of a name.
-pub(super) async fn open(selector: &str, prelude: Option<Prelude>) -> Result<Arc<Gpu>> {
+pub(super) async fn open(selector: &str) -> Result<Opened> {
     let found = list().await;
     let facts: Vec<AdapterFacts> = found.iter().enumerate().map(|(index, adapter)| AdapterFacts::of(index, adapter)).collect();
     let known: Vec<String> = facts.iter().map(|f| format!("{}: {f}", f.index)).collect();
     let chosen = facts.iter().filter(|f| f.answers_to(selector)).min_by_key(|f| (f.unusable().is_some(), f.rank()));
     let chosen = chosen.filter(|_| !selector.is_empty()).ok_or_else(|| no_device(selector, &known))?;
-    connect(&found[chosen.index], chosen.clone(), prelude).await
+    connect(&found[chosen.index], chosen.clone()).await
 }
 
 /// Opens the best hardware adapter that can be used, if there is one.
-pub(super) async fn first() -> Option<Result<Arc<Gpu>>> {
+pub(super) async fn first() -> Option<Result<Opened>> {
     let found = list().await;
     let facts = found.iter().enumerate().map(|(index, adapter)| AdapterFacts::of(index, adapter));
     let chosen = facts.filter(|f| !f.software && f.unusable().is_none()).min_by_key(AdapterFacts::rank)?;
-    Some(connect(&found[chosen.index], chosen, None).await)
+    Some(connect(&found[chosen.index], chosen).await)
 }
 
 async fn list() -> Vec<wgpu::Adapter> {
@@ -130,7 +135,7 @@ async fn list() -> Vec<wgpu::Adapter> {
     wgpu::Instance::new(description).enumerate_adapters(backends).await
 }
 
-async fn connect(adapter: &wgpu::Adapter, facts: AdapterFacts, prelude: Option<Prelude>) -> Result<Arc<Gpu>> {
+async fn connect(adapter: &wgpu::Adapter, facts: AdapterFacts) -> Result<Opened> {
     if let Some(why) = facts.unusable() {
         return Err(Error::Device(format!("{facts} cannot be used: {why}")));
     }
@@ -141,7 +146,7 @@ async fn connect(adapter: &wgpu::Adapter, facts: AdapterFacts, prelude: Option<P
         ..Default::default()
     };
     let (device, queue) = adapter.request_device(&description).await.map_err(|e| Error::Device(format!("{facts} does not open: {e}")))?;
-    Gpu::new(device, queue, facts, prelude, true)
+    Ok(Opened { device, queue, facts })
 }
 
 fn backend_name(backend: wgpu::Backend) -> &'static str {

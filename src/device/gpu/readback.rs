@@ -1,6 +1,10 @@
 //! Downloads: copies at the end of the recording, one submission, one wait.
 
-use super::{Gpu, Words, lock, pool::size_class, staging::Mapping};
+use super::{
+    context::{Gpu, Words, lock},
+    pool::size_class,
+    staging::Mapping,
+};
 use crate::{Error, Result};
 use std::ops::Range;
 

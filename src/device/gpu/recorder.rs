@@ -1,4 +1,4 @@
-//! What is recorded and not yet submitted: uploads, then one compute pass, then copies to the host.
+//! The open recording, not yet submitted: uploads, then one compute pass, then copies to the host.
 //!
 //! A recording belongs to the device: all parties on it append in the order in which they run. Uploads go into an encoder
 //! of their own that is submitted in front, so that they do not break the pass; they write only buffers that nothing in

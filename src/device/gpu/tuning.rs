@@ -1,7 +1,7 @@
 //! How products of ring words are computed on an adapter: the path, how many rows an invocation makes, and whether a
 //! workgroup stages one operand in its memory.
 
-use super::Prelude;
+use super::prelude::Prelude;
 
 /// How a product of 64-bit words is made of what the adapter multiplies. All paths agree bit for bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,7 +35,7 @@ impl Path {
         self != Self::U64 || prelude == Prelude::Native
     }
 
-    /// What stands between prelude and kernel.
+    /// The text between prelude and kernel.
     pub fn text(self) -> String {
         [include_str!("../../../shaders/product.wgsl"), self.wgsl()].concat()
     }
@@ -50,7 +50,7 @@ impl Path {
     }
 }
 
-/// What a measurement chooses for an adapter.
+/// Choices of a measurement for an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuning {
     /// The product path.
@@ -75,7 +75,7 @@ impl Tuning {
         }
     }
 
-    /// All that shaders with this prelude can do.
+    /// Every tuning that shaders with this prelude can have.
     pub fn all(prelude: Prelude) -> Vec<Self> {
         let paths = Path::ALL.into_iter().filter(|&path| path.suits(prelude));
         let tiles = [false, true].into_iter().flat_map(|staged| Self::ROWS.map(|rows| (rows, staged)));

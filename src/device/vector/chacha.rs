@@ -1,7 +1,7 @@
 //! ChaCha20 (RFC 8439), many blocks at a time: one vector holds the same state word of all blocks.
 
-use super::{Level, at};
-use crate::kernels::Stream;
+use super::level::{Level, at};
+use crate::stream::Stream;
 
 /// Blocks of a batch.
 const BATCH: usize = 16;

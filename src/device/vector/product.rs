@@ -1,6 +1,6 @@
 //! The micro kernel of ring products: a tile of 8 rows and 16 columns from packed panels.
 
-use super::{Level, at};
+use super::level::{Level, at};
 
 /// Rows of a tile, and of a packed panel of the left operand.
 pub const ROWS: usize = 8;

@@ -1,8 +1,8 @@
 //! Programs instruction by instruction, with registers given out at the end.
 
 use super::{
-    ONES, Program, REGISTERS, UNIT, ZERO,
-    formulas::{Bit, Saved},
+    formula::{Bit, Saved},
+    program::{ONES, Program, REGISTERS, UNIT, ZERO},
 };
 use std::collections::HashMap;
 

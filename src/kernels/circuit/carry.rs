@@ -1,12 +1,13 @@
 //! The sign: the carry into a word's top bit, by blocks of bits and a tree of nodes.
 
 use super::{
-    Circuit, Level, ONES, Program,
     build::Build,
-    formulas::{Block, Formula, Formulas, generate_terms, propagate_term},
+    formula::{Block, Formula, generate_terms, propagate_term},
+    formulas::Formulas,
+    program::{Circuit, Level, ONES, Program},
 };
 
-/// The two shapes of the carry tree (PROTOCOLS.md).
+/// The two shapes of the carry tree (docs/architecture.md, "The journey of one ReLU").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tree {
     /// 21 blocks of 3 bits, radices (3^7)(3,2,2)(3): one round more, a tenth fewer bits.
@@ -35,7 +36,7 @@ fn narrow(bits: u32, width: usize, levels: usize) -> Circuit {
     let low = (bits.clamp(2, 64) - 1) as usize;
     let widths: Vec<usize> = (0..low).step_by(width).map(|first| width.min(low - first)).collect();
     let circuits = trees(widths.len(), levels).into_iter().map(|tree| carry(&widths, &tree.iter().map(Vec::as_slice).collect::<Vec<_>>()));
-    circuits.min_by_key(Circuit::bits).unwrap_or_else(|| carry(&widths, &[]))
+    circuits.min_by_key(Circuit::bits).expect("some tree joins the blocks")
 }
 
 /// Trees that join so many spans: up to `WIDEST` at once, else in nodes of almost equal radices, the larger ones lowest, where

@@ -1,38 +1,14 @@
-//! Formulas on masked bits, and what is carried from level to level.
+//! A circuit in formulas, compiled to the steps of lead and pair.
 
 use super::{
-    Circuit, Level, ONES, Program, UNIT, ZERO,
     build::Build,
+    formula::{Bit, Block, Formula, Saved},
     levels::{lead_level, pair_level},
+    program::{Circuit, Level, ONES, Program, UNIT, ZERO},
 };
 use std::collections::HashMap;
 
-pub(super) type Bit = usize;
-
-/// `G_{r-1} ^ G_{r-2} P_{r-1} ^ ...`, lowest span first.
-pub(super) fn generate_terms(node: &[(Bit, Option<Bit>)]) -> Vec<Vec<Bit>> {
-    (0..node.len()).map(|j| std::iter::once(node[j].0).chain(node[j + 1..].iter().filter_map(|span| span.1)).collect()).collect()
-}
-
-/// The product of all propagates; the lowest span has none.
-pub(super) fn propagate_term(node: &[(Bit, Option<Bit>)]) -> Option<Vec<Bit>> {
-    node.iter().map(|span| span.1).collect()
-}
-
-/// Bits `low .. low + width` of the sum; for each prefix of `t` bits, the masked bits that hold generate and propagate.
-pub(super) struct Block {
-    pub(super) low: usize,
-    pub(super) width: usize,
-    pub(super) prefixes: Vec<(usize, Option<Bit>, Option<Bit>)>,
-}
-
-/// A masked bit as a sum of products of masked bits, plus bit `half` of `A ^ B` if there is one.
-pub(super) struct Formula {
-    pub(super) out: Bit,
-    pub(super) terms: Vec<Vec<Bit>>,
-    pub(super) half: Option<usize>,
-}
-
+/// A circuit in formulas, level by level.
 #[derive(Default)]
 pub(super) struct Formulas {
     pub(super) bits: usize,
@@ -43,14 +19,6 @@ pub(super) struct Formulas {
     pub(super) top: Option<usize>,
     /// Whether formulas use single bits of `A ^ B`.
     pub(super) sums: bool,
-}
-
-/// What is carried from step to step: a masked bit, or a plane of the word itself.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Saved {
-    Masked(Bit),
-    Half(usize),
-    Top,
 }
 
 impl Formulas {
@@ -73,7 +41,7 @@ impl Formulas {
         Circuit { levels, finish }
     }
 
-    /// What steps after level `l` need and level `l` does not make.
+    /// Planes that steps after level `l` need and level `l` does not make.
     fn carried(&self, saved: &[Saved], fresh: &[Bit], l: usize, first: bool) -> Vec<Saved> {
         let known: Vec<Saved> = match first {
             true => (0..64).map(Saved::Half).filter(|_| self.sums).chain(self.top.map(|_| Saved::Top)).collect(),
@@ -99,7 +67,8 @@ impl Formulas {
                 b.program.outputs.push(monomial);
             }
         }
-        b.program.kept = saved.iter().filter(|s| **s == Saved::Top).map(|_| b.word(self.top.unwrap_or(0))).collect();
+        b.program.kept =
+            saved.iter().filter(|s| **s == Saved::Top).map(|_| b.word(self.top.expect("a top bit that is kept has a position"))).collect();
         b.done()
     }
 
@@ -131,8 +100,8 @@ impl Formulas {
         b.program.kept = saved
             .iter()
             .map(|s| match s {
-                Saved::Top => b.word(self.top.unwrap_or(0)),
-                half => halves.get(half).copied().unwrap_or(ZERO),
+                Saved::Top => b.word(self.top.expect("a top bit that is kept has a position")),
+                half => *halves.get(half).expect("every bit lies in a block"),
             })
             .collect();
         b.done()

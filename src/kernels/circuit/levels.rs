@@ -1,9 +1,9 @@
 //! A level of formulas as programs: the lead deals products of masks, the pair folds what it knows.
 
 use super::{
-    ONES, Program, UNIT, ZERO,
     build::Build,
-    formulas::{Bit, Formula, Saved},
+    formula::{Bit, Formula, Saved},
+    program::{ONES, Program, UNIT, ZERO},
 };
 use std::collections::HashMap;
 

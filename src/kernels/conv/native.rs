@@ -1,6 +1,6 @@
 //! Convolution on the native device: an implicit matrix product whose right panels are packed from the images.
 
-use super::{ConvParams, window_rows};
+use super::params::{ConvParams, window_rows};
 use crate::{
     device::{
         Cpu, Output,

@@ -1,9 +1,8 @@
 //! The pair's side of the short sign: block by block from the highest, then the list in rotated order.
 
 use super::{
-    ANSWERS, BLOCKS, FACTORS, GROUP, RESIDUES, Row, ShortParams, clear_end,
     digits::{by_22, by_23, draw, keystream, words_of},
-    grain,
+    layout::{ANSWERS, BLOCKS, FACTORS, GROUP, RESIDUES, Row, ShortParams, clear_end, grain},
 };
 use crate::{
     device::{Cpu, Output, vector},
@@ -22,7 +21,7 @@ pub(super) fn cpu_pair(cpu: &Cpu, p: &ShortParams, inputs: &[&[Word]], outputs: 
         vector::vectorise!(|| {
             let message: &mut [u32] = bytemuck::cast_slice_mut(outs[0]);
             let mut random = [[0; GROUP]; 4 * 16];
-            let mut pair = Box::new(Answer::default());
+            let mut pair = Box::new(PairSide::default());
             for (group, message) in items.zip(message.chunks_mut(GROUP * ANSWERS)) {
                 let (b, len) = words_of(inputs[0], group, n);
                 if p.drawn == 1 {
@@ -47,12 +46,12 @@ pub(super) fn cpu_pair(cpu: &Cpu, p: &ShortParams, inputs: &[&[Word]], outputs: 
 }
 
 /// One of the pair, block by block from the highest.
-struct Answer {
+struct PairSide {
     mask: [Row; 16],
     blind: [Row; 16],
     /// All ones where the direction is 1.
     direction: Row,
-    /// What is dealt of this block.
+    /// The number dealt of this block.
     number: Row,
     /// Halves of `T_w` and `T_{w+1}`.
     low: Row,
@@ -63,13 +62,13 @@ struct Answer {
     /// Half of how many blocks differ so far.
     differ: Row,
     value: Row,
-    /// Where this block goes in the rotated list, and 23 to the power of its digit there.
+    /// The position of this block in the rotated list, and 23 to the power of its digit there.
     place: Row,
     power: Row,
     made: [Row; ANSWERS],
 }
 
-impl Default for Answer {
+impl Default for PairSide {
     fn default() -> Self {
         let row = [0; GROUP];
         let rows = [row; 16];
@@ -91,7 +90,7 @@ impl Default for Answer {
     }
 }
 
-impl Answer {
+impl PairSide {
     #[inline(always)]
     fn start(&mut self, p: &ShortParams, group: usize, len: usize, b: &[Word; GROUP], plane: &[u32]) {
         keystream(&p.mask, group, len, &mut self.mask);

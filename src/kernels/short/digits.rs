@@ -1,11 +1,7 @@
 //! Rows of numbers: the words of a group, what is drawn for it, and division by multiplication.
 
-use super::{GROUP, Row};
-use crate::{
-    device::vector,
-    kernels::{Stream, planes::LANES},
-    ring::Word,
-};
+use super::layout::{GROUP, Row};
+use crate::{device::vector, kernels::planes::LANES, ring::Word, stream::Stream};
 
 /// The words of a group, zeros behind them, and how many there are.
 #[inline(always)]
@@ -61,7 +57,7 @@ pub(super) fn by_22(x: u64) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{FACTORS, RESIDUES},
+        super::layout::{FACTORS, RESIDUES},
         *,
     };
 

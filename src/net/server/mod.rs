@@ -22,7 +22,7 @@ use super::{
 use crate::{
     Error, Result,
     device::Device,
-    nn::{Architecture, Reveal},
+    nn::{Program, Reveal},
     party::{Keys, Net, Party},
 };
 use engine::Engine;
@@ -157,18 +157,18 @@ impl Account {
 
 impl House {
     /// What a model and a request for it hold on the device, in bytes.
-    fn foresee(&self, architecture: &Architecture, count: usize, reveal: Reveal) -> Result<[u64; 2]> {
+    fn foresee(&self, program: &Program, count: usize, reveal: Reveal) -> Result<[u64; 2]> {
         let (cluster, window) = (&self.setup.cluster, self.setup.config.limits.window);
         let (sign, net) = (cluster.sign.into(), cluster.network.map(Into::into));
-        dry(architecture.memory(count, reveal, cluster.fixed()?, sign, net, window))
+        dry(program.memory(count, reveal, sign, net, window))
     }
 
     /// Whether a request ends no later on the network if its lead works ahead. It may: a prepared run has no short signs.
-    fn pays(&self, architecture: &Architecture, count: usize, reveal: Reveal) -> Result<bool> {
+    fn pays(&self, program: &Program, count: usize, reveal: Reveal) -> Result<bool> {
         let cluster = &self.setup.cluster;
         let net = cluster.network.map_or(Net { latency_us: 0, bits_per_second: u64::MAX }, Into::into);
         let began = Instant::now();
-        let [whole, rest] = dry(architecture.network_seconds(count, reveal, cluster.fixed()?, cluster.sign.into(), net))?;
+        let [whole, rest] = dry(program.network_seconds(count, reveal, cluster.sign.into(), net))?;
         // the dry run's own time is in both; without figures of the network they have the same signs, and it is all that there is
         Ok(cluster.network.is_none() || rest <= whole + began.elapsed().as_secs_f64())
     }

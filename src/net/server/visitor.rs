@@ -13,7 +13,7 @@ use crate::{
         store::Writing,
         wire::{self, check_id, name, pack, unpack},
     },
-    nn::{Architecture, Reveal},
+    nn::{Program, Reveal},
 };
 use std::{
     sync::{Arc, PoisonError, atomic::Ordering},
@@ -194,13 +194,13 @@ impl Visitor {
         let house = &self.house;
         let check = || {
             wire::check_name(&upload.name)?;
-            let architecture: Architecture = unpack(&upload.architecture)?;
-            architecture.check(house.setup.cluster.fixed()?)?;
+            let program: Program = unpack(&upload.architecture)?;
+            house.setup.cluster.suits(&program)?;
             // the same in other bytes would be another model
-            if *pack(&architecture)? != upload.architecture {
+            if *pack(&program)? != upload.architecture {
                 return Err(Error::Model("an architecture that is not written as it should be".into()));
             }
-            let [model, request] = house.foresee(&architecture, 1, Reveal::Logits)?;
+            let [model, request] = house.foresee(&program, 1, Reveal::Logits)?;
             let limit = house.memory.limit();
             if model.saturating_add(request) > limit {
                 let text = format!("the model holds {model} bytes and a request {request} more: this party has {limit}");

@@ -3,7 +3,10 @@
 use super::{Constant, Importer, Meaning, array::Array, attributes::Attributes, movement::Movement, schema::NodeProto};
 use crate::{
     Error, Result,
-    nn::graph::{Op, ValueId},
+    nn::{
+        ops::{Affine, Clip, Multiply, Relu, Sum},
+        value::ValueId,
+    },
 };
 
 /// An operand that is computed, or numbers of the model.
@@ -23,20 +26,23 @@ impl Importer {
             "Min" => self.fold_operands(node, |s, a, b| s.larger(a, b, -1.0)),
             "Mean" => {
                 let sum = self.fold_operands(node, Self::plus)?;
-                self.push(Op::scaled(1.0 / node.input.len() as f32), &[sum])
+                self.push(Sum::scaled(1.0 / node.input.len() as f32), &[sum])
             }
             "Sub" => match self.operands(node)? {
                 (Value(a), Value(b)) => self.combined(a, b, [1.0, -1.0]),
                 (Value(x), Numbers(c)) => self.shifted(x, map(&c, |v| -v)),
                 (Numbers(c), Value(x)) => {
-                    let negated = self.push(Op::scaled(-1.0), &[x])?;
+                    let negated = self.push(Sum::scaled(-1.0), &[x])?;
                     self.shifted(negated, c)
                 }
                 (Numbers(_), Numbers(_)) => Err(constants()),
             },
             "Mul" => match self.operands(node)? {
                 (Value(x), Numbers(c)) | (Numbers(c), Value(x)) => self.scaled(x, c),
-                (Value(_), Value(_)) => Err(Error::Model("a product of two activations is not supported".into())),
+                (Value(a), Value(b)) => {
+                    let [a, b] = self.of_one_shape(a, b)?;
+                    self.push(Multiply, &[a, b])
+                }
                 (Numbers(_), Numbers(_)) => Err(constants()),
             },
             "Div" => match self.operands(node)? {
@@ -46,11 +52,11 @@ impl Importer {
             },
             "Neg" => {
                 let x = self.value(node, 0)?;
-                self.push(Op::scaled(-1.0), &[x])
+                self.push(Sum::scaled(-1.0), &[x])
             }
             "Relu" => {
                 let x = self.value(node, 0)?;
-                self.push(Op::Relu, &[x])
+                self.push(Relu, &[x])
             }
             // |x| = 2 relu(x) - x
             "Abs" => {
@@ -68,15 +74,40 @@ impl Importer {
                 let low = self.bound(node, 1)?.unwrap_or(low);
                 let high = self.bound(node, 2)?.unwrap_or(high);
                 // as the operator does where the bounds are the wrong way round
-                self.push(Op::Clip { low: low.min(high), high }, &[x])
+                self.push(Clip { low: low.min(high), high }, &[x])
             }
             "HardSigmoid" => {
                 let (x, alpha, beta) = (self.value(node, 0)?, attributes.float("alpha", 0.2), attributes.float("beta", 0.5));
-                let line = self.push(Op::Sum { factors: vec![alpha], constant: beta }, &[x])?;
-                self.push(Op::Clip { low: 0.0, high: 1.0 }, &[line])
+                let line = self.push(Sum { factors: vec![alpha], constant: beta }, &[x])?;
+                self.push(Clip { low: 0.0, high: 1.0 }, &[line])
             }
+            // x min(max(x / 6 + 1/2, 0), 1)
+            "HardSwish" => {
+                let x = self.value(node, 0)?;
+                let line = self.push(Sum { factors: vec![1.0 / 6.0], constant: 0.5 }, &[x])?;
+                let gate = self.push(Clip { low: 0.0, high: 1.0 }, &[line])?;
+                self.push(Multiply, &[x, gate])
+            }
+            "Pow" => self.power(node),
             other => Err(Error::Model(format!("'{other}' is no operator of elements"))),
         }
+    }
+
+    /// A small whole power, by multiplications.
+    fn power(&mut self, node: &NodeProto) -> Result<ValueId> {
+        let x = self.value(node, 0)?;
+        let exponent = match self.operand(node, 1)? {
+            Numbers(array) if array.values.len() == 1 => array.values[0],
+            _ => return Err(Error::Model("Pow with one constant exponent is supported".into())),
+        };
+        if exponent.fract() != 0.0 || !(1.0..=8.0).contains(&exponent) {
+            return Err(Error::Model(format!("a power of {exponent}; whole ones from 1 to 8 are supported")));
+        }
+        let mut power = x;
+        for _ in 1..exponent as usize {
+            power = self.push(Multiply, &[power, x])?;
+        }
+        Ok(power)
     }
 
     fn operand(&self, node: &NodeProto, i: usize) -> Result<Operand> {
@@ -86,7 +117,9 @@ impl Importer {
                 false => Ok(Numbers(array)),
                 true => Err(Error::Range(format!("tensor '{}': an element is infinite", node.input[i]))),
             },
-            Meaning::Constant(_) => Err(Error::Model(format!("input '{}' holds integers where floats are expected", node.input[i]))),
+            Meaning::Constant(Constant::Integers(array)) => {
+                Ok(Numbers(Array { extents: array.extents, values: array.values.iter().map(|&v| v as f32).collect() }))
+            }
         }
     }
 
@@ -124,19 +157,19 @@ impl Importer {
         match (a, b) {
             (Value(a), Value(b)) => {
                 let [a, b] = self.of_one_shape(a, b)?;
-                let apart = self.push(Op::Sum { factors: vec![sign, -sign], constant: 0.0 }, &[a, b])?;
-                let above = self.push(Op::Relu, &[apart])?;
-                self.push(Op::Sum { factors: vec![1.0, sign], constant: 0.0 }, &[b, above])
+                let apart = self.push(Sum { factors: vec![sign, -sign], constant: 0.0 }, &[a, b])?;
+                let above = self.push(Relu, &[apart])?;
+                self.push(Sum { factors: vec![1.0, sign], constant: 0.0 }, &[b, above])
             }
             (Value(x), Numbers(c)) | (Numbers(c), Value(x)) if c.values.len() == 1 => {
                 let x = self.like(x, &c)?;
                 let (low, high) = if sign > 0.0 { (c.values[0], f32::INFINITY) } else { (f32::NEG_INFINITY, c.values[0]) };
-                self.push(Op::Clip { low, high }, &[x])
+                self.push(Clip { low, high }, &[x])
             }
             (Value(x), Numbers(c)) | (Numbers(c), Value(x)) => {
                 let apart = self.shifted(x, map(&c, |v| -v))?;
                 let (low, high) = if sign > 0.0 { (0.0, f32::INFINITY) } else { (f32::NEG_INFINITY, 0.0) };
-                let above = self.push(Op::Clip { low, high }, &[apart])?;
+                let above = self.push(Clip { low, high }, &[apart])?;
                 self.shifted(above, c)
             }
             (Numbers(_), Numbers(_)) => Err(constants()),
@@ -145,8 +178,8 @@ impl Importer {
 
     /// `factors[0] relu(x) + factors[1] x`.
     fn with_relu(&mut self, x: ValueId, factors: [f32; 2]) -> Result<ValueId> {
-        let relu = self.push(Op::Relu, &[x])?;
-        self.push(Op::Sum { factors: factors.to_vec(), constant: 0.0 }, &[relu, x])
+        let relu = self.push(Relu, &[x])?;
+        self.push(Sum { factors: factors.to_vec(), constant: 0.0 }, &[relu, x])
     }
 
     /// `relu(x) + slope (x - relu(x))`, the slopes being weights.
@@ -154,10 +187,10 @@ impl Importer {
         let x = self.value(node, 0)?;
         let slope = self.weights(node, 1, "slope")?;
         let slope = Array { extents: slope.shape.extents().to_vec(), values: slope.values };
-        let relu = self.push(Op::Relu, &[x])?;
-        let below = self.push(Op::Sum { factors: vec![1.0, -1.0], constant: 0.0 }, &[x, relu])?;
+        let relu = self.push(Relu, &[x])?;
+        let below = self.push(Sum { factors: vec![1.0, -1.0], constant: 0.0 }, &[x, relu])?;
         let scaled = self.scaled(below, slope)?;
-        self.push(Op::add(), &[scaled, relu])
+        self.push(Sum::of_two(), &[scaled, relu])
     }
 
     /// A bound of Clip.
@@ -172,30 +205,51 @@ impl Importer {
     /// `factors[0] a + factors[1] b`, broadcast against each other.
     fn combined(&mut self, a: ValueId, b: ValueId, factors: [f32; 2]) -> Result<ValueId> {
         let [a, b] = self.of_one_shape(a, b)?;
-        self.push(Op::Sum { factors: factors.to_vec(), constant: 0.0 }, &[a, b])
+        self.push(Sum { factors: factors.to_vec(), constant: 0.0 }, &[a, b])
     }
 
     fn of_one_shape(&mut self, a: ValueId, b: ValueId) -> Result<[ValueId; 2]> {
-        let extents = broadcast(&self.extents(a)?, &self.extents(b)?)?;
+        let (first, second) = (self.extents(a)?, self.extents(b)?);
+        if self.batched && first.len() != second.len() {
+            return Err(Error::Model(format!(
+                "values of shapes {first:?} and {second:?}: broadcasting would put the batch of one beside another axis of the other"
+            )));
+        }
+        let extents = broadcast(&first, &second)?;
         Ok([self.moved(a, &Movement::Broadcast(extents.clone()))?, self.moved(b, &Movement::Broadcast(extents))?])
     }
 
     /// The value with the axes that a constant adds to it.
     fn like(&mut self, x: ValueId, constant: &Array<f32>) -> Result<ValueId> {
-        let extents = broadcast(&self.extents(x)?, &constant.extents)?;
+        let own = self.extents(x)?;
+        if self.batched && constant.extents.len() > own.len() {
+            return Err(Error::Model(format!(
+                "a constant of shape {:?} would add axes in front of the batch of {own:?}",
+                constant.extents
+            )));
+        }
+        let extents = broadcast(&own, &constant.extents)?;
         self.moved(x, &Movement::Broadcast(extents))
     }
 
     fn scaled(&mut self, x: ValueId, scale: Array<f32>) -> Result<ValueId> {
         let x = self.like(x, &scale)?;
         let scale = self.numbers_for(x, &scale)?;
-        self.push(Op::Affine { shift: vec![0.0; scale.len()], scale }, &[x])
+        let shift = vec![0.0; scale.len()];
+        self.affine(x, scale, shift)
     }
 
     fn shifted(&mut self, x: ValueId, shift: Array<f32>) -> Result<ValueId> {
         let x = self.like(x, &shift)?;
         let shift = self.numbers_for(x, &shift)?;
-        self.push(Op::Affine { scale: vec![1.0; shift.len()], shift }, &[x])
+        let scale = vec![1.0; shift.len()];
+        self.affine(x, scale, shift)
+    }
+
+    /// `scale[c] x + shift[c]`.
+    pub(super) fn affine(&mut self, x: ValueId, scale: Vec<f32>, shift: Vec<f32>) -> Result<ValueId> {
+        let (scale, shift) = (self.list(scale)?, self.list(shift)?);
+        self.push(Affine, &[x, scale, shift])
     }
 
     /// The numbers of a constant for each channel of a value if they suffice, else for each of its elements.

@@ -21,7 +21,11 @@ mod tensor;
 
 pub use export::export;
 
-use super::graph::{Graph, GraphOutput, Node, Op, Tensor, ValueId};
+use super::{
+    graph::{Graph, GraphInput, GraphOutput, InputKind, Node},
+    ops::Op,
+    value::{Tensor, Value, ValueId},
+};
 use crate::{Error, Result, shape::Shape};
 use array::Array;
 use attributes::Attributes;
@@ -32,8 +36,8 @@ use std::{collections::HashMap, path::Path};
 /// What [`import`] understands. Arithmetic and movement are also computed on constants.
 pub const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, ConstantOfShape, Conv, \
 ConvTranspose, DepthToSpace, Div (by constants), Dropout, Expand, Flatten, Gather, Gemm, GlobalAveragePool, GlobalMaxPool, \
-HardSigmoid, Identity, LeakyRelu, MatMul, Max, MaxPool, Mean, Min, Mul (by constants), Neg, PRelu, Pad, ReduceMax, ReduceMean, \
-ReduceSum, Relu, Reshape, Resize, Shape, Slice, Softmax (at the end), SpaceToDepth, Split, Squeeze, Sub, Sum, Transpose, \
+HardSigmoid, HardSwish, Identity, LeakyRelu, MatMul, Max, MaxPool, Mean, Min, Mul, Neg, PRelu, Pad, Pow (whole powers), ReduceMax, ReduceMean, \
+ReduceSum, Relu, Reshape, Resize, Shape, Slice, Softmax (at the end), SpaceToDepth, Split, Squeeze, Sub, Sum, Tile, Transpose, \
 Unsqueeze, Upsample";
 
 /// How a model's input is to be read.
@@ -127,8 +131,9 @@ struct Importer {
     graph: Graph,
     /// What each name means so far.
     names: HashMap<String, Meaning>,
-    /// Shape of each value, the batch in front; a model without a batch has a batch of one that it does not know of.
-    shapes: HashMap<ValueId, Shape>,
+    /// Shape of each value, the batch in front of those per item; a model without a batch has a batch of one that it does not
+    /// know of.
+    shapes: HashMap<ValueId, Value>,
     batched: bool,
     /// Inputs in a batch.
     batch: usize,
@@ -156,15 +161,17 @@ impl Importer {
         for tensor in &proto.initializer {
             names.insert(tensor.name.clone(), Meaning::Constant(tensor::read(tensor, folder)?));
         }
-        let inputs: Vec<&ValueInfoProto> = proto.input.iter().filter(|i| !names.contains_key(&i.name)).collect();
-        let [input] = inputs[..] else {
-            return Err(Error::Model(format!("the model has {} inputs, one is supported", inputs.len())));
-        };
-        let input_extents = input_extents(input, options.batched)?;
-        let shape = Shape::new([&[batch], &input_extents[..]].concat())?;
-        names.insert(input.name.clone(), Meaning::Value(0));
-        let graph = Graph { nodes: Vec::new(), input_extents, input: 0, outputs: Vec::new(), values: 1, softmax: false };
-        let shapes = HashMap::from([(0, shape)]);
+        let given = proto.input.iter().filter(|input| !names.contains_key(&input.name));
+        let inputs = given.map(|input| graph_input(input, options.batched)).collect::<Result<Vec<GraphInput>>>()?;
+        if inputs.is_empty() {
+            return Err(Error::Model("the model has no input".into()));
+        }
+        let mut shapes = HashMap::new();
+        for (value, input) in inputs.iter().enumerate() {
+            shapes.insert(value, Value::per_item(Shape::new([&[batch], &input.extents[..]].concat())?));
+            names.insert(input.name.clone(), Meaning::Value(value));
+        }
+        let graph = Graph::with_inputs(inputs);
         Ok(Self { graph, names, shapes, batched: options.batched, batch, batch_read: false, opset, node: Default::default() })
     }
 
@@ -236,18 +243,31 @@ impl Importer {
     }
 
     /// Adds an operation; its value.
-    fn push(&mut self, op: Op, inputs: &[ValueId]) -> Result<ValueId> {
+    fn push(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId> {
         let output = self.graph.fresh();
         self.node.1 += 1;
         let name = match self.node.1 {
             1 => self.node.0.clone(),
             n => format!("{}.{n}", self.node.0),
         };
-        let node = Node { name, op, inputs: inputs.to_vec(), output };
-        let shapes: Vec<Shape> = inputs.iter().filter_map(|v| self.shapes.get(v).cloned()).collect();
-        self.shapes.insert(output, node.output_shape(&shapes)?);
+        let node = Node { name, op: op.into(), inputs: inputs.to_vec(), output };
+        let shapes: Vec<Value> = inputs.iter().filter_map(|v| self.shapes.get(v).cloned()).collect();
+        self.shapes.insert(output, node.output_value(&shapes)?);
         self.graph.nodes.push(node);
         Ok(output)
+    }
+
+    /// A constant as a secret parameter; its value.
+    fn parameter(&mut self, tensor: Tensor) -> ValueId {
+        let shape = Value::whole(tensor.shape.clone());
+        let value = self.graph.constant(tensor);
+        self.shapes.insert(value, shape);
+        value
+    }
+
+    /// The same of some numbers in a row.
+    fn list(&mut self, values: Vec<f32>) -> Result<ValueId> {
+        Ok(self.parameter(Tensor::new([values.len()], values)?))
     }
 
     /// Whether input `i` is given.
@@ -310,7 +330,7 @@ impl Importer {
     }
 
     fn shape(&self, value: ValueId) -> Result<&Shape> {
-        self.shapes.get(&value).ok_or_else(|| Error::Model("an input has no shape".into()))
+        self.shapes.get(&value).map(|value| &value.shape).ok_or_else(|| Error::Model("an input has no shape".into()))
     }
 
     /// Extents as the model sees them, for a batch of one.
@@ -334,18 +354,19 @@ fn describe(node: &NodeProto, index: usize) -> String {
 }
 
 /// Extents without the batch; only the batch may be free.
-fn input_extents(input: &ValueInfoProto, batched: bool) -> Result<Vec<usize>> {
+fn graph_input(input: &ValueInfoProto, batched: bool) -> Result<GraphInput> {
+    let name = &input.name;
     let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
     let shape = tensor.and_then(|t| t.shape.as_ref());
-    let dims = &shape.ok_or_else(|| Error::Model(format!("the input '{}' has no shape", input.name)))?.dim;
+    let dims = &shape.ok_or_else(|| Error::Model(format!("the input '{name}' has no shape")))?.dim;
     if batched && dims.is_empty() {
-        return Err(Error::Model(format!("the input '{}' has no batch dimension", input.name)));
+        return Err(Error::Model(format!("the input '{name}' has no batch dimension")));
     }
-    if !tensor.map_or(Ok(true), |t| if t.elem_type == 0 { Ok(true) } else { tensor::is_float(t.elem_type) })? {
-        return Err(Error::Model(format!("the input '{}' holds integers; floats are supported", input.name)));
-    }
+    let floats = tensor.map_or(Ok(true), |t| if t.elem_type == 0 { Ok(true) } else { tensor::is_float(t.elem_type) })?;
+    let kind = if floats { InputKind::Floats } else { InputKind::Integers };
     let extents = dims[usize::from(batched)..].iter().map(|d| d.dim_value.filter(|&v| v > 0).map(|v| v as usize));
-    extents.collect::<Option<Vec<usize>>>().ok_or_else(|| {
-        Error::Model(format!("the input '{}' has a free or zero extent besides the batch; fix it when exporting", input.name))
-    })
+    let extents = extents
+        .collect::<Option<Vec<usize>>>()
+        .ok_or_else(|| Error::Model(format!("the input '{name}' has a free or zero extent besides the batch; fix it when exporting")))?;
+    Ok(GraphInput { name: name.clone(), extents, kind })
 }

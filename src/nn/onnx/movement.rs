@@ -5,7 +5,10 @@ use super::{Constant, Importer, Meaning, array::Array, array::elements, attribut
 use crate::{
     Error, Result,
     kernels::gather::NONE,
-    nn::graph::{Op, ValueId},
+    nn::{
+        ops::{Concat, Op, Sum, Tile},
+        value::ValueId,
+    },
 };
 
 /// A movement of elements.
@@ -91,14 +94,14 @@ impl Importer {
         let count = elements(&extents)?;
         if let Movement::Reshape(to) = movement {
             let to = self.without_batch(to)?;
-            return if to == self.without_batch(&extents)? { Ok(x) } else { self.push(Op::Reshape { extents: to }, &[x]) };
+            return if to == self.without_batch(&extents)? { Ok(x) } else { self.push(Op::reshape(to), &[x]) };
         }
         if matches!(movement, Movement::Broadcast(to) if *to == extents) {
             return Ok(x);
         }
         let places = movement.run(&Array { extents, values: (0..count as u32).collect() }, NONE)?;
         let extents = self.without_batch(&places.extents)?;
-        self.push(Op::Select { extents, table: places.values.into() }, &[x])
+        self.push(Op::gather(extents, places.values.into()), &[x])
     }
 
     pub(super) fn movement(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<Meaning> {
@@ -106,6 +109,9 @@ impl Importer {
             return self.concat(node, attributes);
         }
         let x = self.value(node, 0)?;
+        if node.op_type == "Tile" {
+            return self.tile(node, x).map(Meaning::Value);
+        }
         if node.op_type == "Pad" {
             return self.pad(node, attributes, x).map(Meaning::Value);
         }
@@ -134,7 +140,21 @@ impl Importer {
         let axis = place_of(axis, self.extents(first)?.len())?;
         match (self.batched, axis) {
             (true, 0) => Err(Error::Model("it puts batches together; inputs of a batch stay apart".into())),
-            _ => self.push(Op::Concat { axis: axis - usize::from(self.batched) }, &values).map(Meaning::Value),
+            _ => self.push(Concat { axis: axis - usize::from(self.batched) }, &values).map(Meaning::Value),
+        }
+    }
+
+    /// Copies side by side; of the batch there is one.
+    fn tile(&mut self, node: &NodeProto, x: ValueId) -> Result<ValueId> {
+        let extents = self.extents(x)?;
+        let repeats = self.integers(node, 1)?.ok_or_else(|| Error::Model("repeats are missing".into()))?.values;
+        let repeats: Option<Vec<usize>> = repeats.iter().map(|&copies| usize::try_from(copies).ok().filter(|&copies| copies > 0)).collect();
+        match repeats.filter(|repeats| repeats.len() == extents.len()) {
+            Some(repeats) if self.batched && repeats[0] != 1 => {
+                Err(Error::Model("it acts on the axis of the batch, whose inputs stay apart".into()))
+            }
+            Some(repeats) => self.push(Tile { repeats: repeats[usize::from(self.batched)..].to_vec() }, &[x]),
+            None => Err(Error::Model(format!("one positive number of copies for each axis of {extents:?} is expected"))),
         }
     }
 
@@ -187,9 +207,9 @@ impl Importer {
         if edge != Edge::Constant || value == 0.0 {
             return self.moved(x, &Movement::Pad(all, edge));
         }
-        let lowered = self.push(Op::Sum { factors: vec![1.0], constant: -value }, &[x])?;
+        let lowered = self.push(Sum { factors: vec![1.0], constant: -value }, &[x])?;
         let padded = self.moved(lowered, &Movement::Pad(all, edge))?;
-        self.push(Op::Sum { factors: vec![1.0], constant: value }, &[padded])
+        self.push(Sum { factors: vec![1.0], constant: value }, &[padded])
     }
 }
 

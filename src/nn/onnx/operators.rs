@@ -1,7 +1,14 @@
 //! Which operator becomes what: constants are computed, products keep their weights, the rest is in the files by kind.
 
-use super::{Constant, Importer, Meaning, SUPPORTED, Tensor, array::Array, attributes::Attributes, fold, schema::NodeProto, tensor};
-use crate::{Error, Result, nn::graph::Op, shape::Shape};
+use super::{
+    Constant, Importer, Meaning, SUPPORTED, Tensor, array::Array, attributes::Attributes, elementwise::broadcast, fold, movement::Movement,
+    schema::NodeProto, tensor,
+};
+use crate::{
+    Error, Result,
+    nn::{ops::MatMul, value::ValueId},
+    shape::Shape,
+};
 
 impl Importer {
     /// What a node's first output means.
@@ -33,9 +40,9 @@ impl Importer {
             "ReduceMean" | "ReduceSum" | "ReduceMax" => self.reduce(node, attributes),
             "Resize" | "Upsample" => self.resize(node, attributes),
             "Add" | "Sub" | "Mul" | "Div" | "Sum" | "Mean" | "Max" | "Min" | "Neg" | "Abs" | "Relu" | "LeakyRelu" | "PRelu" | "Clip"
-            | "HardSigmoid" => self.elementwise(node, attributes),
+            | "HardSigmoid" | "HardSwish" | "Pow" => self.elementwise(node, attributes),
             "Transpose" | "Concat" | "Slice" | "Pad" | "Squeeze" | "Unsqueeze" | "Expand" | "Gather" | "Flatten" | "Reshape"
-            | "DepthToSpace" | "SpaceToDepth" => return self.movement(node, attributes),
+            | "DepthToSpace" | "SpaceToDepth" | "Tile" => return self.movement(node, attributes),
             other => Err(Error::Model(refusal(other))),
         };
         value.map(Meaning::Value)
@@ -67,7 +74,7 @@ impl Importer {
         fold::fold(name, &inputs, attributes)
     }
 
-    fn gemm(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<usize> {
+    fn gemm(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<ValueId> {
         let x = self.value(node, 0)?;
         attributes.only("transA", 0)?;
         let transposed = attributes.int("transB", 0) != 0;
@@ -86,17 +93,69 @@ impl Importer {
             }
             Some(bias) => return Err(Error::Model(format!("a bias of shape {} for {out} outputs", bias.shape))),
         };
-        self.push(Op::Linear { weights, bias }, &[x])
+        self.linear(x, weights, bias)
     }
 
-    fn matmul(&mut self, node: &NodeProto) -> Result<usize> {
-        if self.value(node, 1).is_ok() {
-            return Err(Error::Model("the second factor is computed; a product of two activations is not supported".into()));
+    /// `W x + b` along the last extent, W (out, in).
+    pub(super) fn linear(&mut self, x: ValueId, weights: Tensor, bias: Vec<f32>) -> Result<ValueId> {
+        let (weights, bias) = (self.parameter(weights), self.list(bias)?);
+        self.push(MatMul { transposed: true }, &[x, weights, bias])
+    }
+
+    /// A constant factor is a weight; two computed ones are multiplied item by item.
+    fn matmul(&mut self, node: &NodeProto) -> Result<ValueId> {
+        match (self.meaning(node, 0)?, self.meaning(node, 1)?) {
+            (Meaning::Value(x), Meaning::Value(y)) => self.matrices(x, y),
+            (Meaning::Value(x), Meaning::Constant(_)) => {
+                let (weights, vector) = matrix(self.weights(node, 1, "matrix")?, false)?;
+                let bias = vec![0.0; weights.shape.extents()[0]];
+                let y = self.linear(x, weights, bias)?;
+                if vector { self.without_axis(y, 1) } else { Ok(y) }
+            }
+            // W X = (X^T W^T)^T
+            (Meaning::Constant(_), Meaning::Value(x)) => {
+                let (weights, vector) = matrix(self.weights(node, 0, "matrix")?, true)?;
+                let bias = vec![0.0; weights.shape.extents()[0]];
+                let turned = self.turned(x)?;
+                let product = self.linear(turned, weights, bias)?;
+                let y = self.turned(product)?;
+                if vector { self.without_axis(y, 2) } else { Ok(y) }
+            }
+            (Meaning::Constant(_), Meaning::Constant(_)) => Err(Error::Model("a product of two constants of these kinds".into())),
         }
-        let x = self.value(node, 0)?;
-        let weights = transpose(&self.weights(node, 1, "matrix")?)?;
-        let bias = vec![0.0; weights.shape.extents()[0]];
-        self.push(Op::Linear { weights, bias }, &[x])
+    }
+
+    /// The last two axes exchanged.
+    fn turned(&mut self, x: ValueId) -> Result<ValueId> {
+        let rank = self.extents(x)?.len();
+        if rank < 2 + usize::from(self.batched) {
+            return Err(Error::Model(format!("a matrix is expected, found {:?}", self.extents(x)?)));
+        }
+        let mut order: Vec<usize> = (0..rank).collect();
+        order.swap(rank - 2, rank - 1);
+        self.moved(x, &Movement::Transpose(order))
+    }
+
+    /// Without an axis of one element, counted from the end.
+    fn without_axis(&mut self, x: ValueId, from_end: usize) -> Result<ValueId> {
+        let mut extents = self.extents(x)?;
+        extents.remove(extents.len() - from_end);
+        self.moved(x, &Movement::Reshape(extents))
+    }
+
+    /// Products of matrices of each item, the axes in front broadcast against each other.
+    fn matrices(&mut self, x: ValueId, y: ValueId) -> Result<ValueId> {
+        let (a, b) = (self.extents(x)?, self.extents(y)?);
+        let least = 2 + usize::from(self.batched);
+        if a.len() < least || b.len() < least || (self.batched && a.len() != b.len()) {
+            return Err(Error::Model(format!(
+                "a product of computed values of shapes {a:?} and {b:?}: two matrices for each input of the batch are supported"
+            )));
+        }
+        let front = broadcast(&a[..a.len() - 2], &b[..b.len() - 2])?;
+        let x = self.moved(x, &Movement::Broadcast([&front[..], &a[a.len() - 2..]].concat()))?;
+        let y = self.moved(y, &Movement::Broadcast([&front[..], &b[b.len() - 2..]].concat()))?;
+        self.push(MatMul { transposed: false }, &[x, y])
     }
 
     /// `scale (x - mean) / sqrt(variance + epsilon) + bias`.
@@ -120,7 +179,7 @@ impl Importer {
         }
         let factors: Vec<f32> = scale.iter().zip(&variance).map(|(s, v)| s / (v + epsilon).sqrt()).collect();
         let shift = factors.iter().zip(&mean).zip(&bias).map(|((f, m), b)| b - f * m).collect();
-        self.push(Op::Affine { scale: factors, shift }, &[x])
+        self.affine(x, factors, shift)
     }
 }
 
@@ -133,7 +192,6 @@ fn refusal(name: &str) -> String {
         | "Log"
         | "Sqrt"
         | "Reciprocal"
-        | "Pow"
         | "Erf"
         | "Gelu"
         | "Elu"
@@ -142,7 +200,6 @@ fn refusal(name: &str) -> String {
         | "Softplus"
         | "Softsign"
         | "Mish"
-        | "HardSwish"
         | "LogSoftmax"
         | "Softmax"
         | "LRN"
@@ -154,6 +211,25 @@ fn refusal(name: &str) -> String {
         _ => "",
     };
     format!("this operator is not supported: {reason}supported: {SUPPORTED}")
+}
+
+/// Weights (out, in) of a constant factor on the `left` or on the right, and whether it is a vector.
+fn matrix(mut tensor: Tensor, left: bool) -> Result<(Tensor, bool)> {
+    let extents = tensor.shape.extents().to_vec();
+    let vector = extents.len() == 1;
+    let small: Vec<usize> = match vector {
+        true if left => vec![1, extents[0]],
+        true => vec![extents[0], 1],
+        false => {
+            let (front, back) = extents.split_at(extents.len() - 2);
+            if front.iter().any(|&extent| extent != 1) {
+                return Err(Error::Model(format!("constant matrices of shape {extents:?}: one for all inputs is supported")));
+            }
+            back.to_vec()
+        }
+    };
+    tensor.shape = Shape::new(small)?;
+    Ok((if left { tensor } else { transpose(&tensor)? }, vector))
 }
 
 fn transpose(x: &Tensor) -> Result<Tensor> {

@@ -3,7 +3,7 @@
 use super::{Importer, attributes::Attributes, movement::Movement, movement::place_of, schema::NodeProto};
 use crate::{
     Error, Result,
-    nn::graph::{Op, Tensor, ValueId},
+    nn::value::{Tensor, ValueId},
     shape::Shape,
 };
 
@@ -147,7 +147,7 @@ impl Importer {
         let swap = Movement::Transpose(order);
         let ends = axis == rank - 1;
         let last = if ends { x } else { self.moved(x, &swap)? };
-        let y = self.push(Op::Linear { weights: matrix, bias: vec![0.0; mapping.output] }, &[last])?;
+        let y = self.linear(last, matrix, vec![0.0; mapping.output])?;
         if ends { Ok(y) } else { self.moved(y, &swap) }
     }
 }

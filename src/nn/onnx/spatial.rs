@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     Error, Result,
-    nn::graph::{Op, Tensor, ValueId},
+    nn::{
+        ops::{AveragePool, Conv, MaxPool, Op, SumPool},
+        value::{Tensor, ValueId},
+    },
     shape::{Axis, Shape},
 };
 
@@ -64,7 +67,8 @@ impl Importer {
         let bias = self.constant(node, 2)?.map_or(vec![0.0; o], |bias| bias.values);
         let axes = Self::windows(attributes, Some([kh, kw]), self.spatial(x)?, line)?;
         let groups = usize::try_from(attributes.int("group", 1)).unwrap_or(0);
-        let y = self.push(Op::Conv { weights, bias, axes, groups }, &[x])?;
+        let (weights, bias) = (self.parameter(weights), self.list(bias)?);
+        let y = self.push(Conv { axes, groups }, &[x, weights, bias])?;
         self.restored(y, line)
     }
 
@@ -83,7 +87,8 @@ impl Importer {
         };
         let spread = self.spread(x, &transposed)?;
         let axes = transposed.axes.map(|axis| Axis { dilation: axis.dilation, ..Axis::new(axis.kernel) });
-        let y = self.push(Op::Conv { weights, bias, axes, groups }, &[spread])?;
+        let (weights, bias) = (self.parameter(weights), self.list(bias)?);
+        let y = self.push(Conv { axes, groups }, &[spread, weights, bias])?;
         self.restored(y, line)
     }
 
@@ -115,7 +120,7 @@ impl Importer {
             let flat = self.moved(x, &Movement::Reshape(vec![*n, *c, count, 1]))?;
             let axes = [Axis::new(count), Axis::new(1)];
             let average = node.op_type == "GlobalAveragePool";
-            let y = self.push(if average { Op::AveragePool { axes } } else { Op::MaxPool { axes } }, &[flat])?;
+            let y = self.push(if average { Op::from(AveragePool { axes }) } else { MaxPool { axes }.into() }, &[flat])?;
             return self.moved(y, &Movement::Reshape(to));
         }
         let (x, line) = self.image(x)?;
@@ -125,7 +130,7 @@ impl Importer {
         let axes = [0, 1].map(|d| if ceiling { rounded_up(whole[d], input[d]) } else { whole[d] });
         let y = if node.op_type == "MaxPool" {
             attributes.only("storage_order", 0)?;
-            self.push(Op::MaxPool { axes }, &[x])?
+            self.push(MaxPool { axes }, &[x])?
         } else {
             let padding_counts = attributes.int("count_include_pad", 0) != 0;
             let counts = [0, 1].map(|d| counts(axes[d], whole[d], input[d], padding_counts));
@@ -140,12 +145,13 @@ impl Importer {
         let (rows, columns) = (rows?, columns?);
         let full = |counts: &[usize], axis: Axis| counts.iter().all(|&count| count == axis.kernel);
         if full(&rows, axes[0]) && full(&columns, axes[1]) {
-            return self.push(Op::AveragePool { axes }, &[x]);
+            return self.push(AveragePool { axes }, &[x]);
         }
-        let sum = self.push(Op::SumPool { axes }, &[x])?;
+        let sum = self.push(SumPool { axes, halvings: 0 }, &[x])?;
         let shares = rows.iter().flat_map(|r| columns.iter().map(move |c| 1.0 / (r * c).max(1) as f32)).collect();
         let scale = self.numbers_for(sum, &Array { extents: vec![rows.len(), columns.len()], values: shares })?;
-        self.push(Op::Affine { shift: vec![0.0; scale.len()], scale }, &[sum])
+        let shift = vec![0.0; scale.len()];
+        self.affine(sum, scale, shift)
     }
 
     /// Along any axes but the batch's: they go to the end and become one window.
@@ -171,18 +177,18 @@ impl Importer {
             true => x,
             false => self.moved(x, &Movement::Transpose([&stays[..], &gone].concat()))?,
         };
-        let flat = self.push(Op::Reshape { extents: vec![rows, width, 1] }, &[ordered])?;
+        let flat = self.push(Op::reshape(vec![rows, width, 1]), &[ordered])?;
         let axes = [Axis::new(width), Axis::new(1)];
         let reduced = match node.op_type.as_str() {
-            "ReduceMean" => Op::AveragePool { axes },
-            "ReduceSum" => Op::SumPool { axes },
-            _ => Op::MaxPool { axes },
+            "ReduceMean" => Op::from(AveragePool { axes }),
+            "ReduceSum" => SumPool { axes, halvings: 0 }.into(),
+            _ => MaxPool { axes }.into(),
         };
         let y = self.push(reduced, &[flat])?;
         let extent = |d: usize| if gone.contains(&d) { keeps.then_some(1) } else { Some(extents[d]) };
         let to: Vec<usize> = (0..rank).filter_map(extent).collect();
         let to = self.without_batch(&to)?;
-        self.push(Op::Reshape { extents: to }, &[y])
+        self.push(Op::reshape(to), &[y])
     }
 }
 

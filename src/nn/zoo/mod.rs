@@ -94,21 +94,11 @@ impl Pooling {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::graph::Op;
 
     /// Elements of the ReLUs' outputs, and multiply-adds.
     fn counts(name: &str) -> (usize, u64) {
-        let graph = network(name).unwrap();
-        let shapes = graph.shapes(1).unwrap();
-        let elements = |v: usize| shapes[v].as_ref().unwrap().elements();
-        graph.nodes.iter().fold((0, 0), |(relus, sums), node| match &node.op {
-            Op::Relu => (relus + elements(node.output), sums),
-            Op::Conv { weights, .. } | Op::Linear { weights, .. } => {
-                let row = weights.shape.elements() / weights.shape.extents()[0];
-                (relus, sums + (elements(node.output) * row) as u64)
-            }
-            _ => (relus, sums),
-        })
+        let counts = network(name).unwrap().counts().unwrap();
+        (counts.activations as usize, counts.multiply_adds)
     }
 
     #[test]
@@ -130,9 +120,7 @@ mod tests {
             [("alexnet", 714, 61_100_840), ("vgg16", 15_470, 138_357_544), ("mobilenet-v2", 301, 3_487_816), ("squeezenet", 349, 1_235_496)]
         {
             assert!((counts(name).1 / 1_000_000).abs_diff(millions) <= millions / 50, "{name}: {}", counts(name).1);
-            let graph = network(name).unwrap();
-            let found: usize = graph.nodes.iter().map(|node| node.op.parameters()).sum();
-            assert_eq!(found, parameters, "{name}");
+            assert_eq!(network(name).unwrap().parameters(), parameters, "{name}");
         }
         assert!(network("squeezenet-max").is_err());
         assert!(network("perceptron").unwrap_err().to_string().contains("resnet50"));

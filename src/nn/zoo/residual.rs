@@ -67,5 +67,5 @@ fn halved(b: Builder, channels: usize) -> Result<Builder> {
     };
     let row = move |channel: usize, row: usize| (0..columns).map(move |column| place(channel, row, column));
     let table = (0..channels).flat_map(|channel| (0..rows).flat_map(move |r| row(channel, r))).collect();
-    b.select(&[channels, rows, columns], table)
+    b.gather(&[channels, rows, columns], table)
 }

@@ -3,7 +3,7 @@
 use super::common::NetworkName;
 use clap::{Args as Options, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
-use trishade::party;
+use trishade::protocol;
 
 /// The signs that a benchmark measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -21,8 +21,8 @@ pub enum Signs {
 }
 
 impl Signs {
-    pub fn each(self) -> Vec<party::Sign> {
-        use party::Sign::{Auto, Five, Short, Six};
+    pub fn each(self) -> Vec<protocol::Sign> {
+        use protocol::Sign::{Auto, Five, Short, Six};
         match self {
             Self::Six => vec![Six],
             Self::Five => vec![Five],

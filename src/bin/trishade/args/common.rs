@@ -1,10 +1,7 @@
 //! Options that several commands have.
 
 use clap::{Args as Options, ValueEnum};
-use trishade::{
-    nn,
-    party::{self, Net},
-};
+use trishade::{nn, party::Net, protocol};
 
 /// The ends of a range, `LOW:HIGH`.
 #[derive(Debug, Clone)]
@@ -41,7 +38,7 @@ pub enum Sign {
     Auto,
 }
 
-impl From<Sign> for party::Sign {
+impl From<Sign> for protocol::Sign {
     fn from(sign: Sign) -> Self {
         match sign {
             Sign::Six => Self::Six,

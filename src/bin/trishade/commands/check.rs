@@ -4,8 +4,8 @@ use crate::{args::Check, engine, failure::Failure, inputs, npy, terminal};
 use serde_json::json;
 use trishade::{
     Error,
-    fixed::Fixed,
-    nn::{Graph, Reveal, Session, onnx, plain, plan::Plan, plan_on, steps::Steps},
+    fixed::{Fixed, decode_all},
+    nn::{Graph, Reveal, Session, estimate::Plan, lower, onnx, plan_on, reference, value::ROOM},
 };
 
 /// Findings of a run on sample data in the clear.
@@ -37,41 +37,41 @@ pub fn run(options: &Check) -> Result<(), Failure> {
     let plan = engine::wait(plan_on(&Session::dry(fixed)?, &graph, None, options.batch.max(1), Reveal::Logits))?;
     let calibration = match &options.calibrate[..] {
         [] => None,
-        paths => Some(calibrate(&graph, fixed, inputs::read(paths, &graph.input_extents, options.preprocess)?)?),
+        paths => Some(calibrate(&graph, fixed, inputs::read(paths, graph.input_extents(), options.preprocess)?)?),
     };
     if options.json {
         print(&operators, &plan, calibration.as_ref());
     } else {
         report(options.batch.max(1), &plan, calibration.as_ref(), fixed);
     }
-    match calibration.as_ref().and_then(|c| c.steps.iter().find(|(_, _, bits)| *bits > plain::ROOM)) {
+    match calibration.as_ref().and_then(|c| c.steps.iter().find(|(_, _, bits)| *bits > ROOM)) {
         None => Ok(()),
         Some((name, kind, bits)) => Err(Failure::Check(format!(
             "step '{name}' ({kind}): a value needs {bits} bits, {} are there at {} fraction bits; use at most {} fraction bits, or scale the inputs",
-            plain::ROOM,
+            ROOM,
             fixed.fraction_bits(),
             // a product has twice the fraction bits
-            fixed.fraction_bits().saturating_sub((bits - plain::ROOM).div_ceil(2))
+            fixed.fraction_bits().saturating_sub((bits - ROOM).div_ceil(2))
         ))),
     }
 }
 
 fn calibrate(graph: &Graph, fixed: Fixed, samples: inputs::Inputs) -> Result<Calibration, Error> {
-    let steps = Steps::new(graph)?;
-    let mut most = vec![0; steps.steps.len()];
-    let words = fixed.encode("calibration input", &samples.values)?;
+    let lowered = lower(graph, fixed)?;
+    let steps = lowered.program.steps();
+    let mut most = vec![0; steps.len()];
     let watch = |step: usize, bits: u32| {
         most[step] = most[step].max(bits);
         Ok(())
     };
-    let scores = plain::walk_fixed(&steps, fixed, &words, samples.count, watch)?.swap_remove(0);
-    let scores = fixed.decode_all(&scores);
-    let floats = plain::run_f32(graph, &samples.values, samples.count)?.values;
+    let scores = reference::walk_fixed(&lowered, &samples.values, samples.count, watch)?.swap_remove(0);
+    let scores = decode_all(&scores, lowered.program.results(1)?[0].fraction_bits);
+    let floats = reference::run_f32(graph, &samples.values, samples.count)?.values;
     let row = floats.len() / samples.count;
     let best = |scores: &[f32]| trishade::nn::answer::best(scores, 1)[0];
     Ok(Calibration {
         inputs: samples.count,
-        steps: steps.steps.iter().zip(most).map(|(step, bits)| (step.name.clone(), step.kind.describe(), bits)).collect(),
+        steps: steps.iter().zip(most).map(|(step, bits)| (step.name.clone(), step.action.describe(), bits)).collect(),
         same: scores.chunks(row).zip(floats.chunks(row)).filter(|(a, b)| best(a) == best(b)).count(),
         apart: scores.iter().zip(&floats).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max),
     })
@@ -94,7 +94,7 @@ fn report(batch: usize, plan: &Plan, calibration: Option<&Calibration>, fixed: F
     if let Some(c) = calibration {
         let mut rows = vec![["step", "does", "bits", "left"].map(String::from).to_vec()];
         for (name, kind, bits) in c.steps.iter().filter(|(_, _, bits)| *bits > 0) {
-            let left = match plain::ROOM.checked_sub(*bits) {
+            let left = match ROOM.checked_sub(*bits) {
                 None => terminal::colour("overflow", "31;1"),
                 Some(left) if left < MARGIN => terminal::colour(&format!("{left}, at risk"), "33"),
                 Some(left) => left.to_string(),
@@ -126,7 +126,7 @@ fn print(operators: &[onnx::Coverage], plan: &Plan, calibration: Option<&Calibra
     let operators: Vec<_> = operators.iter().map(|o| json!({"operator": o.operator, "nodes": o.nodes, "supported": o.supported})).collect();
     let calibration = calibration.map(|c| {
         let steps: Vec<_> = c.steps.iter().map(|(name, kind, bits)| json!({"name": name, "kind": kind, "bits": bits})).collect();
-        json!({"inputs": c.inputs, "bits_there": plain::ROOM, "steps": steps, "same_predictions": c.same, "largest_difference": c.apart})
+        json!({"inputs": c.inputs, "bits_there": ROOM, "steps": steps, "same_predictions": c.same, "largest_difference": c.apart})
     });
     let object = json!({"operators": operators, "rounds": plan.rounds, "bytes_sent": plan.bytes_sent, "memory": plan.memory,
         "memory_of_one_process": plan.process, "calibration": calibration});

@@ -11,7 +11,7 @@ use crate::{
 use std::sync::Arc;
 use trishade::{
     data::images,
-    nn::{Reveal, Weights, answer::best, onnx, plain, zoo},
+    nn::{Reveal, Weights, answer::best, onnx, reference, zoo},
 };
 
 static MODEL: &[u8] = include_bytes!("../../../../examples/models/lenet_mnist.onnx");
@@ -53,7 +53,7 @@ fn digits(options: &Demo) -> Result<(), Failure> {
     let answer = engine::wait(session.infer(&model, &images, 10, Reveal::Logits, |done| bar.set_position(done as u64)));
     bar.finish_and_clear();
     let answer = answer?;
-    let plain = plain::run_f32(&graph, &images, count)?;
+    let plain = reference::run_f32(&graph, &images, count)?;
 
     let in_clear: Vec<usize> = plain.values.chunks(plain.values.len() / count).map(|row| best(row, 1)[0]).collect();
     draw(&images, &answer.predictions, &in_clear, images.len() / count);
@@ -82,7 +82,7 @@ fn photographs(options: &Demo) -> Result<(), Failure> {
     terminal::say("\nA trained SqueezeNet names what is on photographs, one of 1000 classes. Network and photographs are secret-shared");
     terminal::say(&format!("among three parties in this process, which compute on their shares ({device}) and see neither.\n"));
 
-    let images = PHOTOGRAPHS.map(|(name, bytes)| images::input(bytes, name, &graph.input_extents, images::Preprocess::Caffe));
+    let images = PHOTOGRAPHS.map(|(name, bytes)| images::input(bytes, name, graph.input_extents(), images::Preprocess::Caffe));
     let values = images.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     let count = PHOTOGRAPHS.len();
     let model = session.load(&graph)?;
@@ -90,7 +90,7 @@ fn photographs(options: &Demo) -> Result<(), Failure> {
     let answer = engine::wait(session.infer(&model, &values, 1, Reveal::Logits, |done| bar.set_position(done as u64)));
     bar.finish_and_clear();
     let answer = answer?;
-    let plain = plain::run_f32(&graph, &values, count)?;
+    let plain = reference::run_f32(&graph, &values, count)?;
 
     let mut same = 0;
     let rows = plain.values.chunks(plain.values.len() / count);

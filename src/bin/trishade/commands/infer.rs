@@ -4,7 +4,7 @@ use crate::{answers, args::Infer, engine, failure::Failure, inputs, memory, term
 use std::{ops::RangeInclusive, sync::Arc};
 use trishade::{
     Error,
-    nn::{Profile, Session, plan::Plan, plan_on},
+    nn::{Profile, Session, estimate::Plan, plan_on},
 };
 
 /// Inputs in one run, unless asked for.
@@ -12,7 +12,7 @@ const BATCH: usize = 128;
 
 pub fn run(options: &Infer) -> Result<(), Failure> {
     let graph = engine::graph(&options.model)?;
-    let inputs = inputs::read(&options.input, &graph.input_extents, options.preprocess)?;
+    let inputs = inputs::read(&options.input, graph.input_extents(), options.preprocess)?;
     let count = inputs.count;
     let labels = inputs.true_classes(options.labels.as_deref())?;
     let classes = inputs.class_names(options.classes.as_deref())?;

@@ -72,13 +72,13 @@ fn measure(graph: &nn::Graph, options: &Plan, device: &str, net: Option<Net>) ->
         Session::new([device.clone(), device.clone(), device], Fixed::new(options.fraction_bits)?)?.with_sign(options.sign.into());
     session.parties().iter().for_each(|p| p.set_net(net));
     let model = session.load(graph)?;
-    let zeros = vec![0.0; options.batch * graph.input_extents.iter().product::<usize>()];
+    let zeros = vec![0.0; options.batch * graph.input_size()];
     let run = || engine::wait(session.infer(&model, &zeros, options.batch, Reveal::Logits, |_| {}));
     run()?;
     Ok(run()?.cost.seconds.total())
 }
 
-fn print(plan: &nn::plan::Plan, times: &Times) {
+fn print(plan: &nn::estimate::Plan, times: &Times) {
     let layers: Vec<_> = plan
         .layers
         .iter()
@@ -101,7 +101,7 @@ fn print(plan: &nn::plan::Plan, times: &Times) {
     terminal::print(&object.to_string());
 }
 
-fn report(plan: &nn::plan::Plan, times: &Times, batch: usize) {
+fn report(plan: &nn::estimate::Plan, times: &Times, batch: usize) {
     let mut rows = vec![["layer", "does", "output", "rounds", "party 0", "party 1", "party 2"].map(String::from).to_vec()];
     for layer in &plan.layers {
         let mut row = vec![layer.name.clone(), layer.kind.clone(), layer.shape.to_string(), layer.rounds.to_string()];

@@ -20,7 +20,7 @@ use crate::{
         server::Account,
         wire::short,
     },
-    nn::Hosted,
+    nn::PartyModel,
     party::{Expected, Keys, Progress, Remote},
     protocol as mpc,
 };
@@ -227,28 +227,28 @@ impl Engine {
         let request = *random::<16>().map_err(failed)?;
         let (lead, count, reveal) = (self.house.number, sort.count, sort.reveal);
         let ask = Ask { request, model: sort.model.clone(), count, reveal, lead: lead as u8, ahead: true, patience: 0 };
-        let Admitted { model, keys, digest, shape } = self.admit(&ask)?;
+        let Admitted { model, keys, digest, shapes } = self.admit(&ask)?;
         self.check_pays(&sort, &model)?;
         let memory = self.memory(&model, &ask)?;
-        let own = mpc::promise(&shape).map_err(failed)?.of_lead();
+        let own = mpc::Input::promised(&shapes).map_err(failed)?;
         let mut share = SecretBytes::default();
-        own.write(&mut *share.0).map_err(|e| (Why::Failed, e.to_string()))?;
+        own.iter().try_for_each(|input| input.write(&mut *share.0)).map_err(|e| (Why::Failed, e.to_string()))?;
         let party = self.house.party.beside(keys);
         // the second says when it is enough
         party.set_window(u64::MAX);
         if let Some(peer) = &self.peers[self.second()] {
             peer.link.control(&Control::Ahead { request, digest });
         }
-        let run = Remote::begin_prepared(Expected::new(party, lead), |p| model.infer(p, own, lead, reveal));
+        let run = Remote::begin_preprocessed(Expected::new(party, lead), |p| model.infer(p, own, lead, reveal));
         Ok(Making { request, sort, share, digest, run, busy: Duration::ZERO, _memory: memory })
     }
 
     /// An error if a request of this sort would end later if it were prepared, or cannot be.
-    fn check_pays(&mut self, sort: &Sort, model: &Hosted) -> std::result::Result<(), Refused> {
+    fn check_pays(&mut self, sort: &Sort, model: &PartyModel) -> std::result::Result<(), Refused> {
         let pays = match self.ahead.pays.get(sort) {
             Some(pays) => *pays,
             None => {
-                let found = self.house.pays(model.architecture(), sort.count as usize, sort.reveal);
+                let found = self.house.pays(model.program(), sort.count as usize, sort.reveal);
                 let pays = *found.as_ref().unwrap_or(&false);
                 if let Err(error) = found {
                     tracing::info!(model = sort.model, %error, "cannot be prepared");

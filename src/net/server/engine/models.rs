@@ -5,13 +5,12 @@ use super::{
     requests::{Refused, refused},
 };
 use crate::{
-    Result,
     net::{
         control::{Ask, Sort, Why},
         room::Held,
         wire::unpack,
     },
-    nn::{Architecture, Hosted},
+    nn::{PartyModel, Program},
     protocol::Input,
 };
 use std::{collections::HashMap, sync::Arc, time::Instant};
@@ -25,7 +24,7 @@ pub(super) struct Models {
 
 /// A model on the device.
 struct Placed {
-    model: Arc<Hosted>,
+    model: Arc<PartyModel>,
     asked: Instant,
     _memory: Option<Held>,
 }
@@ -42,7 +41,7 @@ impl Models {
 
 impl Engine {
     /// A model that is kept here, placed on the device when it is first asked for.
-    pub(super) fn model(&mut self, id: &str) -> std::result::Result<Arc<Hosted>, Refused> {
+    pub(super) fn model(&mut self, id: &str) -> std::result::Result<Arc<PartyModel>, Refused> {
         if let Some(placed) = self.models.placed.get_mut(id) {
             placed.asked = Instant::now();
             return Ok(placed.model.clone());
@@ -51,17 +50,13 @@ impl Engine {
             return Err((Why::NoSuchModel, format!("there is no model {id} here")));
         }
         let (kept, mut shares) = self.house.store.read(id).map_err(refused(Why::Failed))?;
-        let architecture = || -> Result<Architecture> {
-            let architecture: Architecture = unpack(&kept.upload.architecture)?;
-            architecture.check(self.house.setup.cluster.fixed()?)?;
-            Ok(architecture)
-        };
-        let architecture = architecture().map_err(refused(Why::Failed))?;
+        let program: Program = unpack(&kept.upload.architecture).map_err(refused(Why::Failed))?;
+        self.house.setup.cluster.suits(&program).map_err(refused(Why::Failed))?;
         // both components of each parameter
-        let words: usize = architecture.parameter_shapes().map_err(refused(Why::Failed))?.iter().map(|shape| shape.elements()).sum();
+        let words: usize = program.parameters().iter().map(|parameter| parameter.shape.elements()).sum();
         let memory = self.room(16 * words as u64, &format!("model {id}"))?;
         let device = self.house.party.device().clone();
-        let model = Hosted::new(&self.house.party, architecture, |shape| Input::read(shape, &mut shares));
+        let model = PartyModel::new(&self.house.party, Arc::new(program), |shape| Input::read(shape, &mut shares));
         // what does not fit on the device is noted there
         let model = Arc::new(device.check().and(model).map_err(refused(Why::Failed))?);
         tracing::info!(model = id, "loaded");
@@ -71,7 +66,7 @@ impl Engine {
     }
 
     /// Room on the device for a request.
-    pub(super) fn memory(&mut self, model: &Hosted, ask: &Ask) -> std::result::Result<Option<Held>, Refused> {
+    pub(super) fn memory(&mut self, model: &PartyModel, ask: &Ask) -> std::result::Result<Option<Held>, Refused> {
         if self.house.setup.config.memory.is_none() {
             return Ok(None);
         }
@@ -79,7 +74,7 @@ impl Engine {
         let bytes = match self.models.needs.get(&sort) {
             Some(bytes) => *bytes,
             None => {
-                let needs = self.house.foresee(model.architecture(), ask.count as usize, ask.reveal);
+                let needs = self.house.foresee(model.program(), ask.count as usize, ask.reveal);
                 let [_, bytes] = needs.map_err(refused(Why::BadRequest))?;
                 keep(&mut self.models.needs, MOST_SORTS, sort, bytes);
                 bytes

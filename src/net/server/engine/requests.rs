@@ -12,7 +12,7 @@ use crate::{
         secrets::{Id, sha256},
         wire::{PARCEL_HEADER, pack, parcels, short},
     },
-    nn::Hosted,
+    nn::PartyModel,
     party::{Expected, Keys, Progress, Remote},
     protocol::Input,
     shape::Shape,
@@ -35,11 +35,11 @@ pub(super) type Refused = (Why, String);
 
 /// What a request has that may begin.
 pub(super) struct Admitted {
-    pub(super) model: Arc<Hosted>,
+    pub(super) model: Arc<PartyModel>,
     pub(super) keys: Keys,
     pub(super) digest: [u8; 32],
     /// Of its input.
-    pub(super) shape: Shape,
+    pub(super) shapes: Vec<Shape>,
 }
 
 pub(super) fn refused(why: Why) -> impl Fn(Error) -> Refused {
@@ -109,9 +109,9 @@ impl Engine {
         let digest = sha256(&[&pack(&Ask { patience: 0, ..ask.clone() }).map_err(refused(Why::Failed))?]);
         let keys = keys.request(&ask.request, &digest);
         let model = self.model(&ask.model)?;
-        let shape = model.architecture().input_shape(ask.count as usize).map_err(refused(Why::BadRequest))?;
-        model.architecture().revealed(ask.count as usize, ask.reveal).map_err(refused(Why::BadRequest))?;
-        Ok(Admitted { model, keys, digest, shape })
+        let shapes = model.program().input_shapes(ask.count as usize).map_err(refused(Why::BadRequest))?;
+        model.program().revealed(ask.count as usize, ask.reveal).map_err(refused(Why::BadRequest))?;
+        Ok(Admitted { model, keys, digest, shapes })
     }
 
     /// Begins a request whose shares are there.
@@ -130,20 +130,20 @@ impl Engine {
         if self.seen.contains(&id) {
             return Err((Why::Replayed, "this request was made before".into()));
         }
-        let Admitted { model, keys, digest, shape } = self.admit(&ask)?;
+        let Admitted { model, keys, digest, shapes } = self.admit(&ask)?;
         // of a request that was prepared the lead has chosen its share itself
         let made = ask.ahead && usize::from(ask.lead) == self.house.number;
-        let input = if made { None } else { Some(Input::read(&shape, &mut shares).map_err(refused(Why::BadRequest))?) };
+        let input = if made { None } else { Some(Input::read_all(&shapes, &mut shares).map_err(refused(Why::BadRequest))?) };
         if !shares.is_empty() {
             return Err((Why::BadRequest, format!("{} bytes after the shares of {} inputs", shares.len(), ask.count)));
         }
         let memory = if made { None } else { self.memory(&model, &ask)? };
         let early = self.agreed(&id, &digest)?;
         match input {
-            Some(input) => {
+            Some(inputs) => {
                 self.announce(account, &ask, digest);
                 let (expected, frames) = early.map_or((None, Vec::new()), |early| (early.expected, early.frames));
-                let run = self.start(&ask, keys, model, input, expected);
+                let run = self.start(&ask, keys, model, inputs, expected);
                 let (began, patience) = (Instant::now(), self.house.setup.config.limits.request());
                 let request = Request {
                     visitor,
@@ -190,15 +190,15 @@ impl Engine {
     }
 
     /// This party's part of a request; of one that its lead has prepared, with what was dealt if this is the second.
-    fn start(&self, ask: &Ask, keys: Keys, model: Arc<Hosted>, input: Input, expected: Option<Expected>) -> Remote<Vec<Buffer>> {
+    fn start(&self, ask: &Ask, keys: Keys, model: Arc<PartyModel>, inputs: Vec<Input>, expected: Option<Expected>) -> Remote<Vec<Buffer>> {
         let (lead, reveal, limits) = (usize::from(ask.lead), ask.reveal, &self.house.setup.config.limits);
         if ask.ahead {
             let expected = expected.unwrap_or_else(|| self.expected(keys, lead));
-            return Remote::begin_prepared(expected, |p| model.infer(p, input, lead, reveal));
+            return Remote::begin_preprocessed(expected, |p| model.infer(p, inputs, lead, reveal));
         }
         let party = self.house.party.beside(keys);
         party.set_most_waiting(limits.frame.saturating_add(limits.window));
-        Remote::begin(party, |p| model.infer(p, input, lead, reveal))
+        Remote::begin(party, |p| model.infer(p, inputs, lead, reveal))
     }
 
     /// One turn of a run, whose frames leave at once; its words when it has ended.

@@ -3,14 +3,15 @@
 use trishade::{
     Result,
     device::Device,
-    party::{Link, Party, Sign, Signs},
+    party::{Party, Transport},
+    protocol::{Sign, Signs},
 };
 
 /// The device, the network and the options that every case runs with.
 pub struct Bed {
     pub device: Device,
     pub threads: usize,
-    pub link: Link,
+    pub link: Transport,
     pub sign: Sign,
     pub repetitions: usize,
     pub micro_batch: usize,
@@ -51,14 +52,14 @@ pub type Repetition = Box<dyn FnMut() -> Result<Sample>>;
 
 impl Sample {
     /// Seconds of the wall clock, or of the simulated one if the network is shaped.
-    pub fn of(parties: &[Party; 3], wall: f64, link: Link) -> Self {
+    pub fn of(parties: &[Party; 3], wall: f64, link: Transport) -> Self {
         let meters = parties.each_ref().map(Party::meter);
         let simulated = meters.iter().map(|m| m.seconds).fold(0.0, f64::max);
         Self {
-            seconds: if matches!(link, Link::Shaped(_)) { simulated } else { wall },
+            seconds: if matches!(link, Transport::Shaped(_)) { simulated } else { wall },
             rounds: meters.iter().map(|m| m.rounds).max().unwrap_or(0),
             bytes: meters.iter().map(|m| m.bytes()).sum(),
-            signs: meters[0].signs,
+            signs: meters[0].signs(),
             ..Self::default()
         }
     }

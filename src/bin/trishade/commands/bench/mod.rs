@@ -17,7 +17,8 @@ use report::{File, Row};
 use trishade::{
     Error,
     device::{Device, Level},
-    party::{Link, Sign, Signs},
+    party::Transport,
+    protocol::{Sign, Signs},
 };
 
 pub fn run(options: &Bench) -> Result<(), Failure> {
@@ -28,7 +29,7 @@ pub fn run(options: &Bench) -> Result<(), Failure> {
         let mut bed = Bed {
             device: engine::device(&name, options.threads, options.retune)?,
             threads: options.threads,
-            link: options.net.figures().map_or(Link::Handover, Link::Shaped),
+            link: options.net.figures().map_or(Transport::Handover, Transport::Shaped),
             sign: Sign::Auto,
             repetitions: options.repetitions.max(1),
             micro_batch: options.micro_batch.map_or(usize::MAX, usize::from),

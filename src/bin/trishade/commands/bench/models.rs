@@ -6,8 +6,8 @@ use trishade::{
     Result,
     device::Device,
     fixed::Fixed,
-    nn::{Graph, Reveal, Session, plain, plan_on, steps::Steps, zoo},
-    party::Link,
+    nn::{Graph, Reveal, Session, lower, plan_on, reference, zoo},
+    party::Transport,
 };
 
 /// Name and batch.
@@ -56,21 +56,21 @@ fn prepare(bed: &Bed, name: &str, batch: usize) -> Result<Repetition> {
     let link = bed.link;
     let like = |session: Session| session.with_link(link).with_sign(bed.sign).with_micro_batches(bed.micro_batch);
     let fixed = Fixed::default();
-    let plan = engine::wait(plan_on(&like(Session::dry(fixed)?.with_link(Link::Handover)), &graph, None, batch, Reveal::Logits))?;
+    let plan = engine::wait(plan_on(&like(Session::dry(fixed)?.with_link(Transport::Handover)), &graph, None, batch, Reveal::Logits))?;
     memory::fits(plan.process, None, batch)?;
     memory::forget_most();
     let session = like(Session::new([device.clone(), device.clone(), device.clone()], fixed)?);
     let model = session.load(&graph)?;
-    let size: usize = graph.input_extents.iter().product();
+    let size: usize = graph.input_size();
     let values: Vec<f32> = (0..batch * size).map(|i| (i % 256) as f32 / 255.0).collect();
-    let mut reference = bed.verify.then_some(graph);
+    let mut verified = bed.verify.then_some(graph);
     let (mut first, native) = (true, matches!(device, Device::Cpu(_)));
     Ok(Box::new(move || {
         let answer = engine::wait(session.infer(&model, &values, batch, Reveal::Logits, |_| {}))?;
         let whole = Sample::of(session.parties(), answer.cost.seconds.compute, link);
         let first = std::mem::replace(&mut first, false) && native;
         let memory = memory::most().filter(|_| first).map(|most| [plan.process, most]);
-        let ulps = reference.take().map(|graph| difference(&graph, fixed, &values, &answer.logits.concat())).transpose()?;
+        let ulps = verified.take().map(|graph| difference(&graph, fixed, &values, &answer.logits.concat())).transpose()?;
         // what the lead deals beforehand lies in memory
         let enough = memory::available().is_none_or(|free| free > plan.bytes_sent[0] / 4 * 5);
         let prepared = match enough.then(|| engine::wait(session.prepare(&model, batch, Reveal::Logits))) {
@@ -88,9 +88,9 @@ fn prepare(bed: &Bed, name: &str, batch: usize) -> Result<Repetition> {
 /// The largest difference between scores and those of the fixed-point reference, and the largest of these, in units of the last
 /// place.
 fn difference(graph: &Graph, fixed: Fixed, values: &[f32], scores: &[f32]) -> Result<[u64; 2]> {
-    let size: usize = graph.input_extents.iter().product();
-    let reference = plain::run_fixed(&Steps::new(graph)?, fixed, &fixed.encode("input", values)?, values.len() / size)?;
-    let off = |(score, want): (&f32, &u64)| (f64::from(*score) * fixed.scale() - *want as i64 as f64).abs().round() as u64;
-    let largest = reference.iter().map(|&want| (want as i64).unsigned_abs()).max();
-    Ok([scores.iter().zip(&reference).map(off).max().unwrap_or(0), largest.unwrap_or(0)])
+    let reference = reference::run_fixed(&lower(graph, fixed)?, values, values.len() / graph.input_size())?;
+    let units = |value: f64| (value * fixed.scale()).abs().round() as u64;
+    let off = scores.iter().zip(&reference).map(|(score, want)| units(f64::from(*score) - f64::from(*want))).max();
+    let largest = reference.iter().map(|&want| units(f64::from(want))).max();
+    Ok([off.unwrap_or(0), largest.unwrap_or(0)])
 }

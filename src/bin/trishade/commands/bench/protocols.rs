@@ -6,7 +6,7 @@ use std::{future::Future, pin::Pin};
 use trishade::{
     Result, clock,
     device::Device,
-    party::{Link, Party, ahead, run, run_prepared},
+    party::{Party, Transport, preprocess, run, run_preprocessed},
     protocol::{self as mpc, Layout},
     shape::{Axis, Conv, Pool, Shape},
     share::Arith,
@@ -126,20 +126,20 @@ fn repetition(bed: &Bed, shapes: Vec<Vec<usize>>, protocol: Protocol) -> Result<
     Ok(Box::new(move || engine::wait(sample(&parties, &inputs, &protocol, &device, link))))
 }
 
-async fn sample(parties: &[Party; 3], inputs: &[Vec<Arith>; 3], protocol: &Protocol, device: &Device, link: Link) -> Result<Sample> {
+async fn sample(parties: &[Party; 3], inputs: &[Vec<Arith>; 3], protocol: &Protocol, device: &Device, link: Transport) -> Result<Sample> {
     parties.iter().for_each(Party::reset_meter);
     let began = clock::now();
     run(parties, link, |p| protocol(p, &inputs[p.number()])).await?;
     device.download(&[]).await?;
     let whole = Sample::of(parties, clock::now() - began, link);
-    let prepared = match ahead(parties, link, |p| protocol(p, &inputs[0])).await {
+    let prepared = match preprocess(parties, link, |p| protocol(p, &inputs[0])).await {
         // a protocol whose lead has to hear from the others
         Err(_) => None,
         Ok(ahead) => {
             let offline = ahead.seconds;
             parties.iter().for_each(Party::reset_meter);
             let began = clock::now();
-            run_prepared(parties, link, ahead, |p| protocol(p, &inputs[p.number()])).await?;
+            run_preprocessed(parties, link, ahead, |p| protocol(p, &inputs[p.number()])).await?;
             device.download(&[]).await?;
             Some([offline, Sample::of(parties, clock::now() - began, link).seconds])
         }

@@ -1,0 +1,288 @@
+//! From a graph to a program: what runs together, where values are truncated, and how many fraction bits each has.
+
+use super::{
+    graph::{Graph, Node},
+    ops::{Addend, Bits, Bound, Combine, Form, Joins, Lowered, MaxPool, Product, Step as Action},
+    passes::normalise,
+    program::{Program, ProgramParameter, Step, Unchecked},
+    value::{Operand, Parameter, Tensor, Value, ValueId, encode},
+};
+use crate::{Error, Result, fixed::Fixed};
+use std::{collections::HashMap, sync::Arc};
+
+/// A program, and the numbers of its secret parameters.
+#[derive(Debug, Clone)]
+pub struct LoweredModel {
+    /// The steps, which are public.
+    pub program: Program,
+    /// The parameters, which are not.
+    pub parameters: Parameters,
+}
+
+/// The numbers of a program's secret parameters, in its order.
+#[derive(Clone)]
+pub struct Parameters {
+    fixed: Fixed,
+    /// A name for errors, the numbers, the fraction bits.
+    tensors: Vec<(String, Arc<Tensor>, u32)>,
+}
+
+impl Parameters {
+    /// Each as ring elements, made when it is asked for. [`Error::Range`] if one does not fit.
+    pub fn encoded(&self) -> impl Iterator<Item = Result<Parameter>> + '_ {
+        self.tensors.iter().map(|(what, tensor, bits)| {
+            Ok(Parameter { shape: tensor.shape.clone(), words: encode(self.fixed, what, &tensor.values, *bits)? })
+        })
+    }
+}
+
+impl std::fmt::Debug for Parameters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Parameters({} tensors)", self.tensors.len())
+    }
+}
+
+/// Normalises a graph and lowers it for so many fraction bits.
+///
+/// [`Error::Model`] names a node that does not fit, [`Error::Range`] public numbers that do not.
+pub fn lower(graph: &Graph, fixed: Fixed) -> Result<LoweredModel> {
+    graph.shapes(1)?;
+    let mut lowering = Lowering::new(normalise(graph.clone())?, fixed)?;
+    while !lowering.graph.nodes.is_empty() {
+        lowering.next()?;
+    }
+    lowering.end()
+}
+
+/// A lowering under way.
+struct Lowering {
+    fixed: Fixed,
+    /// The nodes that are left, and all constants.
+    graph: Graph,
+    operands: Vec<Option<Operand>>,
+    steps: Vec<Step>,
+    parameters: Vec<ProgramParameter>,
+    tensors: Vec<(String, Arc<Tensor>, u32)>,
+    /// The parameter that a constant has become, by its fraction bits.
+    placed: HashMap<(ValueId, u32), (ValueId, Arc<Tensor>)>,
+}
+
+/// A product that others may still join.
+struct Draft {
+    name: String,
+    form: Form,
+    /// Both factors, and a bias or none.
+    sources: Vec<Source>,
+    /// Values added to the sums, and their factors.
+    residuals: Vec<(ValueId, f32)>,
+    pool: Option<MaxPool>,
+    bounds: Option<[f32; 2]>,
+    output: ValueId,
+}
+
+/// A value that is computed, or a constant, by its number.
+#[derive(Clone)]
+enum Source {
+    Value(ValueId),
+    Constant(ValueId, Arc<Tensor>),
+}
+
+impl Draft {
+    /// `factor (x y + b + residuals) + constant`, in the constants; false if there are none to take it.
+    fn scale(&mut self, factor: f32, constant: f32) -> bool {
+        if factor == 1.0 && constant == 0.0 {
+            return true;
+        }
+        let [_, Source::Constant(_, weights), Source::Constant(_, bias)] = &mut self.sources[..] else { return false };
+        if factor != 1.0 {
+            Arc::make_mut(weights).values.iter_mut().for_each(|w| *w *= factor);
+            self.residuals.iter_mut().for_each(|(_, residual)| *residual *= factor);
+        }
+        Arc::make_mut(bias).values.iter_mut().for_each(|b| *b = *b * factor + constant);
+        true
+    }
+}
+
+impl Lowering {
+    fn new(graph: Graph, fixed: Fixed) -> Result<Self> {
+        let shapes = graph.shapes(1)?;
+        let mut operands = vec![None; graph.values];
+        for (value, input) in graph.inputs.iter().enumerate() {
+            let fraction_bits = input.kind.fraction_bits(fixed.fraction_bits());
+            operands[value] = shapes[value].clone().map(|value| Operand { value, fraction_bits });
+        }
+        let (steps, parameters, tensors, placed) = Default::default();
+        Ok(Self { fixed, graph, operands, steps, parameters, tensors, placed })
+    }
+
+    /// The next node, and those that join it.
+    fn next(&mut self) -> Result<()> {
+        let Node { name, op, inputs, output } = self.graph.nodes.remove(0);
+        match op.lowered() {
+            Lowered::Form(form) => {
+                let sources = inputs.iter().map(|&value| self.source(value)).collect();
+                let mut draft = Draft { name, form, sources, residuals: Vec::new(), pool: None, bounds: None, output };
+                while self.joined(&mut draft)? {}
+                self.product(draft)
+            }
+            Lowered::Joins => {
+                let bits = self.fraction_bits(&inputs)?;
+                let action: Action = match op.joins() {
+                    Joins::Sum(factors, constant) => Combine::new(self.fixed, &name, factors, constant, &bits)?.into(),
+                    Joins::Bounds(low, high) => Bound::new(self.fixed, &name, low, high, bits[0])?.into(),
+                    Joins::Pool(axes) => MaxPool { axes }.into(),
+                    Joins::Nothing => return Err(Error::Model(format!("node '{name}' can neither run nor join another"))),
+                };
+                self.push(name, action, inputs, output)
+            }
+            Lowered::Step(action) => {
+                let inputs = self.aligned(&name, inputs)?;
+                self.push(name, action, inputs, output)
+            }
+            Lowered::Replaced => Err(Error::Model(format!("node '{name}' was not normalised"))),
+        }
+    }
+
+    /// A constant leaves the graph with its last reader, so that it is changed in place.
+    fn source(&mut self, value: ValueId) -> Source {
+        let last = self.graph.readers(value) == 0;
+        let tensor = if last { self.graph.constants.remove(&value) } else { self.graph.constants.get(&value).cloned() };
+        tensor.map_or(Source::Value(value), |tensor| Source::Constant(value, tensor))
+    }
+
+    fn operand(&self, value: ValueId) -> Result<&Operand> {
+        let known = self.operands.get(value).and_then(Option::as_ref);
+        known.ok_or_else(|| Error::Model("a step reads a value that no earlier one makes".into()))
+    }
+
+    fn fraction_bits(&self, inputs: &[ValueId]) -> Result<Vec<u32>> {
+        inputs.iter().map(|&value| Ok(self.operand(value)?.fraction_bits)).collect()
+    }
+
+    /// Fraction bits of a factor.
+    fn bits_of(&self, source: &Source) -> Result<u32> {
+        match source {
+            Source::Value(value) => Ok(self.operand(*value)?.fraction_bits),
+            Source::Constant(..) => Ok(self.fixed.fraction_bits()),
+        }
+    }
+
+    /// Whether the only reader of a product's output joins it before its truncation: sums with values that are there already, a maximum
+    /// of windows, and bounds, after which nothing does.
+    fn joined(&mut self, draft: &mut Draft) -> Result<bool> {
+        let Some(reader) = self.graph.only_reader(draft.output).filter(|_| draft.bounds.is_none()) else { return Ok(false) };
+        let node = self.graph.nodes[reader].clone();
+        let joined = match node.op.joins() {
+            Joins::Sum(factors, constant) if draft.pool.is_none() => self.joined_sum(draft, &node.inputs, factors, constant)?,
+            Joins::Pool(axes) if draft.pool.is_none() => {
+                draft.pool = Some(MaxPool { axes });
+                true
+            }
+            Joins::Bounds(low, high) => {
+                draft.bounds = Some([low, high]);
+                true
+            }
+            _ => false,
+        };
+        if joined {
+            draft.output = node.output;
+            self.graph.nodes.remove(reader);
+        }
+        Ok(joined)
+    }
+
+    /// A sum whose other values are there, and stand at no more fraction bits than the product's sums.
+    fn joined_sum(&self, draft: &mut Draft, inputs: &[ValueId], factors: &[f32], constant: f32) -> Result<bool> {
+        let wide = self.bits_of(&draft.sources[0])? + self.bits_of(&draft.sources[1])?;
+        let fits = |v: &ValueId| *v == draft.output || self.operand(*v).is_ok_and(|operand| operand.fraction_bits <= wide);
+        if !inputs.iter().all(fits) {
+            return Ok(false);
+        }
+        let (own, others): (Vec<_>, Vec<_>) = inputs.iter().copied().zip(factors.iter().copied()).partition(|(v, _)| *v == draft.output);
+        let joined = own.iter().all(|(_, factor)| draft.scale(*factor, constant));
+        if joined {
+            draft.residuals.extend(others);
+        }
+        Ok(joined)
+    }
+
+    /// A product and what has joined it.
+    fn product(&mut self, draft: Draft) -> Result<()> {
+        let Draft { name, form, sources, residuals, pool, bounds, output } = draft;
+        let f = self.fixed.fraction_bits();
+        let mut inputs = Vec::new();
+        for source in &sources[..2] {
+            inputs.push(self.placed(source, f, || format!("weights of '{name}'"))?);
+        }
+        let [x, y] = [self.operand(inputs[0])?.clone(), self.operand(inputs[1])?.clone()];
+        let wide = x.fraction_bits + y.fraction_bits;
+        let mut addends = Vec::new();
+        if let Some(bias) = sources.get(2) {
+            inputs.push(self.placed(bias, wide, || format!("bias of '{name}'"))?);
+            addends.push(Addend { factor: 1, inner: form.inner(&form.shape(&x.value, &y.value)?) });
+        }
+        for (value, factor) in residuals {
+            let bits = wide - self.operand(value)?.fraction_bits;
+            addends.push(Addend { factor: encode(self.fixed, &format!("factors of '{name}'"), &[factor], bits)?[0], inner: 0 });
+            inputs.push(value);
+        }
+        let truncation = wide.saturating_sub(f);
+        let bound = bounds.map(|[low, high]| Bound::new(self.fixed, &name, low, high, wide - truncation)).transpose()?;
+        self.push(name, Product { form, addends, pool, truncation, bound }.into(), inputs, output)
+    }
+
+    /// A constant as a parameter of so many fraction bits; a value that is computed as it is.
+    fn placed(&mut self, source: &Source, fraction_bits: u32, what: impl Fn() -> String) -> Result<ValueId> {
+        let (constant, tensor) = match source {
+            Source::Value(value) => return Ok(*value),
+            Source::Constant(constant, tensor) => (*constant, tensor),
+        };
+        // a constant that others read as well is shared once, unless one of them has changed it
+        if let Some((place, placed)) = self.placed.get(&(constant, fraction_bits))
+            && Arc::ptr_eq(placed, tensor)
+        {
+            return Ok(*place);
+        }
+        let value = self.operands.len();
+        self.operands.push(Some(Operand { value: Value::whole(tensor.shape.clone()), fraction_bits }));
+        self.parameters.push(ProgramParameter { value, shape: tensor.shape.clone(), fraction_bits });
+        self.tensors.push((what(), tensor.clone(), fraction_bits));
+        self.placed.insert((constant, fraction_bits), (value, tensor.clone()));
+        Ok(value)
+    }
+
+    /// Values of one number of fraction bits: those with fewer are shifted.
+    fn aligned(&mut self, name: &str, mut inputs: Vec<ValueId>) -> Result<Vec<ValueId>> {
+        let bits = self.fraction_bits(&inputs)?;
+        let most = bits.iter().copied().max().unwrap_or_default();
+        for (input, bits) in inputs.iter_mut().zip(bits).filter(|(_, bits)| *bits < most) {
+            let shifted = self.operands.len();
+            self.operands.push(None);
+            self.push(format!("{name} shift"), Combine::shifted(bits, most).into(), vec![*input], shifted)?;
+            *input = shifted;
+        }
+        Ok(inputs)
+    }
+
+    fn push(&mut self, name: String, action: Action, inputs: Vec<ValueId>, output: ValueId) -> Result<()> {
+        let operands = inputs.iter().map(|&value| self.operand(value).cloned()).collect::<Result<Vec<_>>>()?;
+        let made = action.output(&operands).map_err(|e| Error::Model(format!("node '{name}': {e}")))?;
+        self.operands[output] = Some(made);
+        self.steps.push(Step { name, action, inputs, output, bits: Bits::default() });
+        Ok(())
+    }
+
+    fn end(self) -> Result<LoweredModel> {
+        let program = Unchecked {
+            steps: self.steps,
+            inputs: self.graph.inputs,
+            parameters: self.parameters,
+            outputs: self.graph.outputs,
+            values: self.operands.len(),
+            softmax: self.graph.softmax,
+            fraction_bits: self.fixed.fraction_bits(),
+            range: None,
+        };
+        Ok(LoweredModel { program: program.try_into()?, parameters: Parameters { fixed: self.fixed, tensors: self.tensors } })
+    }
+}

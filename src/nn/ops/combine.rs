@@ -1,0 +1,104 @@
+//! Sum of shares with public words as factors, and a truncation where factors are broken numbers: `y = (sum_i factors[i] x_i +
+//! constant) / 2^truncation`. Without a truncation it costs nothing.
+
+use super::{
+    interval::{Interval, Intervals, pairs},
+    operation::{Action, Bits, Bounded, Narrow, Own, Running, Word64},
+};
+use crate::{
+    Result,
+    fixed::Fixed,
+    nn::value::{Operand, encode, misfit},
+    party::Party,
+    protocol,
+    ring::Word,
+    share::Arith,
+};
+
+/// `(sum_i factors[i] x_i + constant) / 2^truncation`, element by element.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize))]
+pub struct Combine {
+    factors: Vec<Word>,
+    constant: Word,
+    truncation: u32,
+    fraction_bits: u32,
+}
+
+/// The most bits that a factor gets besides the fraction bits.
+const MORE: f32 = 12.0;
+
+/// The largest factor that is multiplied with as it is.
+const WHOLE: f32 = 65_536.0;
+
+impl Combine {
+    /// Public factors and a constant for values of so many fraction bits. Whole factors take no truncation; small ones get more
+    /// than the fraction bits, so that they are as precise as large ones.
+    pub fn new(fixed: Fixed, name: &str, factors: &[f32], constant: f32, bits: &[u32]) -> Result<Self> {
+        let what = format!("factors of '{name}'");
+        let f = fixed.fraction_bits();
+        let most = bits.iter().copied().max().unwrap_or(f);
+        if factors.iter().all(|factor| factor.fract() == 0.0 && factor.abs() <= WHOLE) {
+            let word = |(factor, bits): (&f32, &u32)| ((*factor as i64) << (most - bits)) as u64;
+            let factors = factors.iter().zip(bits).map(word).collect();
+            let constant = encode(fixed, &what, &[constant], most)?[0];
+            return Ok(Self { factors, constant, truncation: 0, fraction_bits: most });
+        }
+        let largest = factors.iter().fold(0.0, |most: f32, factor| most.max(factor.abs()));
+        let more = (-largest.log2()).floor().clamp(0.0, MORE) as u32;
+        let mut words = Vec::new();
+        for (factor, bits) in factors.iter().zip(bits) {
+            let scaled = factor * f32::powi(2.0, more as i32);
+            words.push(fixed.encode(&what, &[scaled])?[0] << (most - bits));
+        }
+        let constant = fixed.encode(&what, &[constant])?[0] << (most + more);
+        Ok(Self { factors: words, constant, truncation: most + more, fraction_bits: f })
+    }
+
+    /// The same values with more fraction bits: a shift, which costs nothing.
+    pub fn shifted(bits: u32, fraction_bits: u32) -> Self {
+        Self { factors: vec![1 << (fraction_bits - bits)], constant: 0, truncation: 0, fraction_bits }
+    }
+}
+
+impl Action for Combine {
+    fn describe(&self) -> String {
+        if self.factors.len() == 1 { "scale".into() } else { "add".into() }
+    }
+
+    fn output(&self, inputs: &[Operand]) -> Result<Operand> {
+        let value = &inputs[0].value;
+        if self.factors.len() != inputs.len() || value.whole || inputs.iter().any(|x| x.value != *value) {
+            return Err(misfit(format!("{} factors of {} values, or values of several shapes", self.factors.len(), inputs.len())));
+        }
+        Ok(Operand { value: value.clone(), fraction_bits: self.fraction_bits })
+    }
+
+    fn fixed(&self, inputs: &[Word64<'_>], _: &Operand, narrow: &mut Narrow<'_>) -> Result<Vec<i64>> {
+        let term = |(x, &factor): (&Word64<'_>, &Word), e: usize| i128::from(x.words[e]) * i128::from(factor as i64);
+        let constant = i128::from(self.constant as i64);
+        let sum = |e: usize| inputs.iter().zip(&self.factors).fold(constant, |sum, pair| sum + term(pair, e));
+        let sums = narrow((0..inputs[0].words.len()).map(sum).collect())?;
+        Ok(sums.iter().map(|v| v >> self.truncation).collect())
+    }
+
+    fn bounds(&self, inputs: &[Bounded<'_>], _: &Operand) -> (Intervals, Bits) {
+        let start = vec![Interval::of(self.constant); inputs[0].intervals.len()];
+        let terms = inputs.iter().zip(&self.factors);
+        let sums = terms.fold(start, |sums, (x, &factor)| pairs(&sums, x.intervals, |a, b| a.plus(b.times(i128::from(factor as i64)))));
+        (sums.into_iter().map(|v| v.truncated(self.truncation)).collect(), Bits::default())
+    }
+
+    fn run<'a>(&'a self, p: &'a Party, _: Own<'a>, inputs: Vec<Arith>) -> Running<'a> {
+        Box::pin(async move {
+            let scaled = |(x, factor): (&Arith, &Word)| if *factor == 1 { x.clone() } else { protocol::scale(p, x, *factor) };
+            let sum = inputs.iter().zip(&self.factors).map(scaled).reduce(|sum, x| protocol::add(p, &sum, &x));
+            let sum = sum.expect("a step reads one value at least");
+            let sum = if self.constant == 0 { sum } else { protocol::add_public(p, &sum, self.constant) };
+            match self.truncation {
+                0 => sum,
+                bits => protocol::truncate(p, &protocol::split_of_share(p, &sum), bits).await,
+            }
+        })
+    }
+}

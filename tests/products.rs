@@ -1,0 +1,176 @@
+//! Products of two computed values, from ONNX files of others to the private result: gates, attention without its softmax, powers.
+//!
+//! Files, inputs and right values were made with the `onnx` package and its reference evaluator.
+#![allow(missing_docs, reason = "tests")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use trishade::{
+    device::Device,
+    fixed::Fixed,
+    nn::{Graph, Reveal, Session, Tensor, graph::GraphInput, graph::InputKind, lower, onnx, ops::*, plan, reference},
+};
+
+/// Name, extents of an item.
+const MODELS: [&str; 4] = ["squeeze_excite", "attention", "hard_swish", "weights_first"];
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+fn numbers(name: &str) -> Vec<f32> {
+    npyz::NpyFile::new(&std::fs::read(data(name)).unwrap()[..]).unwrap().into_vec().unwrap()
+}
+
+fn case(name: &str) -> (Graph, Vec<f32>, Vec<f32>) {
+    (onnx::open(&data(&format!("{name}.onnx"))).unwrap(), numbers(&format!("{name}_x.npy")), numbers(&format!("{name}_y.npy")))
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+fn private(devices: [Device; 3], graph: &Graph, items: &[f32], batch: usize) -> (Vec<f32>, u32, [u64; 3]) {
+    let session = Session::seeded(devices, Fixed::default(), 3);
+    let model = session.load(graph).unwrap();
+    let answer = pollster::block_on(session.infer(&model, items, batch, Reveal::Logits, |_| {})).unwrap();
+    (answer.logits.concat(), answer.cost.rounds, answer.cost.bytes_sent)
+}
+
+fn cpu() -> [Device; 3] {
+    let device = Device::cpu(2).unwrap();
+    [device.clone(), device.clone(), device]
+}
+
+#[test]
+fn files_of_others_give_their_values() {
+    for name in MODELS {
+        let (graph, x, y) = case(name);
+        let batch = x.len() / graph.input_size();
+        let floats = reference::run_f32(&graph, &x, batch).unwrap().values;
+        assert!(largest_difference(&floats, &y) < 1e-5, "{name} in floats");
+        let fixed = reference::run_fixed(&lower(&graph, Fixed::default()).unwrap(), &x, batch).unwrap();
+        assert!(largest_difference(&fixed, &y) < 1e-4, "{name} in fixed point");
+        let (shared, rounds, bytes) = private(cpu(), &graph, &x, batch);
+        assert!(largest_difference(&shared, &y) < 1e-4, "{name} on shares");
+        let plan = pollster::block_on(plan(&graph, batch, Fixed::default(), Reveal::Logits)).unwrap();
+        assert_eq!((plan.rounds, plan.bytes_sent), (rounds, bytes), "{name}");
+        let again = onnx::import(&onnx::export(&graph, name).unwrap()).unwrap();
+        assert!(largest_difference(&reference::run_f32(&again, &x, batch).unwrap().values, &y) < 1e-5, "{name} written and read");
+    }
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+fn a_gpu_gives_the_same_to_the_last_bit() {
+    use trishade::device::gpu::Prelude;
+    for prelude in [Prelude::Limbs, Prelude::Native] {
+        let Some(gpu) = common::gpu(Some(prelude)) else { return };
+        for name in MODELS {
+            let (graph, x, _) = case(name);
+            let batch = x.len() / graph.input_size();
+            let wanted = private(cpu(), &graph, &x, batch).0;
+            assert_eq!(private([gpu.clone(), gpu.clone(), gpu.clone()], &graph, &x, batch).0, wanted, "{name} {prelude:?}");
+        }
+    }
+}
+
+/// A small generator: values in -1..1.
+fn values(n: usize, seed: u64) -> Vec<f32> {
+    let word = |i: usize| (i as u64 + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (0..n).map(|i| (word(i) >> 40) as f32 / (1 << 23) as f32 - 1.0).collect()
+}
+
+fn agrees(graph: &Graph, batch: usize, tolerance: f32) {
+    let x = values(batch * graph.input_size(), 11);
+    let floats = reference::run_f32(graph, &x, batch).unwrap().values;
+    let (shared, rounds, bytes) = private(cpu(), graph, &x, batch);
+    assert!(largest_difference(&shared, &floats) < tolerance);
+    let plan = pollster::block_on(plan(graph, batch, Fixed::default(), Reveal::Logits)).unwrap();
+    assert_eq!((plan.rounds, plan.bytes_sent), (rounds, bytes));
+    // comparisons on as many bits as the values are proven to have
+    let session = Session::new(cpu(), Fixed::default()).unwrap();
+    let model = session.load_for(graph, Some(-1.0..=1.0)).unwrap();
+    let narrow = pollster::block_on(session.infer(&model, &x, batch, Reveal::Logits, |_| {})).unwrap();
+    assert!(largest_difference(&narrow.logits.concat(), &floats) < tolerance);
+}
+
+#[test]
+fn products_of_matrices_sweep_their_shapes() {
+    for (front, m, k, n) in [(vec![], 1, 1, 1), (vec![], 5, 3, 4), (vec![2], 3, 17, 2), (vec![2, 3], 2, 4, 5), (vec![1], 9, 1, 9)] {
+        for transposed in [false, true] {
+            for batch in [1, 2, 3] {
+                let extents = |rows: usize, columns: usize| [&front[..], &[rows, columns]].concat();
+                let (a, b) = (extents(m, k), if transposed { extents(n, k) } else { extents(k, n) });
+                let inputs = [("a", a), ("b", b)].map(|(name, extents)| GraphInput { name: name.into(), extents, kind: InputKind::Floats });
+                let mut graph = Graph::with_inputs(inputs.into());
+                let product = graph.push("product", MatMul { transposed }, &[0, 1]);
+                let y = graph.push("relu", Relu, &[product]);
+                agrees(&graph.with_outputs(&[("y", y)]), batch, 1e-4);
+            }
+        }
+    }
+}
+
+#[test]
+fn everything_joins_a_product_of_two_values() {
+    let image = |name: &str| GraphInput { name: name.into(), extents: vec![3, 4, 4], kind: InputKind::Floats };
+    let axes = [trishade::shape::Axis { stride: 2, ..trishade::shape::Axis::new(2) }; 2];
+    for (factor, constant) in [(1.0, 0.0), (0.5, 0.25), (-3.0, 0.0), (0.3, -1.0)] {
+        let mut graph = Graph::with_inputs(vec![image("a"), image("b")]);
+        let product = graph.push("product", Multiply, &[0, 1]);
+        let sum = graph.push("sum", Sum { factors: vec![factor, 2.0], constant }, &[product, 0]);
+        let pooled = graph.push("pool", MaxPool { axes }, &[sum]);
+        let y = graph.push("clip", Clip { low: -0.5, high: 0.75 }, &[pooled]);
+        agrees(&graph.with_outputs(&[("y", y)]), 2, 1e-4);
+    }
+    // averages keep more fraction bits, which a sum with others and a concatenation bring together
+    let mut graph = Graph::with_inputs(vec![image("a"), image("b")]);
+    let average = graph.push("average", AveragePool { axes }, &[0]);
+    let largest = graph.push("largest", MaxPool { axes }, &[1]);
+    let both = graph.push("both", Concat { axis: 0 }, &[average, largest]);
+    let sum = graph.push("sum", Sum { factors: vec![1.0, -2.0], constant: 0.5 }, &[average, largest]);
+    let square = graph.push("square", Multiply, &[average, average]);
+    let more = graph.push("more", Sum { factors: vec![1.0, 0.25, 1.0], constant: 0.0 }, &[square, average, sum]);
+    let y = graph.push("together", Concat { axis: 0 }, &[both, more]);
+    agrees(&graph.with_outputs(&[("y", y)]), 3, 1e-4);
+}
+
+#[test]
+fn integers_are_inputs_without_fraction_bits() {
+    let pixels = GraphInput { name: "pixels".into(), extents: vec![6], kind: InputKind::Integers };
+    let mut graph = Graph::with_inputs(vec![pixels]);
+    let square = graph.push("square", Multiply, &[0, 0]);
+    let weights = graph.constant(Tensor::new([2, 6], values(12, 5)).unwrap());
+    let bias = graph.constant(Tensor::new([2], vec![0.5, -0.5]).unwrap());
+    let y = graph.push("linear", MatMul { transposed: true }, &[square, weights, bias]);
+    let graph = graph.with_outputs(&[("y", y)]);
+    let x: Vec<f32> = (0..12).map(|i| (i * 21) as f32).collect();
+    let floats = reference::run_f32(&graph, &x, 2).unwrap().values;
+    let (shared, ..) = private(cpu(), &graph, &x, 2);
+    let most = floats.iter().fold(0.0, |most: f32, v| most.max(v.abs()));
+    assert!(largest_difference(&shared, &floats) < most * 1e-5, "{shared:?} {floats:?}");
+    let session = Session::new(cpu(), Fixed::default()).unwrap();
+    let model = session.load(&graph).unwrap();
+    let error = pollster::block_on(session.infer(&model, &[0.5; 6], 1, Reveal::Logits, |_| {})).unwrap_err().to_string();
+    assert!(error.contains("pixels") && error.contains("element 0"), "{error}");
+}
+
+#[test]
+fn copies_side_by_side() {
+    for (extents, repeats) in [(vec![3], vec![2]), (vec![2, 3], vec![3, 1]), (vec![1, 2, 2], vec![2, 2, 3])] {
+        let mut graph = Graph::new(&extents);
+        let tiled = graph.push("tile", Tile { repeats: repeats.clone() }, &[0]);
+        let y = graph.push("relu", Relu, &[tiled]);
+        agrees(&graph.with_outputs(&[("y", y)]), 2, 1e-5);
+    }
+    let mut graph = Graph::new(&[2, 2]);
+    let y = graph.push("tile", Tile { repeats: vec![2, 2] }, &[0]);
+    let graph = graph.with_outputs(&[("y", y)]);
+    let tiled = reference::run_f32(&graph, &[1.0, 2.0, 3.0, 4.0], 1).unwrap().values;
+    assert_eq!(tiled, [1.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0, 1.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0]);
+    let again = onnx::import(&onnx::export(&graph, "tile").unwrap()).unwrap();
+    assert_eq!(reference::run_f32(&again, &[1.0, 2.0, 3.0, 4.0], 1).unwrap().values, tiled);
+}
