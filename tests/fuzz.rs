@@ -43,12 +43,12 @@ const HANG: Duration = Duration::from_secs(20);
 fn record() {
     let bodies = [fuzz::hellos(), controls()].concat();
     let samples = [fuzz::record_bytes(&bodies[..9]), fuzz::record_bytes(&[vec![], vec![1; 300], vec![2; 40]])];
-    run("record", &samples, |bytes| fuzz::records(bytes));
+    run("record", &samples, fuzz::records);
 }
 
 #[test]
 fn hello() {
-    run("hello", &fuzz::hellos(), |bytes| fuzz::hello(bytes));
+    run("hello", &fuzz::hellos(), fuzz::hello);
 }
 
 #[test]
