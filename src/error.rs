@@ -28,6 +28,9 @@ pub enum Error {
     /// A peer stopped, or said why it gave up.
     #[error("peer: {0}")]
     Peer(String),
+    /// The caller ended it.
+    #[error("cancelled by the caller")]
+    Cancelled,
 }
 
 /// The result of everything fallible here.

@@ -10,8 +10,9 @@
 //! use trishade::{
 //!     device::Device,
 //!     fixed::Fixed,
-//!     nn::{Reveal, Session, builder::Builder},
+//!     nn::{Progress, Reveal, Session, builder::Builder},
 //! };
+//! use std::ops::ControlFlow;
 //!
 //! # fn main() -> trishade::Result<()> {
 //! // three parties in this process, which share a device and nothing else
@@ -22,9 +23,12 @@
 //! let graph = Builder::new(&[1, 8, 8], 1)?.conv(4, 3, 1, 1)?.relu()?.max_pool(2, 2, 0)?.linear(10)?.build();
 //! let model = session.load(&graph)?;
 //!
-//! // two images, one after the other in a batch of one
+//! // two images, one after the other in a batch of one; the caller hears of every layer and may end it there
 //! let images = vec![0.5; 2 * 64];
-//! let said = |done| println!("{done} of 2");
+//! let said = |progress: Progress| {
+//!     println!("layer {} of {}, {:.1} s left", progress.layers, progress.of_layers, progress.seconds_left);
+//!     if progress.seconds < 60.0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+//! };
 //! let answer = pollster::block_on(session.infer(&model, &images, 1, Reveal::Logits, said))?;
 //! println!("classes {:?} after {} rounds", answer.predictions, answer.cost.rounds);
 //! # assert_eq!(answer.predictions.len(), 2);

@@ -11,7 +11,7 @@ use trishade::{
     protocol::{self as mpc, Sign, Signs},
 };
 
-/// A ReLU on dry devices: seconds of its messages, and the signs that it used.
+/// A ReLU on shape-only devices: seconds of its messages, and the signs that it used.
 fn relu(parties: &[Party; 3], sign: Sign, n: usize, link: Transport) -> (f64, Signs) {
     parties.iter().for_each(|p| {
         p.reset_meter();
@@ -24,13 +24,13 @@ fn relu(parties: &[Party; 3], sign: Sign, n: usize, link: Transport) -> (f64, Si
     (meters.iter().map(|meter| meter.seconds).fold(0.0, f64::max), meters[0].signs())
 }
 
-fn dry() -> [Party; 3] {
+fn shape_only() -> [Party; 3] {
     Party::local([Device::shape_only(), Device::shape_only(), Device::shape_only()], 20).unwrap()
 }
 
 #[test]
 fn the_choice_over_a_wide_network_is_the_best() {
-    let parties = dry();
+    let parties = shape_only();
     let link = Transport::Shaped(Net::WAN);
     for n in [100, 10_000, 100_000, 1_000_000] {
         // the first runs compile the circuits
@@ -62,7 +62,7 @@ fn the_choice_follows_size_and_network() {
 
 #[test]
 fn a_party_knows_its_network() {
-    let parties = dry();
+    let parties = shape_only();
     let short = |signs: Signs| signs.short == 1;
     assert!(!short(relu(&parties, Sign::Auto, 100, Transport::Handover).1), "in one process");
     assert!(short(relu(&parties, Sign::Auto, 100, Transport::Shaped(Net::WAN)).1), "a shaped link tells");

@@ -95,7 +95,7 @@ fn every_way_to_run_gives_the_same_digits() {
     let (graph, images) = lenet();
     let images = &images[..784 * 7];
     let plain = infer(&session(3), &graph, images, 7, Reveal::Logits);
-    let over_bytes = infer(&session(3).with_link(Transport::Bytes), &graph, images, 7, Reveal::Logits);
+    let over_bytes = infer(&session(3).with_transport(Transport::Bytes), &graph, images, 7, Reveal::Logits);
     assert_eq!(plain.logits, over_bytes.logits);
     assert_eq!((plain.cost.rounds, plain.cost.bytes_sent), (over_bytes.cost.rounds, over_bytes.cost.bytes_sent));
     let three = infer(&session(3).with_leads(Leads::Three), &graph, images, 7, Reveal::Logits);
@@ -314,8 +314,8 @@ fn proven_ranges_make_comparisons_cheaper() {
     assert!(largest_difference(&whole.logits.concat(), &narrow.logits.concat()) < 1e-4);
     let sent = |answer: &Answer| answer.cost.bytes_sent.iter().sum::<u64>();
     assert!(sent(&narrow) * 20 < sent(&whole) * 19, "{} {}", sent(&narrow), sent(&whole));
-    let dry = Session::dry(Fixed::default()).unwrap();
-    let plan = pollster::block_on(plan_on(&dry, &graph, Some(0.0..=1.0), 20, Reveal::Logits)).unwrap();
+    let shape_only = Session::shape_only(Fixed::default()).unwrap();
+    let plan = pollster::block_on(plan_on(&shape_only, &graph, Some(0.0..=1.0), 20, Reveal::Logits)).unwrap();
     assert_eq!(plan.bytes_sent.map(|b| 5 * b), narrow.cost.bytes_sent, "five batches");
     assert!(plan.layers.iter().zip(model.bits()).all(|(layer, bits)| layer.bits == bits));
     assert!(model.bits().iter().any(|bits| bits.relu < 64));

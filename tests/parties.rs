@@ -108,7 +108,7 @@ fn what_does_not_fit_is_refused_before_it_runs() {
     };
     let ([model, one], [_, many]) = (needs(1), needs(50));
     assert!((431_080 * 16..431_080 * 17).contains(&model) && one < model && many > 20 * one, "{model} {one} {many}");
-    // the same dry run as that of a plan, by other hands
+    // the same shape-only run as that of a plan, by other hands
     let plan = pollster::block_on(trishade::nn::plan(&graph, 50, Fixed::default(), Reveal::Logits)).unwrap();
     let planned = *plan.memory.iter().max().unwrap();
     assert!((model + many).abs_diff(planned) * 20 < planned, "{model} + {many}, and {planned} in the plan");

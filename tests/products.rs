@@ -174,3 +174,39 @@ fn copies_side_by_side() {
     let again = onnx::import(&onnx::export(&graph, "tile").unwrap()).unwrap();
     assert_eq!(reference::run_f32(&again, &[1.0, 2.0, 3.0, 4.0], 1).unwrap().values, tiled);
 }
+
+#[test]
+fn an_inference_tells_its_progress_and_ends_when_it_is_told() {
+    use std::{cell::RefCell, ops::ControlFlow};
+    use trishade::{Error, nn::Progress, nn::builder::Builder};
+    // three layers of a few milliseconds each, so that there is a pause between them
+    let b = Builder::new(&[64, 40, 40], 1).unwrap().conv(64, 3, 1, 1).unwrap().relu().unwrap();
+    let graph = b.conv(64, 3, 1, 1).unwrap().relu().unwrap().conv(64, 3, 1, 1).unwrap().relu().unwrap().build();
+    let session = Session::new(cpu(), Fixed::default()).unwrap();
+    let model = session.load(&graph).unwrap();
+    let x = vec![0.5; 2 * graph.input_size()];
+    let told = RefCell::new(Vec::<Progress>::new());
+    let run = |last: usize| {
+        told.borrow_mut().clear();
+        let tell = |progress: Progress| {
+            told.borrow_mut().push(progress);
+            if told.borrow().len() < last { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        pollster::block_on(session.infer(&model, &x, 1, Reveal::Argmax, tell)).map(|answer| answer.predictions)
+    };
+    let whole = run(usize::MAX).unwrap();
+    let all = told.borrow().clone();
+    assert!(all.len() > 4, "layers and batches: {all:?}");
+    assert!(
+        all.windows(2).all(|pair| pair[0].share <= pair[1].share && pair[0].bytes <= pair[1].bytes && pair[0].seconds <= pair[1].seconds)
+    );
+    let last = all[all.len() - 1];
+    assert_eq!((last.inputs, last.of_inputs, last.layers, last.of_layers, last.share), (2, 2, 3, 3, 1.0));
+    assert!(all.iter().any(|progress| (1..3).contains(&progress.layers) && progress.inputs == 0), "told between layers: {all:?}");
+    for last in 1..all.len() {
+        assert!(matches!(run(last), Err(Error::Cancelled)), "after {last}");
+        assert_eq!(told.borrow().len(), last, "nothing is told after a break");
+    }
+    // a session that was stopped goes on with the next inference
+    assert_eq!(run(usize::MAX).unwrap(), whole);
+}

@@ -1,4 +1,4 @@
-//! What an inference gives: predictions, scores, costs.
+//! The result of an inference: predictions, scores, costs.
 
 use super::profile::Profile;
 use crate::{fixed::decode_all, party::Meter, ring::Word};
@@ -14,7 +14,7 @@ pub enum Reveal {
     Argmax,
 }
 
-/// What the owner of the inputs has learnt, and what it cost.
+/// The knowledge that the owner of the inputs has gained, and its cost.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
     /// Index of the largest score of each input.
@@ -25,7 +25,7 @@ pub struct Answer {
     pub others: Vec<OtherOutput>,
     /// The model ends with a softmax; see [`probabilities`](Self::probabilities).
     pub softmax: bool,
-    /// What it cost.
+    /// Its cost.
     pub cost: Cost,
     /// The same by layer, if the session keeps it ([`Session::with_profile`](super::Session::with_profile)).
     pub profile: Option<Profile>,
@@ -45,13 +45,13 @@ pub struct OtherOutput {
 pub struct Cost {
     /// Rounds, the one that reveals included.
     pub rounds: u32,
-    /// What each party has sent to the other two, headers included, since there were inputs.
+    /// Bytes that each party has sent to the other two, headers included, since there were inputs.
     pub bytes_sent: [u64; 3],
-    /// What the lead had sent before.
+    /// Bytes that the lead had sent before.
     pub bytes_prepared: u64,
-    /// What the owners of model and inputs have sent to the parties.
+    /// Bytes that the owners of model and inputs have sent to the parties.
     pub bytes_from_owners: u64,
-    /// What the parties have sent to the owner of the inputs.
+    /// Bytes that the parties have sent to the owner of the inputs.
     pub bytes_to_owner: u64,
     /// Seconds of encoding and sharing, of computing, of revealing.
     pub seconds: Seconds,

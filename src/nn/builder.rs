@@ -260,7 +260,7 @@ impl Builder {
     }
 }
 
-/// What keeps a variance from zero, the usual number.
+/// Added to a variance, which keeps it from zero: the usual number.
 const EPSILON: f32 = 1e-5;
 
 fn square(kernel: usize, stride: usize, pad: usize) -> [Axis; 2] {

@@ -1,4 +1,4 @@
-//! What an inference will cost: the same code on devices that keep sizes and no words.
+//! Costs of an inference, foreseen: the same code on devices that keep sizes and no words.
 
 use super::{answer::Reveal, graph::Graph, ops::Bits, profile, program::Step, session::Session};
 use crate::{
@@ -15,7 +15,7 @@ use std::ops::RangeInclusive;
 pub struct Layer {
     /// Name of the node.
     pub name: String,
-    /// What it does.
+    /// Description of its step.
     pub kind: String,
     /// Shape of its output.
     pub shape: Shape,
@@ -23,7 +23,7 @@ pub struct Layer {
     pub rounds: u32,
     /// Bits that its comparisons look at.
     pub bits: Bits,
-    /// What each party sends, headers of the messages included, those of the frames not.
+    /// Bytes that each party sends, headers of the messages included, those of the frames not.
     pub bytes_sent: [u64; 3],
 }
 
@@ -34,24 +34,24 @@ pub struct Plan {
     pub layers: Vec<Layer>,
     /// Rounds, the one that reveals included.
     pub rounds: u32,
-    /// What each party sends to the other two.
+    /// Bytes that each party sends to the other two.
     pub bytes_sent: [u64; 3],
     /// Signs, tensor by tensor.
     pub signs: Signs,
-    /// What the owners share out.
+    /// Bytes that the owners share out.
     pub bytes_from_owners: u64,
     /// The most bytes of tensors that each party holds at one time: weights, activations, messages.
     pub memory: [u64; 3],
-    /// What a process holds at most that runs all three on the CPU: their tensors, freed buffers that are kept, the model.
+    /// Bytes that a process holds at most that runs all three on the CPU: their tensors, freed buffers that are kept, the model.
     pub process: u64,
 }
 
-/// Runs the network on dry devices, as it would run in one process.
+/// Runs the network on shape-only devices, as it would run in one process.
 pub async fn plan(graph: &Graph, batch: usize, fixed: Fixed, reveal: Reveal) -> Result<Plan> {
-    plan_on(&Session::dry(fixed)?, graph, None, batch, reveal).await
+    plan_on(&Session::shape_only(fixed)?, graph, None, batch, reveal).await
 }
 
-/// The same as a session of dry devices would run it, with its signs, leads and pieces; for inputs in a range, if one is
+/// The same as a session of shape-only devices would run it, with its signs, leads and pieces; for inputs in a range, if one is
 /// promised.
 pub async fn plan_on(session: &Session, graph: &Graph, inputs: Option<RangeInclusive<f32>>, batch: usize, reveal: Reveal) -> Result<Plan> {
     let zero = inputs.as_ref().map_or(0.0, |inputs| *inputs.start());
@@ -80,10 +80,10 @@ pub async fn plan_on(session: &Session, graph: &Graph, inputs: Option<RangeInclu
     })
 }
 
-/// Seconds that a batch spends on a network between three machines whose computing takes no time: the messages of a dry run on a
+/// Seconds that a batch spends on a network between three machines whose computing takes no time: the messages of a shape-only run on a
 /// shaped link, and the owner's shares and result on links alike.
 pub async fn network_seconds(graph: &Graph, batch: usize, fixed: Fixed, sign: Sign, net: Net) -> Result<f64> {
-    let session = Session::dry(fixed)?.with_sign(sign).with_link(Transport::Shaped(net));
+    let session = Session::shape_only(fixed)?.with_sign(sign).with_transport(Transport::Shaped(net));
     plan_on(&session, graph, None, batch, Reveal::Logits).await?;
     let between = session.parties().iter().map(|p| p.meter().seconds).fold(0.0, f64::max);
     // the words of the input reach two parties side by side

@@ -2,7 +2,7 @@
 //!
 //! `onnx` imports and [`builder`] builds a [`Graph`] of [operations](ops); [`passes`] rewrite it; [`lower`](lower::lower) makes a
 //! [`Program`]; [`PartyModel`] is a program with one party's shares, which `execute` runs; [`Session`] holds three parties of a
-//! process. [`reference`] computes the same in the clear, [`estimate`] foresees costs.
+//! process. [`mod@reference`] computes the same in the clear, [`estimate`] foresees costs.
 
 pub mod answer;
 pub mod bounds;
@@ -18,6 +18,7 @@ mod party_model;
 pub mod passes;
 pub mod profile;
 pub mod program;
+pub mod progress;
 pub mod reference;
 pub mod session;
 pub mod value;
@@ -31,6 +32,7 @@ pub use lower::{LoweredModel, lower};
 pub use party_model::PartyModel;
 pub use profile::Profile;
 pub use program::Program;
+pub use progress::{Progress, Verdict};
 pub use session::{Leads, Model, Prepared, Session};
 pub use value::Tensor;
 pub use weights::Weights;

@@ -82,7 +82,7 @@ impl PartyModel {
 }
 
 impl Program {
-    /// What a party holds at the most, in bytes: of the model, and of a request for so many inputs besides, as a shape-only run
+    /// Bytes that a party holds at the most: of the model, and of a request for so many inputs besides, as a shape-only run
     /// of all three parties finds it. The request's are those of the party that holds most, with a window of `window` bytes.
     pub async fn memory(&self, count: usize, reveal: Reveal, sign: Sign, net: Option<Net>, window: u64) -> Result<[u64; 2]> {
         let (parties, models) = self.without_words(sign, net)?;
@@ -132,7 +132,7 @@ impl Program {
         }
     }
 
-    /// What the owner of the inputs learns from the summands of the three parties, of each output.
+    /// The answer that the owner of the inputs puts together from the summands of the three parties, of each output.
     pub fn answer(&self, parts: [&[Vec<Word>]; 3], count: usize, reveal: Reveal) -> Result<Answer> {
         let lengths = self.revealed(count, reveal)?;
         for (party, outputs) in parts.iter().enumerate() {

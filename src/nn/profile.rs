@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub struct LayerCost {
     /// Name of the node.
     pub name: String,
-    /// What it does.
+    /// Description of its step.
     pub kind: String,
     /// Seconds of computing, all three parties together.
     pub seconds: f64,
@@ -24,7 +24,7 @@ pub struct LayerCost {
 pub struct Profile {
     /// In the order of the network.
     pub layers: Vec<LayerCost>,
-    /// Of each party in the order of time. On a GPU: when work was recorded, not when it was done.
+    /// Each party's, in the order of time. On a GPU: when work was recorded, not when it was done.
     pub spans: [Vec<Span>; 3],
 }
 
@@ -34,7 +34,7 @@ impl Profile {
         Self { layers: program.steps().iter().map(layer).collect(), spans: Default::default() }
     }
 
-    /// What the parties have spent since their meters were reset.
+    /// Adds what the parties have spent since their meters were reset.
     pub(super) fn add(&mut self, parties: &[Party; 3]) {
         let meters: Vec<Meter> = parties.iter().map(|p| p.meter()).collect();
         for (number, layer) in self.layers.iter_mut().enumerate() {

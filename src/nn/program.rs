@@ -1,6 +1,6 @@
 //! A network ready to run, as all parties know it: steps on values, without the secret parameters.
 //!
-//! What somebody else has sent becomes a [`Program`] only through the checks of [`Program::try_from`].
+//! A program that somebody else has sent becomes a [`Program`] only through the checks of [`Program::try_from`].
 
 use super::{
     graph::{GraphInput, GraphOutput, InputKind},
@@ -15,7 +15,7 @@ use crate::{Error, Result, fixed::Fixed, shape::Shape};
 pub struct Step {
     /// Name of the node that it comes from.
     pub name: String,
-    /// What it does.
+    /// Its action.
     pub action: Action,
     /// Values read.
     pub inputs: Vec<ValueId>,

@@ -3,8 +3,16 @@
 //! The parties learn the architecture, the batch and nothing else; the owner of the inputs learns what is revealed.
 
 use super::{
-    Answer, answer::Reveal, bounds::bounds, graph::Graph, lower::lower, ops::Bits, party_model::PartyModel, profile::Profile,
+    Answer,
+    answer::Reveal,
+    bounds::bounds,
+    graph::Graph,
+    lower::lower,
+    ops::Bits,
+    party_model::PartyModel,
+    profile::Profile,
     program::Program,
+    progress::{Ended, Progress, Verdict, shares_of_work, watched},
 };
 use crate::{
     Error, Result, clock,
@@ -16,14 +24,18 @@ use crate::{
     shape::Shape,
     share::Arith,
 };
-use std::{collections::VecDeque, ops::RangeInclusive, sync::Arc};
+use std::{
+    collections::VecDeque,
+    ops::RangeInclusive,
+    sync::{Arc, atomic::Ordering},
+};
 use zeroize::Zeroizing;
 
 /// Three parties of this process that serve models.
 pub struct Session {
     parties: [Party; 3],
     fixed: Fixed,
-    link: Transport,
+    transport: Transport,
     leads: Leads,
     /// Inputs of a micro-batch.
     micro: usize,
@@ -57,7 +69,7 @@ pub struct Prepared<'m> {
     model: &'m Model,
     count: usize,
     reveal: Reveal,
-    /// Of each piece of the batch: one for each input.
+    /// One for each input, of each piece of the batch.
     promises: Vec<Vec<mpc::Promise>>,
     ahead: Preprocessed<Outcomes>,
 }
@@ -89,7 +101,7 @@ impl Session {
         Self {
             parties,
             fixed,
-            link: Transport::Handover,
+            transport: Transport::Handover,
             leads: Leads::One,
             micro: usize::MAX,
             profiled: false,
@@ -99,8 +111,8 @@ impl Session {
     }
 
     /// How messages pass.
-    pub fn with_link(self, link: Transport) -> Self {
-        Self { link, ..self }
+    pub fn with_transport(self, transport: Transport) -> Self {
+        Self { transport, ..self }
     }
 
     /// How signs are computed.
@@ -140,13 +152,13 @@ impl Session {
         mpc::promise(shape)
     }
 
-    /// What an owner sends: nothing but sizes if no party has words.
+    /// The shares that an owner sends: nothing but sizes if no party has words.
     fn share(&self, promise: mpc::Promise, words: &[Word]) -> Result<[mpc::Input; 3]> {
         if self.parties.iter().all(|p| p.device().is_shape_only()) { Ok(promise.blank()) } else { promise.keep(words) }
     }
 
     /// Three parties on devices that keep sizes and no words: for [`plan_on`](super::plan_on).
-    pub fn dry(fixed: Fixed) -> Result<Self> {
+    pub fn shape_only(fixed: Fixed) -> Result<Self> {
         Self::new(Device::shape_only_process(), fixed)
     }
 
@@ -179,34 +191,47 @@ impl Session {
     /// Does the lead's part of an inference of `count` inputs before they exist: all that it computes and deals. What it deals
     /// lies in the second party's memory until the inference takes it.
     ///
-    /// [`Error::Misuse`] if each party leads a third, or if the lead has to hear from others.
+    /// [`Error::Misuse`] if each party leads a third, or if the lead part needs interaction.
     pub async fn prepare<'m>(&self, model: &'m Model, count: usize, reveal: Reveal) -> Result<Prepared<'m>> {
         if self.leads == Leads::Three {
-            return Err(Error::Misuse("a run with three leads cannot be prepared: each of them has to hear from the others".into()));
+            return Err(Error::Misuse("a run with three leads cannot be prepared: the part of each needs interaction".into()));
         }
         let promises = self.pieces(count).into_iter().map(|(_, rows)| self.promises(model, rows)).collect::<Result<Vec<_>>>()?;
         let of_lead = |promise: &mpc::Promise| mpc::input(&self.parties[0], &promise.of_lead());
         let inputs: Pieces = promises.iter().map(|piece| piece.iter().map(of_lead).collect()).collect();
-        let ahead = preprocess(&self.parties, self.link, |p| self.outcomes(p, model, &inputs, count, reveal)).await?;
+        let ahead = preprocess(&self.parties, self.transport, |p| self.outcomes(p, model, &inputs, count, reveal)).await?;
         Ok(Prepared { model, count, reveal, promises, ahead })
     }
 
-    /// Scores of `values.len() / inputs` images, `batch` at a time; the last batch may be smaller. `progress` is told how
-    /// many are done.
-    pub async fn infer(&self, model: &Model, values: &[f32], batch: usize, reveal: Reveal, progress: impl FnMut(usize)) -> Result<Answer> {
+    /// Scores of some inputs, `batch` at a time; the last batch may be smaller. The numbers of each input lie one after another, of
+    /// a model with several inputs in their order.
+    ///
+    /// `progress` hears how far the inference has come after each layer and each batch; if it gives
+    /// [`ControlFlow::Break`](std::ops::ControlFlow), the inference ends with [`Error::Cancelled`]. The future yields to its
+    /// executor between layers.
+    ///
+    /// [`Error::Range`] names an element that does not fit; [`Error::Input`] if there are no inputs, or no whole ones.
+    pub async fn infer<V: Verdict>(
+        &self,
+        model: &Model,
+        values: &[f32],
+        batch: usize,
+        reveal: Reveal,
+        progress: impl FnMut(Progress) -> V,
+    ) -> Result<Answer> {
         self.infer_prepared(model, Vec::new(), values, batch, reveal, progress).await
     }
 
     /// The same with the lead's part of the first batches done. Rounds, bytes and seconds are those since there were inputs;
     /// what was prepared is counted apart.
-    pub async fn infer_prepared(
+    pub async fn infer_prepared<V: Verdict>(
         &self,
         model: &Model,
         prepared: Vec<Prepared<'_>>,
         values: &[f32],
         batch: usize,
         reveal: Reveal,
-        mut progress: impl FnMut(usize),
+        mut progress: impl FnMut(Progress) -> V,
     ) -> Result<Answer> {
         let program = model.program();
         let size = program.input_size();
@@ -217,22 +242,34 @@ impl Session {
         let profile = self.profiled.then(|| Profile::of(program));
         let mut answer = Answer { softmax: program.softmax(), profile, ..Answer::default() };
         answer.cost.bytes_from_owners = model.bytes;
+        let (began, shares, all) = (clock::now(), shares_of_work(program)?, values.len() / size);
         for part in values.chunks(batch.saturating_mul(size)) {
-            self.batch(model, prepared.pop_front(), part, part.len() / size, reveal, &mut answer).await?;
-            progress(answer.predictions.len());
+            let (done, count, sent) = (answer.predictions.len(), part.len() / size, answer.cost.bytes_sent.iter().sum::<u64>());
+            let of_layers = program.steps().len();
+            let mut tell = |layers: usize, inputs: usize, bytes: u64| {
+                let share = (done as f64 + shares[layers.min(of_layers)] * count as f64) / all as f64;
+                let seconds = clock::now() - began;
+                let seconds_left = if share > 0.0 { seconds / share - seconds } else { f64::INFINITY };
+                progress(Progress { share, inputs, of_inputs: all, layers, of_layers, bytes, seconds, seconds_left }).goes_on()
+            };
+            let batch = Batch { model, values: part, count, reveal };
+            let moved = |layers: usize| tell(layers, done, sent + self.parties.iter().map(|p| p.meter().bytes()).sum::<u64>());
+            self.batch(batch, prepared.pop_front(), &mut answer, moved).await?;
+            if !tell(of_layers, done + count, answer.cost.bytes_sent.iter().sum()) {
+                return Err(Error::Cancelled);
+            }
         }
         Ok(answer)
     }
 
     async fn batch(
         &self,
-        model: &Model,
+        batch: Batch<'_>,
         prepared: Option<Prepared<'_>>,
-        values: &[f32],
-        count: usize,
-        reveal: Reveal,
         answer: &mut Answer,
+        mut moved: impl FnMut(usize) -> bool,
     ) -> Result<()> {
+        let Batch { model, count, reveal, .. } = batch;
         let began = clock::now();
         let (promises, ahead) = match prepared {
             None => (Vec::new(), None),
@@ -242,15 +279,55 @@ impl Session {
                 return Err(Error::Misuse(format!("a batch of {count}, revealing {reveal:?}, was prepared for {wanted}")));
             }
         };
+        let inputs = self.share_inputs(&batch, promises, answer)?;
+        let shared = clock::now();
+        self.parties.iter().for_each(Party::reset_meter);
+        let (ended, pieces) = (Ended::default(), self.pieces(count).len());
+        let counted = ended.clone();
+        // the second of the pair ends last
+        self.parties[2].on_layer(Some(Arc::new(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        })));
+        let task = |p| self.outcomes(p, model, &inputs[Party::number(p)], count, reveal);
+        let tell = |ended: usize| moved(ended / pieces);
+        let revealed = match ahead {
+            None => watched(run(&self.parties, self.transport, task), &ended, tell).await,
+            Some(ahead) => {
+                answer.cost.bytes_prepared += ahead.bytes;
+                answer.cost.seconds.prepare += ahead.seconds;
+                watched(run_preprocessed(&self.parties, self.transport, ahead, task), &ended, tell).await
+            }
+        };
+        self.parties[2].on_layer(None);
+        let revealed = revealed?;
+        for party in &self.parties {
+            // an adapter may still be at work
+            party.device().download(&[]).await?;
+        }
+        let computed = clock::now();
+        self.put_together(&batch, &revealed, answer).await?;
+        let ended = clock::now();
+        answer.cost.add(self.parties.each_ref().map(Party::meter));
+        if let Some(profile) = &mut answer.profile {
+            profile.add(&self.parties);
+        }
+        let seconds = &mut answer.cost.seconds;
+        seconds.share += shared - began;
+        seconds.compute += computed - shared;
+        seconds.reveal += ended - computed;
+        Ok(())
+    }
+
+    /// The owner's shares of a batch, piece by piece, placed at each party.
+    fn share_inputs(&self, batch: &Batch<'_>, promises: Vec<Vec<mpc::Promise>>, answer: &mut Answer) -> Result<[Pieces; 3]> {
         let mut promises = promises.into_iter();
-        let program = model.program();
-        let size = values.len() / count;
+        let (program, size) = (batch.model.program(), batch.values.len() / batch.count);
         let mut inputs: [Pieces; 3] = Default::default();
-        let mut rest = values;
-        for (_, rows) in self.pieces(count) {
+        let mut rest = batch.values;
+        for (_, rows) in self.pieces(batch.count) {
             let (part, after) = rest.split_at(rows * size);
             rest = after;
-            let promises = promises.next().map_or_else(|| self.promises(model, rows), Ok)?;
+            let promises = promises.next().map_or_else(|| self.promises(batch.model, rows), Ok)?;
             let mut piece: [Vec<Arith>; 3] = Default::default();
             for (input, promise) in promises.into_iter().enumerate() {
                 let words = Zeroizing::new(program.encode(input, part)?);
@@ -261,45 +338,26 @@ impl Session {
             }
             inputs.iter_mut().zip(piece).for_each(|(all, piece)| all.push(piece));
         }
-        let shared = clock::now();
-        self.parties.iter().for_each(Party::reset_meter);
-        let task = |p| self.outcomes(p, model, &inputs[Party::number(p)], count, reveal);
-        let revealed = match ahead {
-            None => run(&self.parties, self.link, task).await?,
-            Some(ahead) => {
-                answer.cost.bytes_prepared += ahead.bytes;
-                answer.cost.seconds.prepare += ahead.seconds;
-                run_preprocessed(&self.parties, self.link, ahead, task).await?
-            }
-        };
-        for party in &self.parties {
-            // an adapter may still be at work
-            party.device().download(&[]).await?;
-        }
-        let computed = clock::now();
+        Ok(inputs)
+    }
+
+    /// The owner's answer from what each party has revealed of each piece.
+    async fn put_together(&self, batch: &Batch<'_>, revealed: &[Outcomes; 3], answer: &mut Answer) -> Result<()> {
+        let program = batch.model.program();
         let fraction_bits: Vec<u32> = program.results(1)?.iter().map(|result| result.fraction_bits).collect();
         for output in 0..revealed[0].first().map_or(0, Vec::len) {
             let mut summands = Vec::new();
-            for (party, pieces) in self.parties.iter().zip(&revealed) {
+            for (party, pieces) in self.parties.iter().zip(revealed) {
                 let words = party.device().download(&pieces.iter().map(|piece| &piece[output]).collect::<Vec<&Buffer>>()).await?;
                 summands.push(Zeroizing::new(words.concat()));
             }
             answer.cost.bytes_to_owner += summands.iter().map(|words| words.len() as u64 * 8).sum::<u64>();
             let words = mpc::combine([&summands[0], &summands[1], &summands[2]]);
             match output {
-                0 => answer.take(&words, count, reveal, fraction_bits[0]),
-                _ => answer.take_other(output - 1, &program.outputs()[output].name, &words, count, fraction_bits[output]),
+                0 => answer.take(&words, batch.count, batch.reveal, fraction_bits[0]),
+                _ => answer.take_other(output - 1, &program.outputs()[output].name, &words, batch.count, fraction_bits[output]),
             }
         }
-        let revealed = clock::now();
-        answer.cost.add(self.parties.each_ref().map(Party::meter));
-        if let Some(profile) = &mut answer.profile {
-            profile.add(&self.parties);
-        }
-        let seconds = &mut answer.cost.seconds;
-        seconds.share += shared - began;
-        seconds.compute += computed - shared;
-        seconds.reveal += revealed - computed;
         Ok(())
     }
 
@@ -328,6 +386,14 @@ impl Session {
     fn promises(&self, model: &Model, rows: usize) -> Result<Vec<mpc::Promise>> {
         model.program().input_shapes(rows)?.iter().map(|shape| self.promise(shape)).collect()
     }
+}
+
+/// Inputs that run together.
+struct Batch<'a> {
+    model: &'a Model,
+    values: &'a [f32],
+    count: usize,
+    reveal: Reveal,
 }
 
 /// Each piece's inputs as one party holds them.

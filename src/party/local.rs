@@ -4,6 +4,7 @@ use super::{
     exchange::{Task, exchange, stuck},
     network::Net,
     party::Party,
+    pause::Pauses,
     shaped,
     turns::Turn,
 };
@@ -64,6 +65,7 @@ pub(super) async fn drive<F: Future>(parties: &[Party; 3], transport: Transport,
 }
 
 async fn in_lock_step<F: Future>(parties: &[Party; 3], transport: Transport, tasks: &mut [Task<F>; 3]) -> Result<()> {
+    let mut pauses = Pauses::new();
     loop {
         let mut moved = false;
         for (party, task) in parties.iter().zip(tasks.iter_mut()) {
@@ -76,6 +78,7 @@ async fn in_lock_step<F: Future>(parties: &[Party; 3], transport: Transport, tas
                     Turn::Again => moved = true,
                     Turn::Blocked => break,
                 }
+                pauses.pause().await;
             }
             party.device.check()?;
         }

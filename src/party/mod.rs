@@ -19,6 +19,7 @@ mod observe;
 mod op;
 #[expect(clippy::module_inception, reason = "the folder is named for what this file holds")]
 mod party;
+mod pause;
 mod preprocess;
 mod remote;
 mod scope;

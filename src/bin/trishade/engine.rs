@@ -30,7 +30,7 @@ pub fn session(options: &Engine) -> Result<Session> {
 
 /// Three parties that keep sizes and no words, otherwise alike.
 pub fn shape_only_session(options: &Engine) -> Result<Session> {
-    Ok(limited(Session::dry(Fixed::new(options.fraction_bits)?)?, options))
+    Ok(limited(Session::shape_only(Fixed::new(options.fraction_bits)?)?, options))
 }
 
 fn limited(session: Session, options: &Engine) -> Session {

@@ -1,5 +1,5 @@
-//! Arrays that the importer computes with: constants, and the places of an activation's elements. What moves elements is written
-//! once for all of them; a movement of an activation is that movement of its places.
+//! Arrays that the importer computes with: constants, and the indices of an activation's elements. Layout operations are written
+//! once for all of them; a layout operation on an activation is that operation on its indices.
 
 use crate::{Error, Result};
 
@@ -135,6 +135,25 @@ const MOST: usize = 1 << 28;
 pub fn elements(extents: &[usize]) -> Result<usize> {
     let n = extents.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent));
     n.filter(|&n| n <= MOST).ok_or_else(|| Error::Model(format!("a shape {extents:?} of too many elements")))
+}
+
+/// The shape to which two shapes broadcast.
+pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
+    let rank = a.len().max(b.len());
+    let at = |extents: &[usize], d: usize| if d + extents.len() < rank { 1 } else { extents[d + extents.len() - rank] };
+    let extent = |d: usize| match (at(a, d), at(b, d)) {
+        (a, b) if a == b || b == 1 => Ok(a),
+        (1, b) => Ok(b),
+        _ => Err(Error::Model(format!("shapes {a:?} and {b:?} do not broadcast"))),
+    };
+    (0..rank).map(extent).collect()
+}
+
+/// An axis or an index counted from the end if it is negative.
+pub fn place_of(i: i64, extent: usize) -> Result<usize> {
+    let from_front = if i < 0 { i + extent as i64 } else { i };
+    let place = usize::try_from(from_front).ok().filter(|&place| place < extent);
+    place.ok_or_else(|| Error::Model(format!("{i} is outside the {extent} that there are")))
 }
 
 fn strides(extents: &[usize]) -> Vec<usize> {

@@ -1,8 +1,8 @@
 //! Attributes of a node: each is taken once, and what is left over is an error, not ignored.
 
 use super::{
-    Constant,
     array::Array,
+    constant::Constant,
     schema::{AttributeProto, NodeProto},
     tensor,
 };

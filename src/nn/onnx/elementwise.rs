@@ -1,6 +1,13 @@
 //! Arithmetic element by element: sums of activations, constants that scale and shift, and what ReLUs and bounds make of them.
 
-use super::{Constant, Importer, Meaning, array::Array, attributes::Attributes, movement::Movement, schema::NodeProto};
+use super::{
+    array::{Array, broadcast},
+    attributes::Attributes,
+    constant::Constant,
+    importer::{Importer, Meaning},
+    layout::Layout,
+    schema::NodeProto,
+};
 use crate::{
     Error, Result,
     nn::{
@@ -28,28 +35,9 @@ impl Importer {
                 let sum = self.fold_operands(node, Self::plus)?;
                 self.push(Sum::scaled(1.0 / node.input.len() as f32), &[sum])
             }
-            "Sub" => match self.operands(node)? {
-                (Value(a), Value(b)) => self.combined(a, b, [1.0, -1.0]),
-                (Value(x), Numbers(c)) => self.shifted(x, map(&c, |v| -v)),
-                (Numbers(c), Value(x)) => {
-                    let negated = self.push(Sum::scaled(-1.0), &[x])?;
-                    self.shifted(negated, c)
-                }
-                (Numbers(_), Numbers(_)) => Err(constants()),
-            },
-            "Mul" => match self.operands(node)? {
-                (Value(x), Numbers(c)) | (Numbers(c), Value(x)) => self.scaled(x, c),
-                (Value(a), Value(b)) => {
-                    let [a, b] = self.of_one_shape(a, b)?;
-                    self.push(Multiply, &[a, b])
-                }
-                (Numbers(_), Numbers(_)) => Err(constants()),
-            },
-            "Div" => match self.operands(node)? {
-                (Value(_), Numbers(c)) if c.values.contains(&0.0) => Err(Error::Range("a division by zero".into())),
-                (Value(x), Numbers(c)) => self.scaled(x, map(&c, f32::recip)),
-                _ => Err(Error::Model("a division by an activation is not supported; one by a constant is".into())),
-            },
+            "Sub" => self.difference(node),
+            "Mul" => self.product(node),
+            "Div" => self.quotient(node),
             "Neg" => {
                 let x = self.value(node, 0)?;
                 self.push(Sum::scaled(-1.0), &[x])
@@ -68,29 +56,64 @@ impl Importer {
                 self.with_relu(x, [1.0 - alpha, alpha])
             }
             "PRelu" => self.prelu(node),
-            "Clip" => {
-                let x = self.value(node, 0)?;
-                let (low, high) = (attributes.float("min", f32::NEG_INFINITY), attributes.float("max", f32::INFINITY));
-                let low = self.bound(node, 1)?.unwrap_or(low);
-                let high = self.bound(node, 2)?.unwrap_or(high);
-                // as the operator does where the bounds are the wrong way round
-                self.push(Clip { low: low.min(high), high }, &[x])
-            }
+            "Clip" => self.clip(node, attributes),
             "HardSigmoid" => {
                 let (x, alpha, beta) = (self.value(node, 0)?, attributes.float("alpha", 0.2), attributes.float("beta", 0.5));
                 let line = self.push(Sum { factors: vec![alpha], constant: beta }, &[x])?;
                 self.push(Clip { low: 0.0, high: 1.0 }, &[line])
             }
-            // x min(max(x / 6 + 1/2, 0), 1)
-            "HardSwish" => {
-                let x = self.value(node, 0)?;
-                let line = self.push(Sum { factors: vec![1.0 / 6.0], constant: 0.5 }, &[x])?;
-                let gate = self.push(Clip { low: 0.0, high: 1.0 }, &[line])?;
-                self.push(Multiply, &[x, gate])
-            }
+            "HardSwish" => self.hard_swish(node),
             "Pow" => self.power(node),
             other => Err(Error::Model(format!("'{other}' is no operator of elements"))),
         }
+    }
+
+    fn difference(&mut self, node: &NodeProto) -> Result<ValueId> {
+        match self.operands(node)? {
+            (Value(a), Value(b)) => self.combined(a, b, [1.0, -1.0]),
+            (Value(x), Numbers(c)) => self.shifted(x, map(&c, |v| -v)),
+            (Numbers(c), Value(x)) => {
+                let negated = self.push(Sum::scaled(-1.0), &[x])?;
+                self.shifted(negated, c)
+            }
+            (Numbers(_), Numbers(_)) => Err(constants()),
+        }
+    }
+
+    fn product(&mut self, node: &NodeProto) -> Result<ValueId> {
+        match self.operands(node)? {
+            (Value(x), Numbers(c)) | (Numbers(c), Value(x)) => self.scaled(x, c),
+            (Value(a), Value(b)) => {
+                let [a, b] = self.of_one_shape(a, b)?;
+                self.push(Multiply, &[a, b])
+            }
+            (Numbers(_), Numbers(_)) => Err(constants()),
+        }
+    }
+
+    fn quotient(&mut self, node: &NodeProto) -> Result<ValueId> {
+        match self.operands(node)? {
+            (Value(_), Numbers(c)) if c.values.contains(&0.0) => Err(Error::Range("a division by zero".into())),
+            (Value(x), Numbers(c)) => self.scaled(x, map(&c, f32::recip)),
+            _ => Err(Error::Model("a division by an activation is not supported; one by a constant is".into())),
+        }
+    }
+
+    /// Bounds; the upper one wins where they are the wrong way round, as the operator has it.
+    fn clip(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<ValueId> {
+        let x = self.value(node, 0)?;
+        let (low, high) = (attributes.float("min", f32::NEG_INFINITY), attributes.float("max", f32::INFINITY));
+        let low = self.bound(node, 1)?.unwrap_or(low);
+        let high = self.bound(node, 2)?.unwrap_or(high);
+        self.push(Clip { low: low.min(high), high }, &[x])
+    }
+
+    /// `x min(max(x / 6 + 1/2, 0), 1)`.
+    fn hard_swish(&mut self, node: &NodeProto) -> Result<ValueId> {
+        let x = self.value(node, 0)?;
+        let line = self.push(Sum { factors: vec![1.0 / 6.0], constant: 0.5 }, &[x])?;
+        let gate = self.push(Clip { low: 0.0, high: 1.0 }, &[line])?;
+        self.push(Multiply, &[x, gate])
     }
 
     /// A small whole power, by multiplications.
@@ -216,7 +239,7 @@ impl Importer {
             )));
         }
         let extents = broadcast(&first, &second)?;
-        Ok([self.moved(a, &Movement::Broadcast(extents.clone()))?, self.moved(b, &Movement::Broadcast(extents))?])
+        Ok([self.moved(a, &Layout::Broadcast(extents.clone()))?, self.moved(b, &Layout::Broadcast(extents))?])
     }
 
     /// The value with the axes that a constant adds to it.
@@ -229,7 +252,7 @@ impl Importer {
             )));
         }
         let extents = broadcast(&own, &constant.extents)?;
-        self.moved(x, &Movement::Broadcast(extents))
+        self.moved(x, &Layout::Broadcast(extents))
     }
 
     fn scaled(&mut self, x: ValueId, scale: Array<f32>) -> Result<ValueId> {
@@ -264,18 +287,6 @@ impl Importer {
 
 fn map(array: &Array<f32>, f: impl Fn(f32) -> f32) -> Array<f32> {
     Array { extents: array.extents.clone(), values: array.values.iter().map(|&v| f(v)).collect() }
-}
-
-/// The shape to which two shapes broadcast.
-pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
-    let rank = a.len().max(b.len());
-    let at = |extents: &[usize], d: usize| if d + extents.len() < rank { 1 } else { extents[d + extents.len() - rank] };
-    let extent = |d: usize| match (at(a, d), at(b, d)) {
-        (a, b) if a == b || b == 1 => Ok(a),
-        (1, b) => Ok(b),
-        _ => Err(Error::Model(format!("shapes {a:?} and {b:?} do not broadcast"))),
-    };
-    (0..rank).map(extent).collect()
 }
 
 fn constants() -> Error {

@@ -18,7 +18,7 @@ use std::collections::HashSet;
 const FLOAT: i32 = 1;
 const INT64: i32 = 7;
 const OPSET: i64 = 13;
-/// Of the format of the file, the one that belongs to this operator set.
+/// Version of the file's format that belongs to this operator set.
 const IR_VERSION: i64 = 7;
 
 /// The bytes of the file. Its batch is free.

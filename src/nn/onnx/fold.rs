@@ -1,11 +1,10 @@
-//! What is known when a model is read: shapes, and arithmetic and movement of constants.
+//! Constants known when a model is read: shapes, and arithmetic and layout operations of constants.
 
 use super::{
-    Constant,
-    array::Array,
+    array::{Array, broadcast, place_of},
     attributes::Attributes,
-    elementwise::broadcast,
-    movement::{Movement, movement_of, place_of},
+    constant::Constant,
+    layout::{Layout, layout_of},
     tensor,
 };
 use crate::{Error, Result};
@@ -55,7 +54,7 @@ pub fn fold(name: &str, inputs: &[Option<Constant>], attributes: &mut Attributes
                 }
             }
             let x = first()?;
-            x.moved(&movement_of(name, x.extents(), given, attributes, None)?)?
+            x.moved(&layout_of(name, x.extents(), given, attributes, None)?)?
         }
         _ => return Ok(None),
     };
@@ -211,7 +210,7 @@ fn reduced(name: &str, x: &Constant, axes: Option<&Constant>, attributes: &mut A
         "ReduceMax" => i64::max,
         _ => i64::min,
     };
-    let moved = Movement::Transpose([&stays[..], &gone].concat()).run(x, 0)?;
+    let moved = Layout::Transpose([&stays[..], &gone].concat()).run(x, 0)?;
     let all = |chunk: &[i64]| chunk.iter().copied().reduce(f).unwrap_or(0);
     let values = moved.values.chunks(width.max(1)).map(all).collect();
     let extent = |d: usize| if gone.contains(&d) { keeps.then_some(1) } else { Some(x.extents[d]) };

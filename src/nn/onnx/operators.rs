@@ -1,17 +1,33 @@
 //! Which operator becomes what: constants are computed, products keep their weights, the rest is in the files by kind.
 
 use super::{
-    Constant, Importer, Meaning, SUPPORTED, Tensor, array::Array, attributes::Attributes, elementwise::broadcast, fold, movement::Movement,
-    schema::NodeProto, tensor,
+    array::{Array, broadcast},
+    attributes::Attributes,
+    constant::Constant,
+    fold,
+    importer::{Importer, Meaning},
+    layout::Layout,
+    schema::NodeProto,
+    tensor,
 };
 use crate::{
     Error, Result,
-    nn::{ops::MatMul, value::ValueId},
+    nn::{
+        ops::MatMul,
+        value::{Tensor, ValueId},
+    },
     shape::Shape,
 };
 
+/// The operators that an import understands. Arithmetic and layout operations are also computed on constants.
+pub const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, ConstantOfShape, Conv, \
+ConvTranspose, DepthToSpace, Div (by constants), Dropout, Expand, Flatten, Gather, Gemm, GlobalAveragePool, GlobalMaxPool, \
+HardSigmoid, HardSwish, Identity, LeakyRelu, MatMul, Max, MaxPool, Mean, Min, Mul, Neg, PRelu, Pad, Pow (whole powers), ReduceMax, ReduceMean, \
+ReduceSum, Relu, Reshape, Resize, Shape, Slice, Softmax (at the end), SpaceToDepth, Split, Squeeze, Sub, Sum, Tile, Transpose, \
+Unsqueeze, Upsample";
+
 impl Importer {
-    /// What a node's first output means.
+    /// The meaning of a node's first output.
     pub(super) fn operator(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<Meaning> {
         if let Some(constant) = self.folded(node, attributes)? {
             return Ok(Meaning::Constant(constant));
@@ -42,7 +58,7 @@ impl Importer {
             "Add" | "Sub" | "Mul" | "Div" | "Sum" | "Mean" | "Max" | "Min" | "Neg" | "Abs" | "Relu" | "LeakyRelu" | "PRelu" | "Clip"
             | "HardSigmoid" | "HardSwish" | "Pow" => self.elementwise(node, attributes),
             "Transpose" | "Concat" | "Slice" | "Pad" | "Squeeze" | "Unsqueeze" | "Expand" | "Gather" | "Flatten" | "Reshape"
-            | "DepthToSpace" | "SpaceToDepth" | "Tile" => return self.movement(node, attributes),
+            | "DepthToSpace" | "SpaceToDepth" | "Tile" => return self.layout(node, attributes),
             other => Err(Error::Model(refusal(other))),
         };
         value.map(Meaning::Value)
@@ -133,14 +149,14 @@ impl Importer {
         }
         let mut order: Vec<usize> = (0..rank).collect();
         order.swap(rank - 2, rank - 1);
-        self.moved(x, &Movement::Transpose(order))
+        self.moved(x, &Layout::Transpose(order))
     }
 
     /// Without an axis of one element, counted from the end.
     fn without_axis(&mut self, x: ValueId, from_end: usize) -> Result<ValueId> {
         let mut extents = self.extents(x)?;
         extents.remove(extents.len() - from_end);
-        self.moved(x, &Movement::Reshape(extents))
+        self.moved(x, &Layout::Reshape(extents))
     }
 
     /// Products of matrices of each item, the axes in front broadcast against each other.
@@ -153,8 +169,8 @@ impl Importer {
             )));
         }
         let front = broadcast(&a[..a.len() - 2], &b[..b.len() - 2])?;
-        let x = self.moved(x, &Movement::Broadcast([&front[..], &a[a.len() - 2..]].concat()))?;
-        let y = self.moved(y, &Movement::Broadcast([&front[..], &b[b.len() - 2..]].concat()))?;
+        let x = self.moved(x, &Layout::Broadcast([&front[..], &a[a.len() - 2..]].concat()))?;
+        let y = self.moved(y, &Layout::Broadcast([&front[..], &b[b.len() - 2..]].concat()))?;
         self.push(MatMul { transposed: false }, &[x, y])
     }
 

@@ -1,6 +1,6 @@
 //! Resize and Upsample: nearest elements are moved; linear interpolation is a product with a public matrix along each axis.
 
-use super::{Importer, attributes::Attributes, movement::Movement, movement::place_of, schema::NodeProto};
+use super::{array::place_of, attributes::Attributes, importer::Importer, layout::Layout, schema::NodeProto};
 use crate::{
     Error, Result,
     nn::value::{Tensor, ValueId},
@@ -124,7 +124,7 @@ impl Importer {
             }
             let mapping = Mapping { input, output, scale, coordinates: &coordinates };
             value = match mode.as_str() {
-                "nearest" => self.moved(value, &Movement::Take(axis, mapping.nearest(&rounding)?))?,
+                "nearest" => self.moved(value, &Layout::Take(axis, mapping.nearest(&rounding)?))?,
                 "linear" | "bilinear" => self.interpolated(value, axis, mapping)?,
                 other => return Err(Error::Model(format!("mode = {other} is not supported; nearest and linear are"))),
             };
@@ -144,7 +144,7 @@ impl Importer {
         let mut order: Vec<usize> = (0..rank).collect();
         order.swap(axis, rank - 1);
         let matrix = Tensor { shape: Shape::new([mapping.output, mapping.input])?, values: mapping.linear()? };
-        let swap = Movement::Transpose(order);
+        let swap = Layout::Transpose(order);
         let ends = axis == rank - 1;
         let last = if ends { x } else { self.moved(x, &swap)? };
         let y = self.linear(last, matrix, vec![0.0; mapping.output])?;

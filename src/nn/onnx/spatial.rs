@@ -1,10 +1,10 @@
 //! Windows over space: convolutions and their transposes, pools, and what is reduced along axes.
 
 use super::{
-    Importer,
-    array::Array,
+    array::{Array, place_of},
     attributes::Attributes,
-    movement::{Edge, Movement, place_of},
+    importer::Importer,
+    layout::{Edge, Layout},
     schema::NodeProto,
 };
 use crate::{
@@ -21,7 +21,7 @@ impl Importer {
     fn image(&mut self, x: ValueId) -> Result<(ValueId, bool)> {
         match *self.extents(x)? {
             [_, _, _, _] => Ok((x, false)),
-            [n, c, l] => Ok((self.moved(x, &Movement::Reshape(vec![n, c, 1, l]))?, true)),
+            [n, c, l] => Ok((self.moved(x, &Layout::Reshape(vec![n, c, 1, l]))?, true)),
             ref other => Err(Error::Model(format!("an input of shape {other:?}; (N, C, H, W) and (N, C, L) are supported"))),
         }
     }
@@ -36,7 +36,7 @@ impl Importer {
     /// The image back in the rank that it had.
     fn restored(&mut self, x: ValueId, line: bool) -> Result<ValueId> {
         match (line, &self.extents(x)?[..]) {
-            (true, &[n, c, _, l]) => self.moved(x, &Movement::Reshape(vec![n, c, l])),
+            (true, &[n, c, _, l]) => self.moved(x, &Layout::Reshape(vec![n, c, l])),
             _ => Ok(x),
         }
     }
@@ -101,11 +101,11 @@ impl Importer {
         let pads = [0, 1].map(|d| transposed.around(d));
         self.moved(
             x,
-            &Movement::All(vec![
-                Movement::Reshape(vec![n, c, h, 1, w, 1]),
-                Movement::Pad(between, Edge::Constant),
-                Movement::Reshape(vec![n, c, h * sh, w * sw]),
-                Movement::Pad(vec![(0, 0), (0, 0), pads[0], pads[1]], Edge::Constant),
+            &Layout::All(vec![
+                Layout::Reshape(vec![n, c, h, 1, w, 1]),
+                Layout::Pad(between, Edge::Constant),
+                Layout::Reshape(vec![n, c, h * sh, w * sw]),
+                Layout::Pad(vec![(0, 0), (0, 0), pads[0], pads[1]], Edge::Constant),
             ]),
         )
     }
@@ -117,11 +117,11 @@ impl Importer {
                 return Err(Error::Model("an input (N, C, ...) is expected".into()));
             };
             let (to, count) = ([&[*n, *c][..], &vec![1; inner.len()]].concat(), inner.iter().product());
-            let flat = self.moved(x, &Movement::Reshape(vec![*n, *c, count, 1]))?;
+            let flat = self.moved(x, &Layout::Reshape(vec![*n, *c, count, 1]))?;
             let axes = [Axis::new(count), Axis::new(1)];
             let average = node.op_type == "GlobalAveragePool";
             let y = self.push(if average { Op::from(AveragePool { axes }) } else { MaxPool { axes }.into() }, &[flat])?;
-            return self.moved(y, &Movement::Reshape(to));
+            return self.moved(y, &Layout::Reshape(to));
         }
         let (x, line) = self.image(x)?;
         let input = self.spatial(x)?;
@@ -175,7 +175,7 @@ impl Importer {
         let rows = stays.iter().map(|&d| extents[d]).product();
         let ordered = match stays.iter().chain(&gone).copied().eq(0..rank) {
             true => x,
-            false => self.moved(x, &Movement::Transpose([&stays[..], &gone].concat()))?,
+            false => self.moved(x, &Layout::Transpose([&stays[..], &gone].concat()))?,
         };
         let flat = self.push(Op::reshape(vec![rows, width, 1]), &[ordered])?;
         let axes = [Axis::new(width), Axis::new(1)];
@@ -202,7 +202,7 @@ fn rounded_up(axis: Axis, input: usize) -> Axis {
     Axis { pad_end: axis.pad_end + needed.saturating_sub(padded), ..axis }
 }
 
-/// What divides the sum of each window of `axis`: its real taps, or those within the padding that `whole` asks for.
+/// Divisors of the sums of the windows of `axis`: its real taps, or those within the padding that `whole` asks for.
 fn counts(axis: Axis, whole: Axis, input: usize, padding_counts: bool) -> Result<Vec<usize>> {
     let inside = match padding_counts {
         true => 0..axis.pad_begin + input + whole.pad_end,

@@ -1,6 +1,10 @@
 //! Constant tensors: lengths checked against shapes, numbers finite, data in the model's file or beside it.
 
-use super::{Constant, array::Array, array::elements, schema::TensorProto};
+use super::{
+    array::{Array, elements},
+    constant::Constant,
+    schema::TensorProto,
+};
 use crate::{Error, Result};
 use std::{
     fs::File,

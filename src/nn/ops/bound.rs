@@ -2,7 +2,7 @@
 
 use super::{
     interval::{Interval, Intervals},
-    operation::{Action, Bits, Bounded, Narrow, Own, Running, Word64, within},
+    operation::{Action, Bits, Bounded, COMPARISON, Narrow, Own, Running, Word64, within},
 };
 use crate::{
     Result,
@@ -98,6 +98,10 @@ impl Action for Bound {
     fn bounds(&self, inputs: &[Bounded<'_>], _: &Operand) -> (Intervals, Bits) {
         let x = inputs[0].intervals;
         (x.iter().map(|v| self.interval(*v)).collect(), Bits { relu: self.bits(x, 0), ..Bits::default() })
+    }
+
+    fn work(&self, _: &[Operand], output: &Operand) -> f64 {
+        COMPARISON * output.value.shape.elements() as f64
     }
 
     fn run<'a>(&'a self, p: &'a Party, own: Own<'a>, mut inputs: Vec<Arith>) -> Running<'a> {

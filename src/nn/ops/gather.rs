@@ -107,7 +107,7 @@ impl Action for Gather {
         Ok(self.of(inputs[0].value, inputs[0].words))
     }
 
-    /// What moves between channels mixes them.
+    /// Elements that move between channels mix them.
     fn bounds(&self, inputs: &[Bounded<'_>], output: &Operand) -> (Intervals, Bits) {
         let holes = self.indices.contains(&NONE);
         let all: Vec<Interval> = inputs[0].intervals.iter().map(|v| if holes { v.with_zero() } else { *v }).collect();

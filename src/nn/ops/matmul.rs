@@ -93,7 +93,7 @@ impl Operation for MatMul {
         true
     }
 
-    /// Of flat inputs the channels are the columns; of others the factors must repeat for every row.
+    /// The channels of flat inputs are the columns; for others the factors must repeat in every row.
     fn take_affine(&self, constants: &mut Constants<'_>, flat: bool, scale: &[f32], shift: &[f32]) -> bool {
         let [_, Some(weights), Some(bias)] = constants else { return false };
         let columns = bias.values.len();
@@ -173,7 +173,7 @@ impl MatMul {
         pairs.flat_map(|(x, y)| multiply(x, y, depth, &start)).collect()
     }
 
-    /// Of flat inputs each row of the weights on the intervals of its features; else all rows of x and features are alike.
+    /// Each row of the weights on the intervals of its features, for flat inputs; else all rows of x and features are alike.
     pub fn bounds(&self, x: &Bounded<'_>, y: &Bounded<'_>, output: &Value) -> Intervals {
         let sizes = self.sizes_of(&x.value.shape, &y.value.shape);
         if y.words.is_empty() {

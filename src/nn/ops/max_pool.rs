@@ -5,7 +5,7 @@ use super::onnx::{self, Names, Writer};
 use super::{
     arithmetic::windows,
     interval::{Intervals, bits_of_differences},
-    operation::{Action, Bits, Bounded, Float, Joins, Narrow, Operation, Own, Running, Word64, checked, within},
+    operation::{Action, Bits, Bounded, COMPARISON, Float, Joins, Narrow, Operation, Own, Running, Word64, checked, within},
 };
 use crate::{
     Result,
@@ -109,6 +109,11 @@ impl Action for MaxPool {
 
     fn bounds(&self, inputs: &[Bounded<'_>], _: &Operand) -> (Intervals, Bits) {
         (inputs[0].intervals.clone(), Bits { pool: bits_of_differences(inputs[0].intervals), ..Bits::default() })
+    }
+
+    fn work(&self, _: &[Operand], output: &Operand) -> f64 {
+        let taps = self.axes[0].kernel * self.axes[1].kernel;
+        COMPARISON * (taps * output.value.shape.elements()) as f64
     }
 
     fn run<'a>(&'a self, p: &'a Party, own: Own<'a>, mut inputs: Vec<Arith>) -> Running<'a> {

@@ -1,4 +1,4 @@
-//! What each operation of a graph and each action of a program has to say of itself.
+//! The two traits of the house: [`Operation`] of a graph, [`Action`] of a program.
 //!
 //! An [`Operation`] is a node of a graph: shapes, the reference in floats, how passes may move it, how ONNX writes it. An
 //! [`Action`] is a step of a program: shapes and fraction bits, the reference in fixed point, bounds, and its run on shares. An
@@ -135,6 +135,11 @@ pub trait Action {
     /// Bounds of the output, channel by channel, and the bits that its comparisons have to look at.
     fn bounds(&self, inputs: &[Bounded<'_>], output: &Operand) -> (Intervals, Bits);
 
+    /// Its work as a number of multiply-adds: an estimate, for progress.
+    fn work(&self, _inputs: &[Operand], output: &Operand) -> f64 {
+        output.value.shape.elements() as f64
+    }
+
     /// Its run on shares, at one party.
     fn run<'a>(&'a self, p: &'a Party, own: Own<'a>, inputs: Vec<Arith>) -> Running<'a>;
 
@@ -170,7 +175,7 @@ pub struct Bounded<'a> {
 /// Hears of wide values, and narrows them.
 pub type Narrow<'a> = dyn FnMut(Vec<i128>) -> Result<Vec<i64>> + 'a;
 
-/// What an action has at its party besides its inputs.
+/// The holdings of an action at its party besides its inputs.
 #[derive(Debug, Clone, Copy)]
 pub struct Own<'a> {
     /// Bits that its comparisons look at.
@@ -200,6 +205,9 @@ impl Default for Bits {
 pub async fn within<F: Future>(p: &Party, bits: u32, work: F) -> F::Output {
     tagged(p, Tag { range_bits: Some(bits), ..Tag::default() }, work).await
 }
+
+/// Multiply-adds that take as long as the comparison of one element, with what surrounds it.
+pub const COMPARISON: f64 = 200.0;
 
 /// A value that is there at once.
 pub fn ready<'a>(share: Arith) -> Running<'a> {

@@ -12,7 +12,7 @@ use super::{
     matmul::MatMul,
     max_pool::MaxPool,
     multiply::Multiply,
-    operation::{Action, Bits, Bounded, Narrow, Own, Running, Word64, checked},
+    operation::{Action, Bits, Bounded, COMPARISON, Narrow, Own, Running, Word64, checked},
 };
 use crate::{
     Result,
@@ -79,6 +79,15 @@ impl Form {
         }
     }
 
+    /// Length of each sum.
+    fn depth(&self, x: &Value, y: &Value) -> usize {
+        match self {
+            Self::Conv(_) => y.shape.extents()[1..].iter().product(),
+            Self::MatMul(_) => x.shape.extents().last().copied().unwrap_or(1),
+            Self::Multiply(_) => 1,
+        }
+    }
+
     /// Elements of the output in a row that share one number of a bias.
     pub fn inner(&self, output: &Value) -> usize {
         match self {
@@ -103,7 +112,7 @@ pub struct Addend {
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize))]
 pub struct Product {
-    /// Of the first two inputs.
+    /// The bilinear map of the first two inputs.
     pub form: Form,
     /// One for each further input.
     pub addends: Vec<Addend>,
@@ -219,6 +228,13 @@ impl Action for Product {
                 (wide.iter().map(|v| bound.interval(cut(v))).collect(), bits)
             }
         }
+    }
+
+    fn work(&self, inputs: &[Operand], output: &Operand) -> f64 {
+        let (x, y, elements) = (&inputs[0].value, &inputs[1].value, output.value.shape.elements() as f64);
+        let sums = self.form.shape(x, y).map_or(elements, |sums| sums.shape.elements() as f64);
+        let compared = if self.pool.is_some() { sums } else { 0.0 } + if self.bound.is_some() { elements } else { 0.0 };
+        self.form.depth(x, y) as f64 * sums + COMPARISON * compared
     }
 
     fn run<'a>(&'a self, p: &'a Party, own: Own<'a>, inputs: Vec<Arith>) -> Running<'a> {

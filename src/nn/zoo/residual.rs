@@ -36,7 +36,7 @@ fn residual(b: Builder, block: Block, width: usize, stride: usize, gain: f64) ->
     b.at(input).conv(channels, 1, stride, 0)?.sum_with(main)?.relu()
 }
 
-/// Of CIFAR-10 (He et al. 2015, section 4.2): its shortcuts have no weights, they drop every other element and add channels of
+/// The network of CIFAR-10 (He et al. 2015, section 4.2): its shortcuts have no weights, they drop every other element and add channels of
 /// zeros.
 pub fn resnet20(b: Builder) -> Result<Builder> {
     let mut b = b.named("conv1").plain_conv(16, 3, 1, 1)?.named("bn1").batch_norm()?.relu()?;

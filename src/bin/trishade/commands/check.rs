@@ -34,7 +34,7 @@ pub fn run(options: &Check) -> Result<(), Failure> {
         other => Failure::Library(other),
     })?;
     let fixed = Fixed::new(options.fraction_bits)?;
-    let plan = engine::wait(plan_on(&Session::dry(fixed)?, &graph, None, options.batch.max(1), Reveal::Logits))?;
+    let plan = engine::wait(plan_on(&Session::shape_only(fixed)?, &graph, None, options.batch.max(1), Reveal::Logits))?;
     let calibration = match &options.calibrate[..] {
         [] => None,
         paths => Some(calibrate(&graph, fixed, inputs::read(paths, graph.input_extents(), options.preprocess)?)?),

@@ -50,7 +50,7 @@ fn digits(options: &Demo) -> Result<(), Failure> {
 
     let model = session.load(&graph)?;
     let bar = terminal::progress(count as u64, "private inference");
-    let answer = engine::wait(session.infer(&model, &images, 10, Reveal::Logits, |done| bar.set_position(done as u64)));
+    let answer = engine::wait(session.infer(&model, &images, 10, Reveal::Logits, |progress| bar.set_position(progress.inputs as u64)));
     bar.finish_and_clear();
     let answer = answer?;
     let plain = reference::run_f32(&graph, &images, count)?;
@@ -87,7 +87,7 @@ fn photographs(options: &Demo) -> Result<(), Failure> {
     let count = PHOTOGRAPHS.len();
     let model = session.load(&graph)?;
     let bar = terminal::progress(count as u64, "private inference");
-    let answer = engine::wait(session.infer(&model, &values, 1, Reveal::Logits, |done| bar.set_position(done as u64)));
+    let answer = engine::wait(session.infer(&model, &values, 1, Reveal::Logits, |progress| bar.set_position(progress.inputs as u64)));
     bar.finish_and_clear();
     let answer = answer?;
     let plain = reference::run_f32(&graph, &values, count)?;

@@ -1,14 +1,17 @@
 //! `trishade infer`: private inference of an ONNX model on an array.
 
 use crate::{answers, args::Infer, engine, failure::Failure, inputs, memory, terminal};
-use std::{ops::RangeInclusive, sync::Arc};
+use std::ops::RangeInclusive;
 use trishade::{
     Error,
-    nn::{Profile, Session, estimate::Plan, plan_on},
+    nn::{Profile, Progress, plan_on},
 };
 
 /// Inputs in one run, unless asked for.
 const BATCH: usize = 128;
+
+/// Steps of a progress bar.
+const STEPS: u64 = 1000;
 
 pub fn run(options: &Infer) -> Result<(), Failure> {
     let graph = engine::graph(&options.model)?;
@@ -35,8 +38,9 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
     let model = session.load_for(&graph, range)?;
     let sizes = (0..batches).map(|i| batch.min(count - i * batch));
     let prepared = sizes.map(|size| engine::wait(session.prepare(&model, size, reveal))).collect::<Result<Vec<_>, Error>>()?;
-    let bar = progress(&session, &plan, batch.min(micro), count);
-    let answer = engine::wait(session.infer_prepared(&model, prepared, &inputs.values, batch, reveal, |_| {}));
+    let bar = terminal::progress(STEPS, "private inference");
+    let moved = |progress: Progress| bar.set_position((progress.share * STEPS as f64) as u64);
+    let answer = engine::wait(session.infer_prepared(&model, prepared, &inputs.values, batch, reveal, moved));
     bar.finish_and_clear();
     let answer = answer?;
     if let (Some(path), Some(profile)) = (&options.trace, &answer.profile) {
@@ -54,17 +58,6 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
         layers(&profile);
     }
     Ok(())
-}
-
-/// A bar that moves with every layer of `pieces` inputs at a time, as far as the layer's bytes are of all.
-fn progress(session: &Session, plan: &Plan, pieces: usize, count: usize) -> indicatif::ProgressBar {
-    let weights: Vec<u64> = plan.layers.iter().map(|layer| 1 + layer.bytes_sent.iter().sum::<u64>()).collect();
-    let bar = terminal::progress(weights.iter().sum::<u64>() * count.div_ceil(pieces) as u64, "private inference");
-    let moved = bar.clone();
-    let ended = move |layer: u16| moved.inc(weights.get(usize::from(layer)).copied().unwrap_or(0));
-    // the second of the pair, which ends last
-    session.parties()[2].on_layer(Some(Arc::new(ended)));
-    bar
 }
 
 /// Where the time went.

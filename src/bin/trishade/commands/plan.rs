@@ -16,7 +16,7 @@ pub fn run(options: &Plan) -> Result<(), Failure> {
         return Err(Error::Input("--batch 0: at least one input a run".into()).into());
     }
     let (fixed, net) = (Fixed::new(options.fraction_bits)?, options.net.figures());
-    let session = Session::dry(fixed)?.with_sign(options.sign.into());
+    let session = Session::shape_only(fixed)?.with_sign(options.sign.into());
     session.parties().iter().for_each(|p| p.set_net(net));
     let range = options.range_bits.clone().map(RangeInclusive::from);
     let plan = engine::wait(nn::plan_on(&session, &graph, range, options.batch, Reveal::Logits))?;

@@ -54,9 +54,10 @@ fn prepare(bed: &Bed, name: &str, batch: usize) -> Result<Repetition> {
     let graph = zoo::network(name)?;
     let device = bed.device.clone();
     let link = bed.link;
-    let like = |session: Session| session.with_link(link).with_sign(bed.sign).with_micro_batches(bed.micro_batch);
+    let like = |session: Session| session.with_transport(link).with_sign(bed.sign).with_micro_batches(bed.micro_batch);
     let fixed = Fixed::default();
-    let plan = engine::wait(plan_on(&like(Session::dry(fixed)?.with_link(Transport::Handover)), &graph, None, batch, Reveal::Logits))?;
+    let plan =
+        engine::wait(plan_on(&like(Session::shape_only(fixed)?.with_transport(Transport::Handover)), &graph, None, batch, Reveal::Logits))?;
     memory::fits(plan.process, None, batch)?;
     memory::forget_most();
     let session = like(Session::new([device.clone(), device.clone(), device.clone()], fixed)?);

@@ -1,0 +1,87 @@
+//! The walk over a model's nodes: each is read, its outputs get meanings.
+
+use super::{
+    array::place_of,
+    attributes::Attributes,
+    importer::{Importer, Meaning},
+    operators::SUPPORTED,
+    schema::{GraphProto, NodeProto},
+};
+use crate::{
+    Error, Result,
+    nn::graph::{Graph, GraphOutput},
+};
+
+impl Importer {
+    /// Reads every node; the graph, and whether the size of the batch was looked at.
+    pub fn run(mut self, proto: &GraphProto) -> Result<(Graph, bool)> {
+        let first = proto.output.first().ok_or_else(|| Error::Model("the model has no output".into()))?.name.as_str();
+        for (i, node) in proto.node.iter().enumerate() {
+            let seen = if self.graph.softmax { Some(first) } else { None };
+            if seen.is_some_and(|softmax| node.input.iter().any(|name| name == softmax)) {
+                return Err(Error::Model(format!(
+                    "{}: an operator after Softmax; Softmax is supported only at the end",
+                    describe(node, i)
+                )));
+            }
+            self.node = (if node.name.is_empty() { format!("{}_{i}", node.op_type) } else { node.name.clone() }, 0);
+            self.read_node(node, first).map_err(|e| match e {
+                Error::Model(what) | Error::Input(what) => Error::Model(format!("{}: {what}", describe(node, i))),
+                Error::Range(what) => Error::Range(format!("{}: {what}", describe(node, i))),
+                other => other,
+            })?;
+        }
+        for output in &proto.output {
+            let name = &output.name;
+            match self.names.get(name) {
+                Some(Meaning::Value(value)) => self.graph.outputs.push(GraphOutput { name: name.clone(), value: *value }),
+                Some(Meaning::Constant(_)) => return Err(Error::Model(format!("the output '{name}' is a constant"))),
+                None => return Err(Error::Model(format!("no node makes the output '{name}'"))),
+            }
+        }
+        self.graph.shapes(1)?;
+        Ok((self.graph, self.batch_read))
+    }
+
+    fn read_node(&mut self, proto: &NodeProto, first_output: &str) -> Result<()> {
+        if !(proto.domain.is_empty() || proto.domain == "ai.onnx") {
+            return Err(Error::Model(format!("operators of the domain '{}' are not supported; supported: {SUPPORTED}", proto.domain)));
+        }
+        let [made, more @ ..] = &proto.output[..] else {
+            return Err(Error::Model("the node has no output".into()));
+        };
+        let mut attributes = Attributes::new(proto);
+        let results = match proto.op_type.as_str() {
+            "Softmax" => vec![self.softmax(proto, made == first_output, &mut attributes)?],
+            "Split" => self.split(proto, &mut attributes)?,
+            _ => vec![self.operator(proto, &mut attributes)?],
+        };
+        attributes.done()?;
+        if let Some(name) = more.iter().skip(results.len() - 1).find(|name| !name.is_empty()) {
+            return Err(Error::Model(format!("the output '{name}' is not supported; {} of {} are", results.len(), proto.output.len())));
+        }
+        self.names.extend(proto.output.iter().cloned().zip(results));
+        Ok(())
+    }
+
+    /// Softmax over all scores of an input, at the end: the receiver of the scores computes it.
+    fn softmax(&mut self, proto: &NodeProto, ends: bool, attributes: &mut Attributes<'_>) -> Result<Meaning> {
+        if !ends {
+            return Err(Error::Model("Softmax is supported only at the end, where it is done in the clear".into()));
+        }
+        let x = self.value(proto, 0)?;
+        let extents = self.extents(x)?;
+        let axis = place_of(attributes.int("axis", if self.opset < 13 { 1 } else { -1 }), extents.len())?;
+        // before operator set 13 all axes from this one on are one
+        let together: usize = if self.opset < 13 { extents[axis..].iter().product() } else { extents[axis] };
+        if together != extents.iter().product::<usize>() {
+            return Err(Error::Model(format!("Softmax is supported over all scores of an input; here over {together} of {extents:?}")));
+        }
+        self.graph.softmax = true;
+        Ok(Meaning::Value(x))
+    }
+}
+
+fn describe(node: &NodeProto, index: usize) -> String {
+    if node.name.is_empty() { format!("{} (node {index})", node.op_type) } else { format!("{} '{}'", node.op_type, node.name) }
+}
