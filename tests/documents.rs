@@ -98,7 +98,8 @@ fn cited(text: &str, comments_only: bool) -> Vec<(usize, &str)> {
     let read = |line| if comments_only { str::split_once(line, "//").map_or("", |(_, comment)| comment) } else { line };
     let lines = text.lines().map(read).enumerate();
     let words = lines.flat_map(|(i, line)| line.split(move |c| !part_of_name(c)).map(move |word| (i + 1, word.trim_end_matches('.'))));
-    let is_path = |word: &str| FOLDERS.iter().any(|folder| word.strip_prefix(folder).is_some_and(|rest| !rest.is_empty() && !rest.ends_with('_')));
+    let is_path =
+        |word: &str| FOLDERS.iter().any(|folder| word.strip_prefix(folder).is_some_and(|rest| !rest.is_empty() && !rest.ends_with('_')));
     let ends = |word: &str| KINDS.iter().any(|kind| word.strip_suffix(kind).is_some_and(|stem| !stem.is_empty() && !stem.ends_with('/')));
     // a web address begins with two slashes
     words.filter(|(_, word)| (is_path(word) || ends(word)) && !word.starts_with("//") && !word.contains(PLACEHOLDER)).collect()
