@@ -270,10 +270,10 @@ mod tests {
     fn values(bits: u32) -> (Vec<Word>, Vec<Word>) {
         let random = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
         let value = |i: usize| {
-            let x = (if i % 3 == 0 { EDGES[i / 3 % 8] } else { random(i) } as i64) >> 2;
-            (if i % 5 == 0 { x >> bits << bits } else { x }) as u64
+            let x = (if i.is_multiple_of(3) { EDGES[i / 3 % 8] } else { random(i) } as i64) >> 2;
+            (if i.is_multiple_of(5) { x >> bits << bits } else { x }) as u64
         };
-        ((0..700).map(value).collect(), (0..700).map(|i| if i % 7 == 0 { EDGES[i / 7 % 8] } else { random(3 * i) }).collect())
+        ((0..700).map(value).collect(), (0..700).map(|i| if i.is_multiple_of(7) { EDGES[i / 7 % 8] } else { random(3 * i) }).collect())
     }
 
     #[test]
