@@ -196,7 +196,7 @@ impl Pool {
         let pool = Self { planes: n * c, leading: [n, c], input: [h, w], output, axes };
         Shape::new([n, c, output[0], output[1]])?;
         for d in 0..2 {
-            for o in [0, output[d] - 1] {
+            for o in 0..output[d] {
                 if pool.taps(d, o).next().is_none() {
                     return Err(Error::Input(format!("pooling {:?} over {x}: a window lies wholly in the padding", axes[d])));
                 }
@@ -214,5 +214,19 @@ impl Pool {
     pub fn taps(&self, d: usize, o: usize) -> impl Iterator<Item = usize> + use<> {
         let (axis, extent) = (self.axes[d], self.input[d]);
         (0..axis.kernel).filter_map(move |k| (o * axis.stride + k * axis.dilation).checked_sub(axis.pad_begin)).filter(move |&i| i < extent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pooling_window_in_the_padding_is_refused_wherever_it_lies() {
+        let axis = |kernel, pad, dilation| Axis { kernel, stride: 1, pad_begin: pad, pad_end: pad, dilation };
+        let pool = |axis| Pool::new(&Shape::new([1, 1, 3, 3]).unwrap(), [axis, Axis::new(1)]);
+        // of taps ten apart the first window has the second on an element, the last one the first, those between none
+        assert!(pool(axis(2, 9, 10)).unwrap_err().to_string().contains("padding"));
+        assert!(pool(axis(3, 1, 1)).is_ok());
     }
 }

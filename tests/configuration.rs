@@ -35,6 +35,13 @@ fn the_files_themselves_are_accepted() {
 }
 
 #[test]
+fn earlier_names_of_limits_are_accepted() {
+    let earlier = FILES[1].replace("\npending = ", "\nearly = ").replace("\npreprocessing = ", "\nahead = ");
+    assert!(earlier.contains("early") && earlier.contains("ahead"), "{earlier}");
+    assert_eq!(PartyConfig::parse(&earlier).unwrap(), PartyConfig::parse(&FILES[1]).unwrap());
+}
+
+#[test]
 fn numbers_out_of_range_and_unknown_fields_say_so() {
     let party = |from: &str, to: &str| {
         assert!(FILES[1].contains(from), "{from}");

@@ -1,4 +1,4 @@
-//! What goes wrong, and what everybody says then: a table, printed by `cargo test --test faults -- --nocapture --test-threads 1`.
+//! Faults, and what parties and clients say then: a table, printed by `cargo test --test faults -- --nocapture --test-threads 1`.
 //!
 //! In every case the client ends within the time-outs with an error that says which party and why, or with the right answer; and
 //! afterwards, with the fault gone, the same cluster answers a request with the shares that it has kept.
@@ -7,7 +7,7 @@
 #[path = "common/cluster.rs"]
 mod cluster;
 
-use cluster::{Cluster, client, limits, manners};
+use cluster::{Cluster, client, client_options, limits};
 use std::{
     io::{Read, Write},
     net::TcpStream,
@@ -17,14 +17,13 @@ use std::{
 use trishade::{
     Error, Result,
     net::{
-        Asking, Connection, Identity, PartySetup, Server,
+        Connection, Fault, FaultPlan, Identity, InferOptions, MisbehavingClient, PartySetup, Server,
         config::{Client, Limits},
-        faults::{self, Fault, Plan},
     },
     nn::{Graph, Program, Reveal, builder::Builder, reference},
 };
 
-const ONE: Asking = Asking { batch: 1, in_flight: 1, reveal: Reveal::Logits };
+const ONE: InferOptions = InferOptions { batch: 1, in_flight: 1, reveal: Reveal::Logits };
 
 /// Few messages, of several kinds: products, activations, a max-pool.
 fn small() -> (Graph, Vec<f32>) {
@@ -73,10 +72,10 @@ fn row(fault: &str, seconds: f64, said: &str) {
     println!("| {fault} | {seconds:.2} s | {} |", said.replace('\n', " "));
 }
 
-/// What the client says of a fault at a party, in a session that has been on before.
+/// Error of the client after a fault at a party, in a session that has been on before.
 fn with_fault(case: &mut Case, party: usize, fault: Fault, after: u32) -> Option<(f64, Error)> {
     case.cluster.parties[party].take().unwrap().stop();
-    let plan = Arc::new(Plan::new(fault, after));
+    let plan = Arc::new(FaultPlan::new(fault, after));
     case.cluster.start_with_fault(party, plan.clone());
     case.cluster.wait();
     let began = Instant::now();
@@ -142,20 +141,20 @@ fn who_does_not_belong_is_refused() {
         assert!(said.contains(wanted), "{what}: {said}");
         row(what, 0.0, &said);
     };
-    let stranger = |name: &str, days: u32| {
+    let generate = |name: &str, days: u32| {
         Identity::generate(name, days).unwrap().write(&folder.join(format!("{name}.crt")), &folder.join(format!("{name}.key"))).unwrap();
     };
-    stranger("stranger", 9);
-    let connect = |setup| Connection::open(&setup, manners()).map(drop);
-    refused("a client whose certificate is not pinned", "party 0", connect(client(folder, "stranger")));
+    generate("unknown", 9);
+    let connect = |setup| Connection::open(&setup, client_options()).map(drop);
+    refused("a client whose certificate is not pinned", "party 0", connect(client(folder, "unknown")));
 
     // pinned by the client's own idea of the cluster, which is another file
     let mut other = owner.clone();
     other.cluster.fraction_bits = 16;
     refused("another cluster.toml", "another cluster.toml", connect(other));
 
-    refused("another version of the protocol", "version 7", faults::hello(&owner, 1, 7, None));
-    refused("a client that says it is party 2", "says that it is party 2", faults::hello(&owner, 0, 1, Some(2)));
+    refused("another version of the protocol", "version 7", MisbehavingClient::hello(&owner, 1, 7, None));
+    refused("a client that says it is party 2", "says that it is party 2", MisbehavingClient::hello(&owner, 0, 1, Some(2)));
 
     // a party's server with another certificate than the one that the client pins
     let mut other = owner.clone();
@@ -167,7 +166,7 @@ fn who_does_not_belong_is_refused() {
     std::fs::write(folder.join("wrong.toml"), wrong).unwrap();
     refused("a party.toml with another number", "pins", PartySetup::open(&folder.join("wrong.toml")).map(drop));
 
-    stranger("old", 0);
+    generate("old", 0);
     std::thread::sleep(Duration::from_millis(2100));
     let expired = cluster::try_client(folder, "old").map(drop);
     refused("a certificate that has expired", "expired", expired);
@@ -199,7 +198,7 @@ fn a_client_may_do_what_the_cluster_says() {
     case.cluster.parties.iter_mut().filter_map(Option::take).for_each(Server::stop);
     add_guest(&case.cluster);
     case.cluster.start_all();
-    let guest = Connection::open(&client(&case.cluster.folder, "guest"), manners()).unwrap();
+    let guest = Connection::open(&client(&case.cluster.folder, "guest"), client_options()).unwrap();
     let say = |what: &str, wanted: &str, error: Error| {
         assert!(matches!(error, Error::Input(_)) && error.to_string().contains(wanted), "{error:?}");
         row(what, 0.0, &error.to_string());
@@ -226,14 +225,14 @@ fn a_client_may_do_what_the_cluster_says() {
     assert!(replayed.to_string().contains("Replayed"), "{replayed}");
     row("a request that is made twice", 0.0, &replayed.to_string());
     let many: Vec<f32> = case.input.iter().cycle().take(36 * 300).copied().collect();
-    let all = Asking { batch: 300, ..ONE };
-    say("more inputs than a party bears", "at most 256", owner.infer(&case.id, &case.program, &many, all, |_| {}).unwrap_err());
+    let all = InferOptions { batch: 300, ..ONE };
+    say("more inputs than a request may have", "at most 256", owner.infer(&case.id, &case.program, &many, all, |_| {}).unwrap_err());
     case.works();
 }
 
 #[test]
-fn strangers_on_the_port_disturb_nobody() {
-    let case = Case::new("strangers", &limits());
+fn unauthenticated_connections_disturb_nobody() {
+    let case = Case::new("unauthenticated", &limits());
     let address = case.cluster.parties[0].as_ref().unwrap().address();
     let silent: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(address).unwrap()).collect();
     let mut loud = TcpStream::connect(address).unwrap();

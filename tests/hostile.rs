@@ -1,4 +1,4 @@
-//! Clients that know no manners: what they do is refused or cut off, takes no more than its room, and disturbs nobody's request.
+//! Misbehaving clients: what they do is refused or cut off, takes no more than its budget, and disturbs nobody's request.
 #![allow(missing_docs, reason = "tests")]
 #![cfg(target_os = "linux")]
 
@@ -11,11 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 use trishade::{
-    net::{Asking, Identity, Server, config::Client, config::Limits, faults::Rude},
+    net::{Identity, InferOptions, MisbehavingClient, Server, config::Client, config::Limits},
     nn::{Program, Reveal, builder::Builder, reference},
 };
 
-const ONE: Asking = Asking { batch: 1, in_flight: 4, reveal: Reveal::Logits };
+const ONE: InferOptions = InferOptions { batch: 1, in_flight: 4, reveal: Reveal::Logits };
 
 /// Memory is that of the whole process: one test at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -51,8 +51,8 @@ impl Case {
         Self { _alone: alone, cluster, id, program, input, scores }
     }
 
-    fn guest(&self) -> Rude {
-        Rude::meet(&client(&self.cluster.folder, "guest"), 0).unwrap()
+    fn guest(&self) -> MisbehavingClient {
+        MisbehavingClient::connect(&client(&self.cluster.folder, "guest"), 0).unwrap()
     }
 
     /// Others are served as ever, in the session that was there before.
@@ -86,7 +86,7 @@ fn long_names_and_wrong_shares_are_refused() {
     }
     // the owner may, but these are no shares; a peer hears of it and goes on
     for shares in [&[][..], &[1], &[9; 700], &[0; 66]] {
-        let mut owner = Rude::meet(&case.cluster.owner(), 1).unwrap();
+        let mut owner = MisbehavingClient::connect(&case.cluster.owner(), 1).unwrap();
         owner.ask_with(&case.id, shares).unwrap();
         if shares != [0; 66] {
             owner.refusal().unwrap();
@@ -101,9 +101,9 @@ fn what_is_promised_takes_no_memory_until_it_comes() {
     let before = resident();
     let mut too_large = case.guest();
     too_large.promise(4 << 30, 0).unwrap();
-    assert!(too_large.is_cut_off(Duration::from_secs(5)), "a record larger than all its room");
+    assert!(too_large.is_cut_off(Duration::from_secs(5)), "a record larger than its whole budget");
     // each is within the limit, all together are not
-    let mut guests: Vec<Rude> = (0..12).map(|_| case.guest()).collect();
+    let mut guests: Vec<MisbehavingClient> = (0..12).map(|_| case.guest()).collect();
     for guest in &mut guests {
         let _ = guest.promise(7 << 20, 0);
     }
@@ -111,7 +111,7 @@ fn what_is_promised_takes_no_memory_until_it_comes() {
     assert!(held < 80 << 20, "{held} bytes");
     case.undisturbed();
     let cut = guests.iter().map(|guest| guest.is_cut_off(Duration::from_millis(300))).filter(|cut| *cut).count();
-    assert!(cut >= 4, "{cut} of 12 were cut off, with room for 7 first pieces");
+    assert!(cut >= 4, "{cut} of 12 were cut off, with a budget for 7 first pieces");
     drop(guests);
     case.undisturbed();
 }
@@ -119,15 +119,15 @@ fn what_is_promised_takes_no_memory_until_it_comes() {
 #[test]
 fn requests_and_connections_of_one_client_are_counted() {
     let case = Case::new("counted", &Limits { client_requests: 5, client_connections: 6, ..limits() });
-    let mut owner = Rude::meet(&case.cluster.owner(), 2).unwrap();
+    let mut owner = MisbehavingClient::connect(&case.cluster.owner(), 2).unwrap();
     for _ in 0..6 {
         owner.ask(&case.id).unwrap();
     }
     assert!(owner.refusal().unwrap().contains("5 requests"), "the sixth");
     drop(owner);
-    // the others' room is their own
-    let mut guests: Vec<Rude> = (0..6).map(|_| case.guest()).collect();
-    let one_more = Rude::meet(&client(&case.cluster.folder, "guest"), 0);
+    // the others' budgets are their own
+    let mut guests: Vec<MisbehavingClient> = (0..6).map(|_| case.guest()).collect();
+    let one_more = MisbehavingClient::connect(&client(&case.cluster.folder, "guest"), 0);
     assert!(one_more.is_err() || one_more.unwrap().is_cut_off(Duration::from_secs(3)), "a seventh connection");
     std::thread::sleep(Duration::from_millis(300));
     case.undisturbed();
@@ -143,7 +143,7 @@ fn who_goes_on_after_the_end_of_tls_is_cut_off() {
         // a connection whose reader does not end keeps its place
         let until = Instant::now() + Duration::from_secs(3);
         let mut guest = loop {
-            match Rude::meet(&client(&case.cluster.folder, "guest"), 0) {
+            match MisbehavingClient::connect(&client(&case.cluster.folder, "guest"), 0) {
                 Ok(guest) if !guest.is_cut_off(Duration::from_millis(20)) => break guest,
                 _ => assert!(Instant::now() < until, "its place is taken"),
             }

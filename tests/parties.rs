@@ -5,14 +5,14 @@
 mod cluster;
 mod common;
 
-use cluster::{Cluster, client, limits, manners};
+use cluster::{Cluster, client, client_options, limits};
 use std::{path::Path, sync::atomic::Ordering};
 use trishade::{
     Error,
     device::Device,
     fixed::Fixed,
     net::{
-        Asking, Connection, Identity,
+        Connection, Identity, InferOptions,
         config::{Client, Limits},
     },
     nn::{Graph, Reveal, Session, builder::Builder, lower, onnx},
@@ -36,7 +36,7 @@ fn locally(graph: &Graph, values: &[f32], batch: usize) -> Vec<usize> {
     pollster::block_on(session.infer(&model, values, batch, Reveal::Logits, |_| {})).unwrap().predictions
 }
 
-const ALL: Asking = Asking { batch: 10, in_flight: 4, reveal: Reveal::Logits };
+const ALL: InferOptions = InferOptions { batch: 10, in_flight: 4, reveal: Reveal::Logits };
 
 #[test]
 fn lenet_on_sockets_reads_as_in_one_process() {
@@ -49,7 +49,7 @@ fn lenet_on_sockets_reads_as_in_one_process() {
     let program = owner.architecture(&id).unwrap();
     let answer = owner.infer(&id, &program, &images, ALL, |_| {}).unwrap();
     assert_eq!(answer.predictions, locally(&graph, &images, 10));
-    let argmax = owner.infer(&id, &program, &images[..784 * 7], Asking { batch: 3, in_flight: 2, reveal: Reveal::Argmax }, |_| {});
+    let argmax = owner.infer(&id, &program, &images[..784 * 7], InferOptions { batch: 3, in_flight: 2, reveal: Reveal::Argmax }, |_| {});
     assert_eq!(argmax.unwrap().predictions, answer.predictions[..7]);
 
     // a party that starts anew finds what it keeps, and the session begins again
@@ -78,8 +78,8 @@ fn in_parts(name: &str, devices: [Device; 3], inputs: usize) {
     let id = owner.upload("lenet", &graph, |_| {}).unwrap();
     let program = owner.architecture(&id).unwrap();
     let images = &images[..784 * inputs];
-    let asking = Asking { batch: inputs, ..ALL };
-    assert_eq!(owner.infer(&id, &program, images, asking, |_| {}).unwrap().predictions, locally(&graph, images, inputs));
+    let options = InferOptions { batch: inputs, ..ALL };
+    assert_eq!(owner.infer(&id, &program, images, options, |_| {}).unwrap().predictions, locally(&graph, images, inputs));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn what_does_not_fit_is_refused_before_it_runs() {
     cluster.start_all();
     let owner = cluster.connect();
     let (first, second) = (owner.upload("first", &graph, |_| {}).unwrap(), owner.upload("second", &graph, |_| {}).unwrap());
-    let ask = |id: &str, batch| owner.infer(id, &program, &images[..784 * batch], Asking { batch, ..ALL }, |_| {});
+    let ask = |id: &str, batch| owner.infer(id, &program, &images[..784 * batch], InferOptions { batch, ..ALL }, |_| {});
     let wanted = locally(&graph, &images[..784 * 20], 20);
     assert_eq!(ask(&first, 20).unwrap().predictions, wanted);
     let error = ask(&first, 100).unwrap_err();
@@ -146,7 +146,7 @@ fn a_name_belongs_to_who_brought_it() {
     std::fs::write(cluster.folder.join("cluster.toml"), all.to_text().unwrap()).unwrap();
     cluster.start_all();
     let (graph, _) = lenet();
-    let (owner, other) = (cluster.connect(), Connection::open(&client(&cluster.folder, "other"), manners()).unwrap());
+    let (owner, other) = (cluster.connect(), Connection::open(&client(&cluster.folder, "other"), client_options()).unwrap());
     let first = owner.upload("lenet", &graph, |_| {}).unwrap();
     let error = other.upload("lenet", &graph, |_| {}).unwrap_err();
     assert!(error.to_string().contains("belongs to another client"), "{error}");
@@ -170,7 +170,7 @@ fn the_meter_counts_what_the_sockets_see() {
     let owner = cluster.connect();
     let id = owner.upload("lenet", &graph, |_| {}).unwrap();
     let program = owner.architecture(&id).unwrap();
-    let one = Asking { batch: 1, in_flight: 1, reveal: Reveal::Logits };
+    let one = InferOptions { batch: 1, in_flight: 1, reveal: Reveal::Logits };
     let answer = owner.infer(&id, &program, &images[..784 * 20], one, |_| {}).unwrap();
     drop(owner);
     let metrics = [0, 1, 2].map(|i| cluster.parties[i].as_ref().unwrap().metrics());
@@ -183,5 +183,33 @@ fn the_meter_counts_what_the_sockets_see() {
         let more = seen as f64 / counted as f64 - 1.0;
         println!("party {party}: {counted} bytes counted, {seen} on the sockets: {:.2} % more", more * 100.0);
         assert!((0.0..0.02).contains(&more), "party {party}: {counted} bytes counted, {seen} on the sockets");
+    }
+}
+
+#[test]
+fn products_of_computed_values_and_ranges_over_three_parties() {
+    let mut cluster = Cluster::new("products", None, &limits());
+    cluster.start_all();
+    let owner = cluster.connect();
+    let data = |name: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
+    let numbers = |name: String| npyz::NpyFile::new(&std::fs::read(data(&name)).unwrap()[..]).unwrap().into_vec::<f32>().unwrap();
+    for name in ["squeeze_excite", "attention", "hard_swish"] {
+        let graph = onnx::open(&data(&format!("{name}.onnx"))).unwrap();
+        let (x, y) = (numbers(format!("{name}_x.npy")), numbers(format!("{name}_y.npy")));
+        for range in [None, Some(-1.0..=1.0)] {
+            let id = owner.upload_for(name, &graph, range.clone(), |_| {}).unwrap();
+            let program = owner.architecture(&id).unwrap();
+            let answer = owner.infer(&id, &program, &x, InferOptions { batch: 2, ..ALL }, |_| {}).unwrap();
+            let apart = answer.logits.concat().iter().zip(&y).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(answer.logits.concat().len() == y.len() && apart < 1e-4, "{name} {range:?}: {apart}");
+            // a client refuses what the model is not for
+            let mut outside = x.clone();
+            outside[3] = 1.5;
+            let refused = owner.infer(&id, &program, &outside, ALL, |_| {});
+            match range {
+                None => assert!(refused.is_ok()),
+                Some(_) => assert!(refused.unwrap_err().to_string().contains("element 3 is outside"), "{name}"),
+            }
+        }
     }
 }

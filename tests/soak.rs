@@ -7,7 +7,7 @@
 #[path = "common/cluster.rs"]
 mod cluster;
 
-use cluster::{Cluster, limits, manners};
+use cluster::{Cluster, client_options, limits};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -19,7 +19,7 @@ use std::{
 };
 use trishade::{
     Error,
-    net::{Asking, Connection},
+    net::{Connection, InferOptions},
     nn::{Reveal, builder::Builder, reference},
 };
 
@@ -48,20 +48,20 @@ fn a_soak() {
     let program = owner.architecture(&id).unwrap();
     drop(owner);
 
-    let (over, answers, tickets) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (over, answers, tokens) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let errors: Arc<Mutex<BTreeMap<String, u64>>> = Arc::default();
     let setup = cluster.owner();
     let clients: Vec<_> = (0..2)
         .map(|_| {
             let (setup, id, program, input, scores) = (setup.clone(), id.clone(), program.clone(), input.clone(), scores.clone());
-            let (over, answers, tickets, errors) = (over.clone(), answers.clone(), tickets.clone(), errors.clone());
+            let (over, answers, tokens, errors) = (over.clone(), answers.clone(), tokens.clone(), errors.clone());
             thread::spawn(move || {
                 while !over.load(Ordering::Relaxed) {
-                    let many = Asking { batch: 1, in_flight: 8, reveal: Reveal::Logits };
+                    let many = InferOptions { batch: 1, in_flight: 8, reveal: Reveal::Logits };
                     let eight: Vec<f32> = input.iter().cycle().take(8 * input.len()).copied().collect();
-                    let asked = Connection::open(&setup, manners()).and_then(|owner| {
+                    let asked = Connection::open(&setup, client_options()).and_then(|owner| {
                         owner.ready()?;
-                        tickets.fetch_add(owner.prepare(&id, 8, many)? as u64, Ordering::Relaxed);
+                        tokens.fetch_add(owner.prepare(&id, 8, many)? as u64, Ordering::Relaxed);
                         owner.infer(&id, &program, &eight, many, |_| {})
                     });
                     match asked {
@@ -101,8 +101,8 @@ fn a_soak() {
     clients.into_iter().for_each(|client| client.join().unwrap());
     thread::sleep(Duration::from_millis(500));
     let (first, last) = (samples[samples.len() / 4], held());
-    let (answered, taken) = (answers.load(Ordering::Relaxed), tickets.load(Ordering::Relaxed));
-    println!("{seconds} s: {answered} right answers, {taken} tickets, {kills} kills; errors: {:?}", errors.lock().unwrap());
+    let (answered, taken) = (answers.load(Ordering::Relaxed), tokens.load(Ordering::Relaxed));
+    println!("{seconds} s: {answered} right answers, {taken} tokens, {kills} kills; errors: {:?}", errors.lock().unwrap());
     println!("file handles, threads, resident bytes: {first:?} after a quarter, {last:?} at the end");
     assert!(answered > 0 && taken > 0 && kills > 3);
     assert!(last[0] <= first[0] + 8, "file handles leak: {first:?}, {last:?}");

@@ -102,7 +102,7 @@ pub fn in_folder(folder: &Path) -> Result<Folder> {
         let files = files(folder)?;
         images.labels.get_or_insert_default().extend(vec![class; files.len()]);
         images.files.extend(files);
-        images.classes.push(folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        images.classes.push(folder.file_name().expect("an entry of a folder has a name").to_string_lossy().into_owned());
     }
     match images.files.is_empty() {
         true => Err(Error::Input(format!("{}: no PNG or JPEG images", folder.display()))),

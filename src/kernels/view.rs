@@ -170,7 +170,9 @@ fn rows(cpu: &Cpu, p: &PoolParams, outputs: &mut [&mut [Word]], row: impl Fn(usi
 fn cpu_tap(cpu: &Cpu, p: &PoolParams, inputs: &[&[Word]], outputs: &mut [&mut [Word]]) {
     let [h, w] = p.input.map(|v| v as usize);
     let real = |d: usize, o: usize| {
-        position(p, d, o, p.tap[d] as usize).or_else(|| (0..p.kernel[d] as usize).find_map(|k| position(p, d, o, k))).unwrap_or(0)
+        position(p, d, o, p.tap[d] as usize)
+            .or_else(|| (0..p.kernel[d] as usize).find_map(|k| position(p, d, o, k)))
+            .expect("every window touches an element")
     };
     let columns: Vec<usize> = (0..p.output[1] as usize).map(|o| real(1, o)).collect();
     rows(cpu, p, outputs, |plane, oh, out| {

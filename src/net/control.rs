@@ -1,23 +1,24 @@
-//! Control messages: everything that is no tensor.
+//! Control messages: everything on a link that is no tensor.
 
 use super::{
+    model_id::id_of,
     secrets::{Contribution, Id},
     wire::clip,
 };
-use crate::nn::Reveal;
+use crate::{Error, nn::Reveal};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-/// Why something did not happen, for programs; the text beside it is for people.
+/// Reason of a refusal, for programs; the text beside it is for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Why {
+pub enum RefusalReason {
     /// The certificate does not allow it.
     Unauthorised,
     /// Another program version, another `cluster.toml`, another party number.
     Mismatch,
     /// There is no such model here.
     NoSuchModel,
-    /// What was asked for cannot be.
+    /// The request cannot be served as it is.
     BadRequest,
     /// More than a limit allows.
     TooMuch,
@@ -27,9 +28,9 @@ pub enum Why {
     Disagree,
     /// It took too long.
     TimedOut,
-    /// Who asked does not want it any more.
+    /// The client does not want it any more.
     Cancelled,
-    /// A party was lost, or sent what cannot be.
+    /// A party was lost, or broke the protocol.
     PeerLost,
     /// This party failed: its device, its disk.
     Failed,
@@ -37,22 +38,33 @@ pub enum Why {
     Stopping,
 }
 
-/// The first message of each side.
-#[derive(Serialize, Deserialize)]
+impl RefusalReason {
+    /// Error of a client that was refused for this reason: [`Error::Input`] where the client can mend it.
+    pub(super) fn error(self, text: &str) -> Error {
+        match self {
+            Self::Unauthorised | Self::NoSuchModel | Self::BadRequest | Self::TooMuch => Error::Input(format!("refused: {text}")),
+            Self::Mismatch => Error::Peer(format!("refused: {text}")),
+            _ => Error::Peer(format!("gave up ({self:?}): {text}")),
+        }
+    }
+}
+
+/// First message of each side of a connection.
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Hello {
     pub(super) version: u16,
     pub(super) program: String,
-    /// A party's number; none for a client.
+    /// Number of a party; none for a client.
     pub(super) party: Option<u8>,
-    /// Only wants to measure the way.
+    /// The sender only measures the way.
     pub(super) probe: bool,
     /// Hash of `cluster.toml`.
     pub(super) cluster: [u8; 32],
-    /// The sender's clock, in milliseconds since 1970.
+    /// Clock of the sender, in milliseconds since 1970.
     pub(super) clock: u64,
-    /// Whether this party has tickets to give.
-    pub(super) prepares: bool,
-    /// For the key that both hold; of a client nothing.
+    /// The party has preprocessing tokens to give.
+    pub(super) preprocesses: bool,
+    /// Contribution of a party to the key of the link; none from a client.
     pub(super) contribution: Option<Secret>,
 }
 
@@ -72,54 +84,64 @@ impl<'d> Deserialize<'d> for Secret {
     }
 }
 
-/// What a client asks of each party, the same of all three.
+/// Request of a client, the same to each party.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Ask {
+pub(super) struct InferRequest {
     pub(super) request: Id,
-    /// The model's whole id.
+    /// Id of the model.
     pub(super) model: String,
+    /// Inputs.
     pub(super) count: u32,
     pub(super) reveal: Reveal,
-    /// The party that leads.
+    /// Number of the party that leads.
     pub(super) lead: u8,
-    /// The lead's part was done before, under a ticket.
-    pub(super) ahead: bool,
+    /// The lead's part is done already, under a preprocessing token.
+    pub(super) preprocessed: bool,
     /// Milliseconds until the client gives up.
-    pub(super) patience: u64,
+    pub(super) timeout: u64,
 }
 
-/// What a party spent on a request.
+/// Cost of a request at one party.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Spent {
+pub(super) struct RequestCost {
     pub(super) rounds: u32,
     pub(super) bytes: u64,
     pub(super) seconds: f64,
-    /// By a lead before the request was there.
-    pub(super) ahead: Ahead,
+    /// Share of a lead in the offline phase.
+    pub(super) preprocessing: PreprocessingCost,
 }
 
-/// What a lead spent before a request was there.
+/// Cost of the offline phase of a request at its lead.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Ahead {
+pub(super) struct PreprocessingCost {
     pub(super) bytes: u64,
-    /// Of computing.
+    /// Seconds of computing.
     pub(super) seconds: f64,
 }
 
-/// Requests for which a lead does the same.
+/// Kind of a request: all requests of one kind have the same preprocessing and take the same memory.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(super) struct Sort {
-    /// The model's whole id.
+pub(super) struct RequestKind {
+    /// Id of the model.
     pub(super) model: String,
+    /// Inputs.
     pub(super) count: u32,
     pub(super) reveal: Reveal,
 }
 
-/// A request whose lead has done its part. It is for one client, once: inputs under the same seeds would tell their difference.
+impl RequestKind {
+    /// Kind of a client's request.
+    pub(super) fn of(request: &InferRequest) -> Self {
+        Self { model: request.model.clone(), count: request.count, reveal: request.reveal }
+    }
+}
+
+/// Preprocessing token: a request whose lead has done its part. It is for one client, once: two inputs shared under the same seeds
+/// would tell their difference.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Ticket {
+pub(super) struct PreprocessingToken {
     pub(super) request: Id,
-    /// The lead's share of the input: two seeds, which the lead has chosen.
+    /// The lead's share of the input: two seeds, which the lead has drawn.
     pub(super) share: SecretBytes,
 }
 
@@ -139,7 +161,7 @@ impl<'d> Deserialize<'d> for SecretBytes {
     }
 }
 
-/// What a party says of a model that it keeps.
+/// Description of a model that a party keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelFacts {
     /// Name and part of a hash, `lenet@1f2e3d4c5b6a7988`.
@@ -150,28 +172,27 @@ pub struct ModelFacts {
     pub bytes: u64,
 }
 
-/// The head of an upload: what follows are so many bytes of shares, in pieces.
+/// Head of an upload; `bytes` bytes of shares follow, in pieces.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Upload {
     pub(super) name: String,
     /// The architecture, as `postcard` writes it.
     pub(super) architecture: Vec<u8>,
     pub(super) uploaded: u64,
-    /// Random: two uploads of one model are two models.
+    /// Random number: two uploads of one model are two models.
     pub(super) number: Id,
     /// Bytes of this party's shares.
     pub(super) bytes: u64,
 }
 
 impl Upload {
-    /// The id of the model, the same at all parties.
+    /// Id of the model, the same at all parties.
     pub(super) fn id(&self) -> String {
-        let hash = super::secrets::sha256(&[self.name.as_bytes(), &self.architecture, &self.number]);
-        hash[..8].iter().fold(format!("{}@", self.name), |id, byte| format!("{id}{byte:02x}"))
+        id_of(&self.name, &self.architecture, &self.number)
     }
 }
 
-/// What a party has to say of itself.
+/// State of a party, for its operators and clients.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// Its number.
@@ -182,71 +203,74 @@ pub struct Status {
     pub session: bool,
     /// Requests under way.
     pub requests: u32,
-    /// Requests to come whose lead, this party, has done its part.
+    /// Preprocessed requests, for which this party as their lead has tokens to give.
     pub prepared: u32,
 }
 
-/// Everything that is no tensor.
+/// Control message. The order of the variants is the wire format.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Control {
-    /// The first of each side.
+    /// First message of each side.
     Hello(Hello),
-    /// Instead of a HELLO, or of what was asked for; or the end of a request.
-    Refused { request: Option<Id>, why: Why, text: String },
-    /// The number of a session, chosen by party 0.
-    Begin { session: Id },
-    /// A request has begun here, of this client in the order of `cluster.toml`; `digest` binds all that is public of it.
-    Start { request: Id, client: u32, digest: [u8; 32] },
-    /// To its second: a request to come, of which nobody knows the input yet. Its lead's messages follow, to be kept until it begins.
-    Ahead { request: Id, digest: [u8; 32] },
-    /// That were all of the lead's messages.
-    Dealt { request: Id },
-    /// They are here.
-    Kept { request: Id },
-    /// To its lead: a request that was prepared has been answered here.
-    Answered { request: Id },
-    /// The end of the connection, in order.
+    /// Refusal: of a HELLO, of what a client asked for, or of a request under way. From a party to a client or to a peer.
+    Refused { request: Option<Id>, reason: RefusalReason, text: String },
+    /// Number of a session, drawn by party 0. From each party on each link to a peer.
+    BeginSession { session: Id },
+    /// A request has begun at this party, for the client of this place in `cluster.toml`; `digest` binds all that is public of the
+    /// request. From each party to its peers.
+    RequestBegun { request: Id, client: u32, digest: [u8; 32] },
+    /// Preprocessing of a request to come begins; the lead's messages follow and wait until the request begins. From a lead to
+    /// its second.
+    Prepare { request: Id, digest: [u8; 32] },
+    /// End of the lead's messages in preprocessing. From a lead to its second.
+    Prepared { request: Id },
+    /// Reply to `Prepared`: all of the lead's messages are kept here. From a second to its lead.
+    PreparedKept { request: Id },
+    /// A preprocessed request has been answered here. From each of the pair to its lead.
+    PreparedAnswered { request: Id },
+    /// End of the connection, in order.
     Goodbye { text: String },
-    /// A request; a parcel with the shares follows.
-    Ask(Ask),
-    /// For so many requests of a sort: which of them are prepared?
-    Tickets { sort: Sort, wanted: u32 },
-    /// These.
-    TicketsAre { sort: Sort, tickets: Vec<Ticket> },
-    /// The client does not want it any more.
+    /// Request of a client; a parcel with its shares follows.
+    Infer(InferRequest),
+    /// Query for at most `wanted` preprocessing tokens of a kind. From a client to a lead.
+    GetTokens { kind: RequestKind, wanted: u32 },
+    /// Reply to `GetTokens`: the tokens that the client may use.
+    Tokens { kind: RequestKind, tokens: Vec<PreprocessingToken> },
+    /// Cancellation of a request by its client.
     Cancel { request: Id },
-    /// A result; a parcel with the summands follows.
-    Answer { request: Id, spent: Spent },
-    /// Which models are there for this client?
-    Models,
-    /// These, and the architecture of each is asked for by name.
-    ModelList(Vec<ModelFacts>),
-    /// The architecture of a model?
-    Architecture { id: String },
-    /// This.
-    ArchitectureIs { architecture: Vec<u8> },
-    /// An upload begins.
+    /// Result of a request; a parcel with this party's summands follows. From a party to the client.
+    Answer { request: Id, cost: RequestCost },
+    /// Query for the models that this client may use.
+    GetModels,
+    /// Reply to `GetModels`.
+    Models(Vec<ModelFacts>),
+    /// Query for the architecture of a model.
+    GetArchitecture { id: String },
+    /// Reply to `GetArchitecture`: the architecture, as `postcard` writes it.
+    Architecture { architecture: Vec<u8> },
+    /// Beginning of an upload; pieces follow. From a client.
     Upload(Upload),
-    /// That was all, and this is its SHA-256.
-    Sealed { digest: [u8; 32] },
-    /// All of it is on disk here.
+    /// End of an upload's pieces, and their SHA-256. From a client.
+    EndUpload { digest: [u8; 32] },
+    /// Reply to `EndUpload`: the shares are on disk here.
     Stored,
-    /// It is on disk everywhere.
+    /// All three parties have stored their shares. From a client.
     Commit,
-    /// It can be asked for.
+    /// Reply to `Commit`: the model can be used.
     Committed,
-    /// How is this party?
-    Status,
-    /// So.
-    StatusIs(Status),
-    /// Is sent back: for round-trip time and bandwidth.
+    /// Query for load and session of this party.
+    GetStatus,
+    /// Reply to `GetStatus`.
+    Status(Status),
+    /// Query whose bytes come back, for round-trip time and bandwidth.
     Echo { bytes: Vec<u8> },
-    /// What came as an echo.
-    Echoed { bytes: Vec<u8>, clock: u64 },
+    /// Reply to `Echo`: its bytes, and the party's clock in milliseconds since 1970.
+    EchoReply { bytes: Vec<u8>, clock: u64 },
 }
 
 impl Control {
-    pub(super) fn refused(request: Option<Id>, why: Why, text: &str) -> Self {
-        Self::Refused { request, why, text: clip(text) }
+    /// Refusal whose text has a length that may be sent.
+    pub(super) fn refused(request: Option<Id>, reason: RefusalReason, text: &str) -> Self {
+        Self::Refused { request, reason, text: clip(text) }
     }
 }

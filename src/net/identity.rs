@@ -1,4 +1,4 @@
-//! Who one is: a private key, a certificate that its owner has signed, and the fingerprint by which others know it.
+//! Identities: a private key, a certificate signed with it, and the fingerprint by which others know it.
 
 use crate::{Error, Result};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
@@ -18,7 +18,7 @@ use zeroize::{Zeroize, Zeroizing};
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Of a certificate in DER.
+    /// Fingerprint of a certificate in DER.
     pub fn of(certificate: &[u8]) -> Self {
         Self(super::secrets::sha256(&[certificate]))
     }
@@ -83,17 +83,17 @@ impl Identity {
         Ok(Self { certificate, key })
     }
 
-    /// How others know it.
+    /// Fingerprint of the certificate, by which others know it.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.certificate)
     }
 
-    /// When the certificate is valid.
+    /// Time in which the certificate is valid.
     pub fn validity(&self) -> Result<Validity> {
         Validity::of(&self.certificate)
     }
 
-    /// A fresh key and a certificate of so many days for it.
+    /// Draws a key and makes a certificate of so many days for it.
     pub fn generate(name: &str, days: u32) -> Result<Generated> {
         let failed = |e: rcgen::Error| Error::Input(format!("no certificate can be made for '{name}': {e}"));
         let pair = rcgen::KeyPair::generate().map_err(failed)?;
@@ -133,14 +133,14 @@ impl fmt::Debug for Identity {
 
 /// A new identity, as PEM.
 pub struct Generated {
-    /// How others know it.
+    /// Fingerprint of the certificate.
     pub fingerprint: Fingerprint,
     certificate: String,
     key: Zeroizing<String>,
 }
 
 impl Generated {
-    /// For use at once.
+    /// Identity for use at once.
     pub fn identity(&self) -> Result<Identity> {
         let failed = |e| Error::Misuse(format!("the new key: {e}"));
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).map_err(failed)?;
@@ -166,9 +166,9 @@ impl fmt::Debug for Generated {
 /// The time in which a certificate is valid, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
-    /// From.
+    /// First second.
     pub from: i64,
-    /// To.
+    /// Last second.
     pub to: i64,
 }
 
@@ -185,7 +185,7 @@ impl Validity {
         (self.to - now()).div_euclid(86_400)
     }
 
-    /// What is wrong with it now.
+    /// Reason why the certificate is not valid now, if it is not.
     pub(super) fn fault(self) -> Option<String> {
         let now = now();
         match now {
@@ -201,7 +201,7 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
-/// A file that its owner alone can read.
+/// Reads a file that its owner alone can read; other modes are an error.
 pub(super) fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let failed = |e: std::io::Error| Error::File(format!("{}: {e}", path.display()));
     #[cfg(unix)]

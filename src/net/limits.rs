@@ -1,4 +1,4 @@
-//! What a party bears with: bounds on time and space, `[limits]` of `party.toml`.
+//! Resource limits of a party: bounds on time and space, `[limits]` of `party.toml`.
 
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Requests under way at one time.
     pub requests: usize,
-    /// Those of one client.
+    /// Requests of one client under way at one time.
     pub client_requests: usize,
     /// Connections of one client.
     pub client_connections: usize,
@@ -22,15 +22,18 @@ pub struct Limits {
     pub frame: u64,
     /// Bytes that the lead of one request may have dealt and the second has not taken.
     pub window: u64,
-    /// Bytes of messages that wait for requests that have not begun here, in all; of one client half as many.
-    pub early: u64,
-    /// Bytes that the leads of requests to come may have dealt to this party, in all.
-    pub ahead: u64,
+    /// Bytes of messages that wait for requests that have not begun here, in all; of one client half as many. Earlier files call
+    /// it `early`.
+    #[serde(alias = "early")]
+    pub pending: u64,
+    /// Bytes that leads may have dealt to this party in preprocessing, in all. Earlier files call it `ahead`.
+    #[serde(alias = "ahead")]
+    pub preprocessing: u64,
     /// Bytes of the store.
     pub store: u64,
     /// Seconds until a connection must be there, its certificates checked and its first message read.
     pub connect_seconds: f64,
-    /// Seconds without a word of a peer after which it is taken for lost. A peer that is alive says so three times as often.
+    /// Seconds of silence after which a peer is taken for lost. A peer that is alive says so three times as often.
     pub idle_seconds: f64,
     /// Seconds until a request must have ended.
     pub request_seconds: f64,
@@ -46,8 +49,8 @@ impl Default for Limits {
             batch: 256,
             frame: 4 << 30,
             window: 256 << 20,
-            early: 1 << 30,
-            ahead: 4 << 30,
+            pending: 1 << 30,
+            preprocessing: 4 << 30,
             store: 100 << 30,
             connect_seconds: 10.0,
             idle_seconds: 15.0,
@@ -61,7 +64,7 @@ impl Limits {
         let times =
             [("connect_seconds", self.connect_seconds), ("idle_seconds", self.idle_seconds), ("request_seconds", self.request_seconds)];
         if let Some((name, seconds)) = times.iter().find(|(_, seconds)| !(0.1..=86_400.0).contains(seconds)) {
-            return Err(Error::Input(format!("limits: {name} = {seconds}: from 0.1 to 86400")));
+            return Err(Error::Input(format!("limits: {name} = {seconds}: it must be from 0.1 to 86400")));
         }
         let sizes = [
             ("requests", self.requests as u64, 1),
@@ -73,7 +76,7 @@ impl Limits {
             ("window", self.window, 1),
         ];
         match sizes.iter().find(|(_, size, least)| size < least) {
-            Some((name, size, least)) => Err(Error::Input(format!("limits: {name} = {size}: at least {least}"))),
+            Some((name, size, least)) => Err(Error::Input(format!("limits: {name} = {size}: it must be at least {least}"))),
             None => Ok(()),
         }
     }

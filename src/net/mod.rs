@@ -1,35 +1,34 @@
 //! Three machines: parties that serve over TLS, and clients that own data or models.
 //!
-//! [`config`] and [`identity`] say who is who; `tls`, `fresh`, `link` and `reading` carry records (`wire`) with `control` messages;
-//! `room` and `limits` bound what others can make this side hold; `secrets` agrees on keys; [`server`] is a party, [`client`] an owner;
-//! [`store`] keeps shares of models.
+//! A client opens a [`Connection`] with its [`ClientSetup`]; a party starts a [`Server`] with its [`PartySetup`]. The documentation
+//! (`docs/architecture.md`, "Parties on sockets") shows the files and what they use of each other.
 
-mod asking;
-pub mod client;
+mod budget;
+mod client;
 pub mod config;
 mod control;
-#[cfg(feature = "seeded")]
-pub mod faults;
-mod fresh;
-#[cfg(feature = "seeded")]
+#[cfg(feature = "internals")]
 pub mod fuzz;
+mod hello;
 pub mod identity;
 mod limits;
 mod link;
-pub mod probe;
-mod reading;
-mod room;
+mod model_id;
+mod sealed_file;
 mod secrets;
-pub mod server;
+mod server;
 pub mod setup;
 pub mod store;
 mod tls;
 pub mod transport;
 mod wire;
 
-pub use asking::Asking;
-pub use client::{Connection, Manners};
+#[cfg(feature = "seeded")]
+pub use client::MisbehavingClient;
+pub use client::{ClientOptions, Connection, InferOptions, PartyReport, probe};
 pub use config::{ClientSetup, Cluster, PartyConfig, PartySetup};
-pub use control::{ModelFacts, Status, Why};
+pub use control::{ModelFacts, RefusalReason, Status};
 pub use identity::{Fingerprint, Generated, Identity};
+#[cfg(feature = "seeded")]
+pub use link::{Fault, FaultPlan};
 pub use server::{Metrics, Server};

@@ -11,11 +11,20 @@ use zeroize::Zeroizing;
 /// A public number of 128 random bits: of a session, or of a request.
 pub type Id = [u8; 16];
 
-/// What one party gives to a key that it shares with one other.
+/// Random bytes that one party gives to a key that it shares with one other.
 pub type Contribution = Zeroizing<[u8; 32]>;
 
-/// Room for so many bytes in all; where they lay before is wiped.
-pub fn grow(bytes: &mut Zeroizing<Vec<u8>>, capacity: usize) {
+/// Contributions of the two sides of a link to the key that they share.
+#[derive(Clone)]
+pub struct Contributions {
+    /// Drawn by this side.
+    pub own: Contribution,
+    /// Drawn by the other side.
+    pub peers: Contribution,
+}
+
+/// Grows the buffer's capacity; where the bytes lay before is wiped.
+pub fn reserve(bytes: &mut Zeroizing<Vec<u8>>, capacity: usize) {
     if bytes.capacity() < capacity {
         let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
         larger.extend_from_slice(bytes);
@@ -49,8 +58,7 @@ pub fn derive(salt: &[u8], key: &[u8], info: &[u8]) -> Zeroizing<[u8; 32]> {
     let mut bytes = Zeroizing::new([0; 32]);
     let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(key);
     let filled = extracted.expand(&[info], hkdf::HKDF_SHA256).and_then(|made| made.fill(&mut *bytes));
-    // 32 bytes are never too many for HKDF-SHA-256
-    assert!(filled.is_ok(), "HKDF gives 32 bytes");
+    filled.expect("HKDF-SHA-256 gives up to 8160 bytes");
     bytes
 }
 
@@ -62,12 +70,12 @@ pub struct SessionKeys {
 }
 
 impl SessionKeys {
-    /// From the contributions over the two links of party `number`: of each peer `j`, mine and theirs.
-    pub fn agree(number: usize, session: Id, mut with: impl FnMut(usize) -> [Contribution; 2]) -> Self {
+    /// Derives the keys of party `number` from what both sides of each of its two links have contributed.
+    pub fn agree(number: usize, session: Id, mut contributions: impl FnMut(usize) -> Contributions) -> Self {
         // component i is held by parties i - 1 and i
         let mut key = |component: usize, peer: usize| {
-            let [mine, theirs] = with(peer);
-            let (low, high) = if number < peer { (mine, theirs) } else { (theirs, mine) };
+            let Contributions { own, peers } = contributions(peer);
+            let (low, high) = if number < peer { (own, peers) } else { (peers, own) };
             let mut both = Zeroizing::new([0; 64]);
             both[..32].copy_from_slice(&*low);
             both[32..].copy_from_slice(&*high);
@@ -77,10 +85,10 @@ impl SessionKeys {
         Self { session, own: key(number, before), next: key(after, after) }
     }
 
-    /// The keys of one request: `digest` binds all that is public of it.
+    /// Derives the keys of one request: `digest` binds all that is public of it.
     pub fn request(&self, id: &Id, digest: &[u8; 32]) -> Keys {
         let salt = sha256(&[&self.session, id, digest]);
-        let key = |of: &[u8; 32]| derive(&salt, of, b"trishade 1 request");
+        let key = |component: &[u8; 32]| derive(&salt, component, b"trishade 1 request");
         let mut number = [0; 16];
         number.copy_from_slice(&salt[..16]);
         Keys::agreed(&key(&self.own), &key(&self.next), number)
@@ -97,19 +105,19 @@ impl std::fmt::Debug for SessionKeys {
 mod tests {
     use super::*;
 
-    fn contributions(from: usize, to: usize) -> Contribution {
-        Zeroizing::new([(3 * from + to) as u8; 32])
+    fn contributions(own: usize, peer: usize) -> Contributions {
+        let contribution = |from: usize, to: usize| Zeroizing::new([(3 * from + to) as u8; 32]);
+        Contributions { own: contribution(own, peer), peers: contribution(peer, own) }
     }
 
     #[test]
     fn the_holders_of_a_component_agree_and_nobody_else_does() {
-        let keys: Vec<_> =
-            (0..3).map(|i| SessionKeys::agree(i, [9; 16], |peer| [contributions(i, peer), contributions(peer, i)])).collect();
+        let keys: Vec<_> = (0..3).map(|i| SessionKeys::agree(i, [9; 16], |peer| contributions(i, peer))).collect();
         for i in 0..3 {
             assert_eq!(keys[i].next, keys[(i + 1) % 3].own);
             assert_ne!(keys[i].own, keys[i].next);
         }
-        let other = SessionKeys::agree(0, [8; 16], |peer| [contributions(0, peer), contributions(peer, 0)]);
+        let other = SessionKeys::agree(0, [8; 16], |peer| contributions(0, peer));
         assert_ne!(other.own, keys[0].own, "another session has other keys");
     }
 }

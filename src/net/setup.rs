@@ -1,20 +1,19 @@
-//! Three parties and an owner on one machine: all files that they need.
+//! Setup of three parties and an owner on one machine: the files that they need.
 
 use super::{
-    Cluster, Generated, Identity, PartyConfig,
-    config::{Client, Limits, Network, Peer, SignChoice},
-    identity::write_secret,
+    config::{Client, Cluster, Limits, LinkFigures, PartyConfig, Peer, SignChoice},
+    identity::{Generated, Identity, write_secret},
     secrets::random,
 };
 use crate::{Error, Result};
 use std::{fs, net::SocketAddr, path::Path};
 
-/// How long certificates are valid.
+/// Days for which certificates are valid.
 pub const DAYS: u32 = 825;
 
 /// Writes `cluster.toml`, and for each party `party0.toml` with its key, certificate and the key of its store; and a client that
 /// may do everything, `owner`. Nothing that is there is overwritten: that is an error.
-pub fn local(folder: &Path, ports: [u16; 3], device: &str, shape: Option<Network>, limits: &Limits) -> Result<()> {
+pub fn local(folder: &Path, ports: [u16; 3], device: &str, shape: Option<LinkFigures>, limits: &Limits) -> Result<()> {
     let at = |path: &Path, e: std::io::Error| Error::File(format!("{}: {e}", path.display()));
     fs::create_dir_all(folder).map_err(|e| at(folder, e))?;
     let made = |name: &str| -> Result<Generated> {

@@ -1,20 +1,17 @@
-//! The shares that a party keeps of models, encrypted under a key of its own.
+//! Store: the shares that a party keeps of models, encrypted under a key of its own.
 //!
-//! A file is a head (magic, party, salt) and chunks of at most a mebibyte, each under ChaCha20-Poly1305 with its number as
-//! nonce and a mark on the last, so that a file cut short is noticed. It is written beside, and moved to its name once it is
-//! on the disk and its owner says that all three parties have theirs.
+//! A file is encrypted (`sealed_file`); it holds the head of the upload and the shares. It is written beside, and moved to its name
+//! once it is on the disk and its owner says that all three parties have theirs.
 
 use super::{
     control::{ModelFacts, Upload},
     identity::Fingerprint,
-    secrets::{derive, random},
-    wire::{self, check_id, pack, unpack},
+    model_id::{check_id, name_in},
+    sealed_file::{CHUNK, Decrypter, Encrypter},
+    wire::{MAX_CONTROL, pack, unpack},
 };
 use crate::{Error, Result};
-use ring::{
-    aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey},
-    digest::{Context, SHA256},
-};
+use ring::digest::{Context, SHA256};
 use std::{
     fs::{self, File},
     io::{self, BufReader, BufWriter, Read, Write},
@@ -23,16 +20,11 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-const MAGIC: &[u8; 8] = b"TSSHARE1";
-const HEAD: usize = 8 + 1 + 32;
-const CHUNK: usize = 1 << 20;
-const TAG: usize = 16;
-
-/// What stands before the shares.
+/// Head of a file: what stands before the shares.
 #[derive(serde::Serialize, serde::Deserialize)]
-pub(super) struct Kept {
+pub(super) struct StoredHead {
     pub(super) upload: Upload,
-    /// Who has uploaded it.
+    /// Certificate of the client that has uploaded it.
     owner: Fingerprint,
 }
 
@@ -59,14 +51,14 @@ impl Store {
         Ok(Self { folder: folder.into(), party: party as u8, key, limit, reserved: Arc::default() })
     }
 
-    /// The models that are here.
+    /// Models that are kept here.
     pub fn list(&self) -> Result<Vec<ModelFacts>> {
         let mut models = Vec::new();
         for entry in fs::read_dir(&self.folder).map_err(|e| at(&self.folder, &e))?.flatten() {
             let path = entry.path();
             if let Some(id) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".share")) {
                 match self.read(id) {
-                    Ok((Kept { upload, .. }, _)) => {
+                    Ok((StoredHead { upload, .. }, _)) => {
                         models.push(ModelFacts { id: id.into(), uploaded: upload.uploaded, bytes: upload.bytes })
                     }
                     // the others are as good as ever
@@ -78,48 +70,42 @@ impl Store {
         Ok(models)
     }
 
-    /// Whether a model is here.
+    /// Whether a model is kept here.
     pub fn has(&self, id: &str) -> bool {
         check_id(id).is_ok() && self.path(id, "share").is_file()
     }
 
-    /// The head of an upload, and the shares after it. A file that was changed or cut short is an error, at the latest when
+    /// Head of a stored model, and a reader of the shares after it. A file that was changed or cut short is an error, at the latest when
     /// its last byte is read.
-    pub(super) fn read(&self, id: &str) -> Result<(Kept, impl Read + use<>)> {
+    pub(super) fn read(&self, id: &str) -> Result<(StoredHead, impl Read + use<>)> {
         check_id(id)?;
         let path = self.path(id, "share");
         let file = File::open(&path).map_err(|e| at(&path, &e))?;
-        let mut reader = Opened::new(BufReader::with_capacity(CHUNK, file), &self.key, self.party).map_err(|e| at(&path, &e))?;
+        let mut reader = Decrypter::new(BufReader::with_capacity(CHUNK, file), &self.key, self.party).map_err(|e| at(&path, &e))?;
         let mut length = [0; 4];
         reader.read_exact(&mut length).map_err(|e| at(&path, &e))?;
         let length = u32::from_le_bytes(length) as u64;
-        if length > wire::MOST_CONTROL {
+        if length > MAX_CONTROL {
             return Err(at(&path, &"its head is too long"));
         }
-        let mut head = vec![0; length as usize];
-        reader.read_exact(&mut head).map_err(|e| at(&path, &e))?;
-        let kept: Kept = unpack(&head).map_err(|e| at(&path, &e))?;
-        if kept.upload.id() != id {
-            return Err(at(&path, &format!("it is model {}", kept.upload.id())));
+        let mut bytes = vec![0; length as usize];
+        reader.read_exact(&mut bytes).map_err(|e| at(&path, &e))?;
+        let head: StoredHead = unpack(&bytes).map_err(|e| at(&path, &e))?;
+        if head.upload.id() != id {
+            return Err(at(&path, &format!("it is model {}", head.upload.id())));
         }
-        Ok((kept, reader))
+        Ok((head, reader))
     }
 
-    /// Begins to keep an upload. The first who uploads a model of a name is the only one who may do so again.
-    pub(super) fn begin(&self, upload: &Upload, owner: Fingerprint) -> Result<Writing> {
+    /// Begins to store an upload. The first who uploads a model of a name is the only one who may do so again.
+    pub(super) fn begin(&self, upload: &Upload, owner: Fingerprint) -> Result<StoreWriter> {
         let id = upload.id();
         self.check_owner(&upload.name, owner)?;
         if self.has(&id) {
             return Err(Error::Input(format!("model {id} is here already")));
         }
         let mut reserved = self.reserved.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let used: u64 = fs::read_dir(&self.folder)
-            .map_err(|e| at(&self.folder, &e))?
-            .flatten()
-            .filter(|entry| entry.path().extension().is_some_and(|end| end == "share"))
-            .filter_map(|entry| entry.metadata().ok())
-            .map(|data| data.len())
-            .sum();
+        let used = self.used()?;
         let needed = upload.bytes.saturating_add(upload.architecture.len() as u64);
         if needed > self.limit.saturating_sub(used).saturating_sub(*reserved) {
             let limit = self.limit;
@@ -134,16 +120,23 @@ impl Store {
         *reserved += needed;
         drop(reserved);
         let (digest, left) = (Context::new(&SHA256), upload.bytes);
-        let mut writing = Writing { store: self.clone(), id, owner, path, needed, left, digest, to: None };
-        let mut to = Closing::new(BufWriter::with_capacity(CHUNK, file), &self.key, self.party)?;
-        let head = pack(&Kept { upload: upload.clone(), owner })?;
+        let mut writing = StoreWriter { store: self.clone(), id, owner, path, needed, left, digest, to: None };
+        let mut to = Encrypter::new(BufWriter::with_capacity(CHUNK, file), &self.key, self.party)?;
+        let head = pack(&StoredHead { upload: upload.clone(), owner })?;
         to.write_all(&(head.len() as u32).to_le_bytes()).and_then(|()| to.write_all(&head)).map_err(failed)?;
         writing.to = Some(to);
         Ok(writing)
     }
 
+    /// Bytes of the files that are kept.
+    fn used(&self) -> Result<u64> {
+        let entries = fs::read_dir(&self.folder).map_err(|e| at(&self.folder, &e))?.flatten();
+        let kept = entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "share"));
+        Ok(kept.filter_map(|entry| entry.metadata().ok()).map(|data| data.len()).sum())
+    }
+
     fn check_owner(&self, name: &str, owner: Fingerprint) -> Result<()> {
-        let named = |model: &ModelFacts| wire::name(&model.id) == name;
+        let named = |model: &ModelFacts| name_in(&model.id) == name;
         for model in self.list()?.iter().filter(|model| named(model)) {
             if self.read(&model.id)?.0.owner != owner {
                 return Err(Error::Input(format!("the name '{name}' belongs to another client; choose another")));
@@ -167,8 +160,8 @@ fn at(path: &Path, e: &dyn std::fmt::Display) -> Error {
     Error::File(format!("{}: {e}", path.display()))
 }
 
-/// An upload on its way to the disk; dropping it removes what was written.
-pub(super) struct Writing {
+/// Upload on its way to the disk; dropping it removes what was written.
+pub(super) struct StoreWriter {
     store: Store,
     id: String,
     owner: Fingerprint,
@@ -176,11 +169,11 @@ pub(super) struct Writing {
     needed: u64,
     left: u64,
     digest: Context,
-    to: Option<Closing<BufWriter<File>>>,
+    to: Option<Encrypter<BufWriter<File>>>,
 }
 
-impl Writing {
-    /// The next bytes.
+impl StoreWriter {
+    /// Writes the next bytes.
     pub(super) fn piece(&mut self, bytes: &[u8]) -> Result<()> {
         self.left =
             self.left.checked_sub(bytes.len() as u64).ok_or_else(|| Error::Peer("sent more of a model than it announced".into()))?;
@@ -189,8 +182,8 @@ impl Writing {
         to.write_all(bytes).map_err(|e| at(&self.path, &e))
     }
 
-    /// Nothing more comes: all is on the disk when this returns.
-    pub(super) fn seal(&mut self, digest: &[u8; 32]) -> Result<()> {
+    /// Checks that the upload is whole; its bytes are on the disk when this returns.
+    pub(super) fn finish(&mut self, digest: &[u8; 32]) -> Result<()> {
         if self.left > 0 || self.digest.clone().finish().as_ref() != digest {
             return Err(Error::Peer("sent shares of a model that are not what it says they are".into()));
         }
@@ -200,7 +193,7 @@ impl Writing {
         file.sync_all().map_err(failed)
     }
 
-    /// From now on the model is here.
+    /// Gives the file its name: from now on the model is kept here.
     pub(super) fn commit(self) -> Result<String> {
         if self.to.is_some() {
             return Err(Error::Peer("wants to keep a model before its end".into()));
@@ -208,7 +201,7 @@ impl Writing {
         // another may have been quicker
         let one = self.store.reserved.clone();
         let _one = one.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        self.store.check_owner(wire::name(&self.id), self.owner)?;
+        self.store.check_owner(name_in(&self.id), self.owner)?;
         let to = self.store.path(&self.id, "share");
         fs::rename(&self.path, &to).map_err(|e| at(&to, &e))?;
         // the name as well
@@ -217,169 +210,11 @@ impl Writing {
     }
 }
 
-impl Drop for Writing {
+impl Drop for StoreWriter {
     fn drop(&mut self) {
         let mut reserved = self.store.reserved.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *reserved = reserved.saturating_sub(self.needed);
         // gone if it has been committed
         let _ = fs::remove_file(&self.path);
-    }
-}
-
-fn cipher(key: &[u8], salt: &[u8]) -> LessSafeKey {
-    let key = derive(salt, key, b"trishade 1 store");
-    // 32 bytes are the key length of the cipher
-    UnboundKey::new(&CHACHA20_POLY1305, &*key).map_or_else(|_| unreachable!("a key of 32 bytes"), LessSafeKey::new)
-}
-
-fn nonce(chunk: u64, last: bool) -> Nonce {
-    let mut bytes = [0; 12];
-    bytes[..8].copy_from_slice(&chunk.to_le_bytes());
-    bytes[8] = last.into();
-    Nonce::assume_unique_for_key(bytes)
-}
-
-fn lost() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "it was changed, cut short, or encrypted under another key")
-}
-
-/// Encrypts what is written.
-struct Closing<W: Write> {
-    to: W,
-    cipher: LessSafeKey,
-    head: [u8; HEAD],
-    plain: Zeroizing<Vec<u8>>,
-    chunk: u64,
-}
-
-impl<W: Write> Closing<W> {
-    fn new(mut to: W, key: &[u8], party: u8) -> Result<Self> {
-        let salt = random::<32>()?;
-        let mut head = [0; HEAD];
-        head[..8].copy_from_slice(MAGIC);
-        head[8] = party;
-        head[9..].copy_from_slice(&*salt);
-        to.write_all(&head).map_err(|e| Error::File(e.to_string()))?;
-        Ok(Self { to, cipher: cipher(key, &*salt), head, plain: Zeroizing::new(Vec::with_capacity(CHUNK + TAG)), chunk: 0 })
-    }
-
-    fn end_chunk(&mut self, last: bool) -> io::Result<()> {
-        let tag =
-            self.cipher.seal_in_place_separate_tag(nonce(self.chunk, last), Aad::from(&self.head), &mut self.plain).map_err(|_| lost())?;
-        self.to.write_all(&self.plain)?;
-        self.to.write_all(tag.as_ref())?;
-        self.plain.clear();
-        self.chunk += 1;
-        Ok(())
-    }
-
-    fn finish(mut self) -> io::Result<W> {
-        self.end_chunk(true)?;
-        self.to.flush()?;
-        Ok(self.to)
-    }
-}
-
-impl<W: Write> Write for Closing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // the last chunk is known only at the end
-        if self.plain.len() == CHUNK {
-            self.end_chunk(false)?;
-        }
-        let n = bytes.len().min(CHUNK - self.plain.len());
-        self.plain.extend_from_slice(&bytes[..n]);
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Decrypts what is read.
-struct Opened<R: Read> {
-    from: R,
-    cipher: LessSafeKey,
-    head: [u8; HEAD],
-    plain: Zeroizing<Vec<u8>>,
-    at: usize,
-    chunk: u64,
-    /// The first bytes of the next chunk: whether there is one.
-    ahead: Vec<u8>,
-    ended: bool,
-}
-
-impl<R: Read> Opened<R> {
-    fn new(mut from: R, key: &[u8], party: u8) -> io::Result<Self> {
-        let mut head = [0; HEAD];
-        from.read_exact(&mut head)?;
-        if head[..8] != *MAGIC || head[8] != party {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("no shares of party {party} that this version can read")));
-        }
-        let cipher = cipher(key, &head[9..]);
-        Ok(Self { from, cipher, head, plain: Zeroizing::new(Vec::new()), at: 0, chunk: 0, ahead: Vec::new(), ended: false })
-    }
-
-    fn next_chunk(&mut self) -> io::Result<()> {
-        let mut plain = Zeroizing::new(std::mem::take(&mut self.ahead));
-        let missing = (CHUNK + TAG + 1 - plain.len()) as u64;
-        (&mut self.from).take(missing).read_to_end(&mut plain)?;
-        let last = plain.len() <= CHUNK + TAG;
-        let end = plain.len().min(CHUNK + TAG);
-        self.ahead = plain.split_off(end);
-        let length = self.cipher.open_in_place(nonce(self.chunk, last), Aad::from(&self.head), &mut plain).map_err(|_| lost())?.len();
-        plain.truncate(length);
-        (self.plain, self.at, self.ended) = (plain, 0, last);
-        self.chunk += 1;
-        Ok(())
-    }
-}
-
-impl<R: Read> Read for Opened<R> {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.plain.len() {
-            if self.ended {
-                return Ok(0);
-            }
-            self.next_chunk()?;
-        }
-        let n = to.len().min(self.plain.len() - self.at);
-        to[..n].copy_from_slice(&self.plain[self.at..self.at + n]);
-        self.at += n;
-        Ok(n)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn closed(bytes: &[u8]) -> Vec<u8> {
-        let mut to = Closing::new(Vec::new(), &[7; 32], 1).unwrap();
-        to.write_all(bytes).unwrap();
-        to.finish().unwrap()
-    }
-
-    fn opened(file: &[u8], key: u8, party: u8) -> io::Result<Vec<u8>> {
-        let mut all = Vec::new();
-        Opened::new(file, &[key; 32], party)?.read_to_end(&mut all)?;
-        Ok(all)
-    }
-
-    #[test]
-    fn what_was_closed_opens_whole_or_not_at_all() {
-        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 5] {
-            let bytes: Vec<u8> = (0..length).map(|i| (i * 7) as u8).collect();
-            let file = closed(&bytes);
-            assert!(opened(&file, 7, 1).unwrap() == bytes, "{length}");
-            assert!(opened(&file, 8, 1).is_err(), "another key");
-            assert!(opened(&file, 7, 2).is_err(), "another party");
-            for cut in [file.len() - 1, HEAD + TAG, HEAD + CHUNK + TAG] {
-                assert!(cut >= file.len() || opened(&file[..cut], 7, 1).is_err(), "{length} cut to {cut}");
-            }
-            let mut changed = file.clone();
-            changed[HEAD] ^= 1;
-            assert!(opened(&changed, 7, 1).is_err());
-        }
     }
 }

@@ -1,6 +1,6 @@
-//! TLS 1.3 between those who know each other's certificates, and nobody else.
+//! TLS 1.3 between sides that pin each other's certificates.
 
-use super::{Fingerprint, Identity, identity::Validity};
+use super::identity::{Fingerprint, Identity, Validity};
 use crate::{Error, Result};
 use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
@@ -12,7 +12,7 @@ use rustls::{
 };
 use std::sync::Arc;
 
-/// Accepts the certificates of a list, while they are valid.
+/// Verifier that accepts the certificates of a list while they are valid.
 #[derive(Debug)]
 struct Pinned {
     known: Vec<Fingerprint>,
@@ -45,8 +45,8 @@ impl Pinned {
     }
 }
 
-/// No party speaks TLS 1.2.
-fn old() -> rustls::Error {
+/// Error for TLS 1.2, which no side speaks.
+fn tls12() -> rustls::Error {
     rustls::Error::General("TLS 1.3 only".into())
 }
 
@@ -68,7 +68,7 @@ impl ServerCertVerifier for Pinned {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        Err(old())
+        Err(tls12())
     }
 
     fn verify_tls13_signature(
@@ -105,7 +105,7 @@ impl ClientCertVerifier for Pinned {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        Err(old())
+        Err(tls12())
     }
 
     fn verify_tls13_signature(
@@ -122,7 +122,7 @@ impl ClientCertVerifier for Pinned {
     }
 }
 
-/// The side that dials, which expects this one certificate.
+/// Configuration of the side that dials and expects this one certificate.
 pub(super) fn dialler(identity: &Identity, expected: Fingerprint) -> Result<Arc<ClientConfig>> {
     let pinned = Pinned::new(vec![expected]);
     let mut config = ClientConfig::builder_with_provider(pinned.provider.clone())
@@ -137,7 +137,7 @@ pub(super) fn dialler(identity: &Identity, expected: Fingerprint) -> Result<Arc<
     Ok(Arc::new(config))
 }
 
-/// The side that listens, for these certificates.
+/// Configuration of the side that listens, for these certificates.
 pub(super) fn listener(identity: &Identity, known: Vec<Fingerprint>) -> Result<Arc<ServerConfig>> {
     let pinned = Pinned::new(known);
     let mut config = ServerConfig::builder_with_provider(pinned.provider.clone())

@@ -1,11 +1,9 @@
-//! What TLS, threads and sockets of this machine take, for estimates.
+//! Transport cost: the time that TLS, threads and sockets of this machine take, for estimates.
 
 use super::{
-    Identity,
-    config::{Limits, Network},
-    fresh::{Fresh, Options},
-    link::{Link, Owned},
-    reading::Incoming,
+    config::{Limits, LinkFigures},
+    identity::Identity,
+    link::{Handshake, Incoming, LinkGuard, LinkOptions},
     tls,
     wire::parcels,
 };
@@ -21,9 +19,9 @@ use zeroize::Zeroizing;
 const ROUNDS: usize = 60;
 const PIECE: usize = 1 << 20;
 const PIECES: usize = 24;
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What three parties on this machine pay for their messages besides the network's own latency and bandwidth.
+/// Time that three parties on this machine take for their messages besides the network's own latency and bandwidth.
 #[derive(Debug, Clone, Copy)]
 pub struct Transport {
     /// Seconds a round: system calls, wake-ups of threads, timers that fire late.
@@ -54,17 +52,17 @@ impl Transport {
 /// Each of three parties sends its successor `count` messages and waits for those of its predecessor: for one after each that it
 /// sends if `in_turn`, else for all at the end. The seconds of every wait, from the sending on.
 fn ring(net: Option<Net>, size: usize, count: usize, in_turn: bool) -> Result<Vec<f64>> {
-    let shape = net.map(|Net { latency_us, bits_per_second }| Network { latency_us, bits_per_second });
-    let options = Options::new(&Limits::default(), shape);
+    let shape = net.map(|Net { latency_us, bits_per_second }| LinkFigures { latency_us, bits_per_second });
+    let options = LinkOptions::new(&Limits::default(), shape);
     let (outs, mut ins): (Vec<_>, Vec<_>) = (0..3).map(|_| pair(&options)).collect::<Result<Vec<_>>>()?.into_iter().unzip();
     ins.rotate_right(1);
     let at_once = if in_turn { 1 } else { count };
-    let run = |out: &Owned, inbox: &mut Receiver<()>| -> Result<Vec<f64>> {
+    let run = |out: &LinkGuard, inbox: &mut Receiver<()>| -> Result<Vec<f64>> {
         let exchange = |_| {
             let began = Instant::now();
             (0..at_once).for_each(|_| out.parcel([0; 16], Zeroizing::new(vec![0x5a; size])));
             for _ in 0..at_once {
-                inbox.recv_timeout(PATIENCE).map_err(|_| Error::Peer("does not answer on loopback".into()))?;
+                inbox.recv_timeout(TIMEOUT).map_err(|_| Error::Peer("does not answer on loopback".into()))?;
             }
             Ok(began.elapsed().as_secs_f64())
         };
@@ -79,31 +77,32 @@ fn ring(net: Option<Net>, size: usize, count: usize, in_turn: bool) -> Result<Ve
     Ok(waits.concat())
 }
 
-/// Both ends of a link on loopback; what comes at the second is counted.
-fn pair(options: &Options) -> Result<(Owned, (Owned, Receiver<()>))> {
+/// Both ends of a link on loopback, and the messages that come at the second.
+fn pair(options: &LinkOptions) -> Result<(LinkGuard, (LinkGuard, Receiver<()>))> {
     let identity = Identity::generate("trishade", 1)?.identity()?;
     let failed = |e: std::io::Error| Error::Device(format!("no loopback connection: {e}"));
     let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?.to_string();
     let config = tls::dialler(&identity, identity.fingerprint())?;
     let (dialled, accepted) = thread::scope(|scope| {
-        let dialled = scope.spawn(|| Fresh::dial(&address, config, options));
+        let dialled = scope.spawn(|| Handshake::dial(&address, config, options));
         let accepted = listener.accept().map_err(failed).and_then(|(tcp, _)| {
             let config = tls::listener(&identity, vec![identity.fingerprint()])?;
-            Fresh::accept(tcp, config, options)
+            Handshake::accept(tcp, config, options)
         });
         (dialled.join().unwrap_or_else(|_| Err(Error::Misuse("a thread has ended".into()))), accepted)
     });
     let (to, inbox) = channel();
-    let count = move |incoming, _, _: &Link| {
+    let count = move |incoming, _| {
         if let Incoming::Parcels(body) = incoming {
             for _ in parcels(&body)? {
+                // nobody counts any more once the measurement has ended
                 let _ = to.send(());
             }
         }
         Ok(())
     };
-    let dialled = dialled?.start(|_, _, _| Ok(()), drop)?;
+    let dialled = dialled?.start(|_, _| Ok(()), drop)?;
     let accepted = accepted?.start(count, drop)?;
-    Ok((Owned(dialled), (Owned(accepted), inbox)))
+    Ok((LinkGuard(dialled), (LinkGuard(accepted), inbox)))
 }

@@ -3,12 +3,12 @@
 //! A record is a header of 40 bytes (magic, kind, session, sequence, length) and a body. Bodies are control messages, or parcels:
 //! frames of the requests under way, each with the request's number and its length before it.
 
-use super::secrets::{Id, grow};
+use super::secrets::{Id, reserve};
 use crate::{Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
-/// Both sides must speak the same.
+/// Version of the protocol; both sides must speak the same.
 pub(super) const VERSION: u16 = 1;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"TSN\x01");
@@ -19,13 +19,13 @@ pub(super) const RECORD_HEADER: usize = 40;
 /// Bytes before a parcel: request and length.
 pub(super) const PARCEL_HEADER: usize = 24;
 
-/// Bytes of a control message at most, but for those that carry an architecture.
-pub(super) const MOST_CONTROL: u64 = 64 << 20;
+/// Bytes of a control message at most.
+pub(super) const MAX_CONTROL: u64 = 64 << 20;
 
 /// Bytes of a piece of an upload.
 pub(super) const PIECE: usize = 1 << 20;
 
-/// What a body holds.
+/// Content of a record's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
@@ -35,7 +35,7 @@ pub(super) enum Kind {
     Parcels = 2,
     /// Part of an upload.
     Piece = 3,
-    /// Nothing: the sender is alive.
+    /// Empty body: the sender is alive.
     Alive = 4,
 }
 
@@ -74,7 +74,7 @@ impl Header {
             other => return bad(format!("sent garbage: a record of kind {other}")),
         };
         let most = match kind {
-            Kind::Control => limit.min(MOST_CONTROL),
+            Kind::Control => limit.min(MAX_CONTROL),
             Kind::Parcels => limit,
             Kind::Piece => limit.min(PIECE as u64),
             Kind::Alive => 0,
@@ -90,13 +90,13 @@ impl Header {
     }
 }
 
-/// As `postcard` writes it.
+/// Bytes of a value as `postcard` writes them.
 pub(super) fn pack<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>> {
     let packed = postcard::to_io(value, Packed(Zeroizing::new(Vec::with_capacity(256))));
     packed.map(|packed| packed.0).map_err(|e| Error::Misuse(format!("a message cannot be written: {e}")))
 }
 
-/// Grows without leaving anything behind.
+/// Buffer that wipes what it leaves behind when it grows.
 struct Packed(Zeroizing<Vec<u8>>);
 
 impl std::io::Write for Packed {
@@ -104,7 +104,7 @@ impl std::io::Write for Packed {
         let needed = self.0.len() + bytes.len();
         if needed > self.0.capacity() {
             let twice = 2 * self.0.capacity();
-            grow(&mut self.0, needed.max(twice));
+            reserve(&mut self.0, needed.max(twice));
         }
         self.0.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -115,18 +115,18 @@ impl std::io::Write for Packed {
     }
 }
 
-/// Bytes of a text for people that one side sends to the other.
-const MOST_TEXT: usize = 500;
+/// Bytes at most of a text for people that one side sends to the other.
+const MAX_TEXT: usize = 500;
 
-/// The beginning of a text.
+/// Text cut to the length that may be sent.
 pub(super) fn clip(text: &str) -> String {
-    match text.len() <= MOST_TEXT {
+    match text.len() <= MAX_TEXT {
         true => text.into(),
-        false => format!("{}...", &text[..text.floor_char_boundary(MOST_TEXT)]),
+        false => format!("{}...", &text[..text.floor_char_boundary(MAX_TEXT)]),
     }
 }
 
-/// Parses all of the bytes.
+/// Parses a value, which must take all of the bytes.
 pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
@@ -149,7 +149,7 @@ pub(super) fn parcels(body: &[u8]) -> Result<Vec<(Id, &[u8])>> {
     Ok(parcels)
 }
 
-/// What stands before a parcel.
+/// Header of a parcel: the request's number and the parcel's length.
 pub(super) fn parcel_header(request: &Id, length: usize) -> [u8; PARCEL_HEADER] {
     let mut bytes = [0; PARCEL_HEADER];
     bytes[..16].copy_from_slice(request);
@@ -157,31 +157,7 @@ pub(super) fn parcel_header(request: &Id, length: usize) -> [u8; PARCEL_HEADER] 
     bytes
 }
 
-/// The names that an uploaded model may have.
-pub(super) fn check_name(name: &str) -> Result<()> {
-    let fits =
-        (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) && !name.starts_with('.');
-    if fits {
-        Ok(())
-    } else {
-        Err(Error::Input("a model's name is of 1 to 64 letters, digits, - _ and ., and does not begin with .".into()))
-    }
-}
-
-/// The name in a model's id.
-pub(super) fn name(id: &str) -> &str {
-    id.split_once('@').map_or(id, |(name, _)| name)
-}
-
-/// The name of a model and part of a hash: an id, and a file's name.
-pub(super) fn check_id(id: &str) -> Result<()> {
-    let known = id
-        .split_once('@')
-        .is_some_and(|(name, hash)| check_name(name).is_ok() && hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()));
-    if known { Ok(()) } else { Err(Error::Input("a model's id is its name, @ and 16 hexadecimal digits".into())) }
-}
-
-/// For logs: the beginning of a number.
+/// Beginning of a number, for logs.
 pub(super) fn short(id: &Id) -> String {
     id[..4].iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
@@ -216,8 +192,8 @@ mod tests {
 
         #[test]
         fn texts_are_clipped(text in ".{0,600}") {
-            prop_assert!(clip(&text).len() <= MOST_TEXT + 3);
-            prop_assert!(text.len() > MOST_TEXT || clip(&text) == text);
+            prop_assert!(clip(&text).len() <= MAX_TEXT + 3);
+            prop_assert!(text.len() > MAX_TEXT || clip(&text) == text);
         }
 
         #[test]

@@ -10,9 +10,9 @@ use std::{
 use trishade::{
     device::Device,
     net::{
-        ClientSetup, Connection, Manners, PartySetup, Server,
-        config::{Limits, Network},
-        faults, setup,
+        ClientOptions, ClientSetup, Connection, FaultPlan, PartySetup, Server,
+        config::{Limits, LinkFigures},
+        setup,
     },
 };
 
@@ -38,7 +38,7 @@ pub fn limits() -> Limits {
 }
 
 impl Cluster {
-    pub fn new(name: &str, shape: Option<Network>, limits: &Limits) -> Self {
+    pub fn new(name: &str, shape: Option<LinkFigures>, limits: &Limits) -> Self {
         let folder = std::env::temp_dir().join(format!("trishade-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         setup::local(&folder, ports(), "cpu", shape, limits).unwrap();
@@ -61,7 +61,7 @@ impl Cluster {
         self.wait();
     }
 
-    pub fn start_with_fault(&mut self, number: usize, plan: Arc<faults::Plan>) {
+    pub fn start_with_fault(&mut self, number: usize, plan: Arc<FaultPlan>) {
         self.parties[number] = Some(Server::start_with_fault(self.setup(number), self.device.clone(), plan).unwrap());
     }
 
@@ -89,7 +89,7 @@ impl Cluster {
     }
 
     pub fn connect(&self) -> Connection {
-        Connection::open(&self.owner(), manners()).unwrap()
+        Connection::open(&self.owner(), client_options()).unwrap()
     }
 }
 
@@ -102,12 +102,12 @@ pub fn try_client(folder: &Path, name: &str) -> trishade::Result<ClientSetup> {
     ClientSetup::open(&folder.join("cluster.toml"), &file("crt"), &file("key"))
 }
 
-pub fn manners() -> Manners {
-    Manners {
+pub fn client_options() -> ClientOptions {
+    ClientOptions {
         connect: Duration::from_secs(3),
-        starting: Duration::ZERO,
+        retry: Duration::ZERO,
         idle: Duration::from_secs(2),
-        patience: Duration::from_secs(20),
+        timeout: Duration::from_secs(20),
         shape: None,
     }
 }

@@ -26,9 +26,12 @@ pub(super) fn split(items: usize, spans: &[Span], max: u64) -> Result<Vec<Range<
         return Ok(std::iter::once(0..items).collect());
     }
     let windowed = || spans.iter().filter(|span| span.per_item > 0);
-    let step = windowed().map(|span| ALIGNMENT >> span.per_item.trailing_zeros().min(5)).max().unwrap_or(1);
+    let step = windowed()
+        .map(|span| ALIGNMENT >> span.per_item.trailing_zeros().min(5))
+        .max()
+        .expect("a binding that is too large whole is windowed");
     let fit = |span: &Span| max.saturating_sub(span.len.saturating_sub(items * span.per_item)) / span.per_item;
-    let count = windowed().map(fit).min().unwrap_or(items) / step * step;
+    let count = windowed().map(fit).min().expect("a binding that is too large whole is windowed") / step * step;
     if count == 0 {
         return Err(format!("{step} items do not fit a binding of {} bytes", max * 8));
     }

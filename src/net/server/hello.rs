@@ -1,150 +1,92 @@
-//! The first words of a connection: who is there, and whether both mean the same cluster and the same protocol.
+//! Beginning of a connection at a party: peers are dialled, and what comes in is a peer or a client.
 
-use super::{Event, House, visitor::Visitor};
+use super::{connection::ClientConnection, events::Event, state::ServerState};
 use crate::{
     Error, Result,
     net::{
-        control::{Control, Hello, Secret, Why},
-        fresh::{Fresh, Intake},
-        link::Owned,
-        reading::Incoming,
-        secrets::{Contribution, random},
-        tls,
-        wire::VERSION,
+        control::{Control, Hello, RefusalReason, Secret},
+        hello::{self, Introduced, Introduction},
+        link::{Handshake, InboundPolicy, Incoming, LinkGuard},
+        secrets::{Contribution, Contributions, random},
     },
 };
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
-/// Milliseconds since 1970.
-pub(in crate::net) fn clock() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+/// Dials a peer of a lower number.
+pub fn dial(state: &Arc<ServerState>, number: usize) -> Result<()> {
+    let own = random::<32>()?;
+    let (setup, introduction) = (&state.setup, introduction(state, &own));
+    let Introduced { handshake, hello, .. } = hello::dial(&setup.cluster, number, &setup.identity, &state.options, &introduction)?;
+    link_peer(state, handshake, number, own, hello.contribution)
 }
 
-/// What does not fit in a HELLO.
-pub(in crate::net) fn mismatch(hello: &Hello, cluster: &[u8; 32]) -> Option<String> {
-    let own = env!("CARGO_PKG_VERSION");
-    if hello.version != VERSION {
-        return Some(format!(
-            "speaks version {} of the protocol (trishade {}), this side {VERSION} (trishade {own})",
-            hello.version, hello.program
-        ));
-    }
-    (hello.cluster != *cluster).then(|| "has another cluster.toml: the file must be the same everywhere".into())
-}
-
-impl House {
-    fn hello(&self, contribution: &Contribution) -> Control {
-        Control::Hello(Hello {
-            version: VERSION,
-            program: env!("CARGO_PKG_VERSION").into(),
-            party: Some(self.number as u8),
-            probe: false,
-            cluster: self.cluster_hash,
-            clock: clock(),
-            prepares: self.setup.config.prepare > 0,
-            contribution: Some(Secret(contribution.clone())),
-        })
-    }
-}
-
-/// Looks for a peer of a lower number.
-pub(super) fn dial(house: &Arc<House>, number: usize) -> Result<()> {
-    let peer = &house.setup.cluster.party[number];
-    let mut fresh = Fresh::dial(&peer.address, tls::dialler(&house.setup.identity, peer.certificate)?, &house.options)?;
-    let mine = random::<32>()?;
-    fresh.send(&house.hello(&mine))?;
-    match fresh.receive()? {
-        Control::Hello(hello) => {
-            if let Some(what) = mismatch(&hello, &house.cluster_hash) {
-                return Err(Error::Peer(what));
-            }
-            if hello.party != Some(number as u8) {
-                return Err(Error::Peer(format!("says that it is not party {number}")));
-            }
-            peer_link(house, fresh, number, mine, hello.contribution)
-        }
-        Control::Refused { text, .. } => Err(Error::Peer(format!("refused: {text}"))),
-        _ => Err(Error::Peer("answered HELLO with something else".into())),
-    }
-}
-
-/// Takes in whoever has dialled: a peer of a higher number, or a client.
-pub(super) fn welcome(house: &Arc<House>, mut fresh: Fresh) -> Result<()> {
-    let certificate = fresh.fingerprint()?;
-    let hello = match fresh.receive()? {
-        Control::Hello(hello) => hello,
-        _ => return Err(Error::Peer("did not begin with HELLO".into())),
-    };
-    let cluster = &house.setup.cluster;
+/// Receives HELLO on a connection that has come in: from a peer of a higher number, or from a client.
+pub fn welcome(state: &Arc<ServerState>, mut handshake: Handshake) -> Result<()> {
+    let certificate = handshake.fingerprint()?;
+    let hello = hello::receive(&mut handshake, &state.cluster_hash)?;
+    let cluster = &state.setup.cluster;
     let (party, client) = (cluster.party_of(certificate), cluster.client_of(certificate));
-    let mut refuse = |why: Why, text: String| {
-        fresh.send(&Control::refused(None, why, &text))?;
-        Err(Error::Peer(text))
-    };
-    if let Some(what) = mismatch(&hello, &house.cluster_hash) {
-        return refuse(Why::Mismatch, format!("the other side {what}"));
-    }
+    let mut refuse = |reason, text| hello::refuse(&mut handshake, reason, text);
     match (hello.party, party, client) {
         (said, _, _) if said.map(usize::from) != party => {
             let said = said.map_or("a client".into(), |number| format!("party {number}"));
             let pinned = party.map_or("a client's".into(), |number| format!("party {number}'s"));
-            refuse(Why::Mismatch, format!("the other side says that it is {said}, but its certificate is {pinned}"))
+            refuse(RefusalReason::Mismatch, format!("the other side says that it is {said}, but its certificate is {pinned}"))
         }
-        (Some(_), Some(number), _) if hello.probe => {
-            fresh.send(&house.hello(&random::<32>()?))?;
-            tracing::info!(party = number, "probes");
-            Visitor::start(house, fresh, &house.probes)
-        }
-        (Some(_), Some(number), _) if number <= house.number => {
-            refuse(Why::Mismatch, format!("party {number} does not dial party {}: the higher number dials", house.number))
-        }
-        (Some(_), Some(number), _) => {
-            let mine = random::<32>()?;
-            fresh.send(&house.hello(&mine))?;
-            peer_link(house, fresh, number, mine, hello.contribution)
-        }
-        (None, None, Some(client)) => {
+        (_, Some(number), _) => welcome_party(state, handshake, number, hello),
+        (_, None, Some(client)) => {
+            let quota = state.quotas.get(&client.certificate).expect("every client of cluster.toml has a quota");
             // a client shares no key with a party
-            fresh.send(&house.hello(&random::<32>()?))?;
-            match house.accounts.get(&client.certificate) {
-                Some(account) => Visitor::start(house, fresh, account),
-                None => Err(Error::Misuse("a client without an account".into())),
-            }
+            handshake.send(&Control::Hello(introduction(state, &random::<32>()?).hello()))?;
+            ClientConnection::start(state, handshake, quota)
         }
-        (None, ..) => refuse(Why::Unauthorised, "this certificate belongs to nobody in cluster.toml".into()),
-        (Some(_), None, _) => refuse(Why::Mismatch, "the other side is no party".into()),
+        (_, None, None) => refuse(RefusalReason::Unauthorised, "this certificate belongs to nobody in cluster.toml".into()),
     }
 }
 
-fn peer_link(house: &Arc<House>, mut fresh: Fresh, number: usize, mine: Contribution, theirs: Option<Secret>) -> Result<()> {
-    let Some(Secret(theirs)) = theirs else { return Err(Error::Peer("gave nothing to the common key".into())) };
-    fresh.options.intake = Intake::Waits(house.inbox.clone());
-    let generation = house.numbers.fetch_add(1, Ordering::Relaxed);
-    let (one, other) = (house.clone(), house.clone());
-    // nothing is told of the link before the engine knows it
-    let (known, wait) = std::sync::mpsc::channel::<()>();
-    let wait = Arc::new(std::sync::Mutex::new(wait));
-    let wait_too = wait.clone();
-    let until_known = |wait: &std::sync::Mutex<std::sync::mpsc::Receiver<()>>| {
-        let _ = wait.lock().map(|wait| wait.recv());
-    };
-    let on = move |incoming, held, _: &_| {
-        until_known(&wait);
+/// Takes in a peer, or a party that only measures the way.
+fn welcome_party(state: &Arc<ServerState>, mut handshake: Handshake, number: usize, hello: Hello) -> Result<()> {
+    if !hello.probe && number <= state.number {
+        let text = format!("party {number} does not dial party {}: the higher number dials", state.number);
+        return hello::refuse(&mut handshake, RefusalReason::Mismatch, text);
+    }
+    let own = random::<32>()?;
+    handshake.send(&Control::Hello(introduction(state, &own).hello()))?;
+    if hello.probe {
+        tracing::info!(party = number, "probes");
+        return ClientConnection::start(state, handshake, &state.probes);
+    }
+    link_peer(state, handshake, number, own, hello.contribution)
+}
+
+fn introduction(state: &ServerState, contribution: &Contribution) -> Introduction {
+    Introduction {
+        party: Some(state.number as u8),
+        probe: false,
+        cluster: state.cluster_hash,
+        preprocesses: state.setup.config.prepare > 0,
+        contribution: Some(contribution.clone()),
+    }
+}
+
+/// Starts the link to a peer. The engine knows it before anything is received on it.
+fn link_peer(state: &Arc<ServerState>, mut handshake: Handshake, number: usize, own: Contribution, peers: Option<Secret>) -> Result<()> {
+    let Some(Secret(peers)) = peers else { return Err(Error::Peer("gave nothing to the common key".into())) };
+    handshake.options.inbound = InboundPolicy::Block(state.inbox.clone());
+    let generation = state.draw_number();
+    let unstarted = handshake.into_link()?;
+    let link = LinkGuard(unstarted.link());
+    state.tell(Event::PeerLinked { number, link, generation, contributions: Contributions { own, peers } });
+    let (inbound, ended) = (state.clone(), state.clone());
+    let handler = move |incoming, permit| {
         if !matches!(incoming, Incoming::Alive) {
-            one.tell(Event::FromPeer { number, generation, incoming, held });
+            inbound.tell(Event::FromPeer { number, generation, incoming, permit });
         }
         Ok(())
     };
-    let ended = move |error| {
-        until_known(&wait_too);
-        other.tell(Event::PeerGone { number, generation, error });
-    };
-    let link = fresh.start(on, ended)?;
-    house.tell(Event::Peer { number, link: Owned(link), generation, mine, theirs });
-    // both ends of the wait are over from here on
-    drop(known);
-    Ok(())
+    let started = unstarted.start(handler, move |error| ended.tell(Event::PeerLost { number, generation, error }));
+    if let Err(error) = &started {
+        state.tell(Event::PeerLost { number, generation, error: error.clone() });
+    }
+    started
 }

@@ -1,6 +1,5 @@
-//! Counters, and the page on which Prometheus reads them. Public figures only.
+//! Metrics of a party: counters, and the page on which Prometheus reads them. Public figures only.
 
-use super::House;
 use crate::{Error, Result};
 use std::{
     fmt::Write,
@@ -13,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-/// What a party has done since it was started.
+/// Counters of a party since it was started.
 #[derive(Debug, Default)]
 pub struct Metrics {
     /// Sessions that have begun.
@@ -24,7 +23,7 @@ pub struct Metrics {
     pub answered: AtomicU64,
     /// Requests that ended otherwise.
     pub failed: AtomicU64,
-    /// Requests to come whose lead's part was done here.
+    /// Requests that were preprocessed here, as their lead.
     pub prepared: AtomicU64,
     /// Connections that were refused.
     pub refused: AtomicU64,
@@ -38,8 +37,8 @@ pub struct Metrics {
     pub session: AtomicU64,
     /// Requests under way.
     pub under_way: AtomicU64,
-    /// Requests to come that are prepared and promised to nobody.
-    pub tickets: AtomicU64,
+    /// Preprocessed requests for which there are tokens to give.
+    pub tokens: AtomicU64,
     /// Whole days until this party's certificate expires.
     pub certificate_days: AtomicU64,
 }
@@ -52,7 +51,7 @@ impl Metrics {
             ("requests_total", &self.begun, "Requests that have begun."),
             ("requests_answered_total", &self.answered, "Requests that were answered."),
             ("requests_failed_total", &self.failed, "Requests that ended without an answer."),
-            ("requests_prepared_total", &self.prepared, "Requests to come whose lead, this party, has done its part."),
+            ("requests_prepared_total", &self.prepared, "Requests that this party, as their lead, has preprocessed."),
             ("connections_refused_total", &self.refused, "Connections that were refused."),
             ("protocol_bytes_total", &self.protocol_bytes, "Bytes of the protocols sent to the other parties."),
             ("socket_bytes_total", &self.socket_bytes, "Bytes sent on the sockets to the other parties, of sessions that have ended."),
@@ -61,7 +60,7 @@ impl Metrics {
         let gauges = [
             ("session", &self.session, "Whether there is a session."),
             ("requests_under_way", &self.under_way, "Requests under way."),
-            ("requests_prepared", &self.tickets, "Requests to come that are prepared."),
+            ("requests_prepared", &self.tokens, "Preprocessed requests for which there are tokens to give."),
             ("certificate_days_left", &self.certificate_days, "Whole days until the certificate expires."),
         ];
         let rows = rows.iter().map(|row| (row, "counter")).chain(gauges.iter().map(|row| (row, "gauge")));
@@ -74,14 +73,14 @@ impl Metrics {
     }
 }
 
-/// Serves the page until the party is stopped.
-pub(super) fn serve(house: &Arc<House>, at: SocketAddr) -> Result<JoinHandle<()>> {
+/// Serves the page until `stopped` says so.
+pub fn serve(metrics: Arc<Metrics>, at: SocketAddr, stopped: impl Fn() -> bool + Send + 'static) -> Result<JoinHandle<()>> {
     let server = tiny_http::Server::http(at).map_err(|e| Error::Input(format!("metrics: cannot listen on {at}: {e}")))?;
-    let house = house.clone();
     let run = move || {
-        while !house.stopping.load(Ordering::Relaxed) {
+        while !stopped() {
             if let Ok(Some(request)) = server.recv_timeout(Duration::from_millis(200)) {
-                let _ = request.respond(tiny_http::Response::from_string(house.metrics.page()));
+                // a reader that is gone misses nothing
+                let _ = request.respond(tiny_http::Response::from_string(metrics.page()));
             }
         }
     };

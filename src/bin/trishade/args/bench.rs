@@ -1,6 +1,6 @@
 //! The options of `bench`.
 
-use super::common::NetworkName;
+use super::common::NetworkChoice;
 use clap::{Args as Options, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
 use trishade::protocol;
@@ -67,7 +67,7 @@ pub struct Bench {
     pub device: String,
     /// Network between the parties.
     #[arg(long, value_enum, default_value = "local")]
-    pub net: NetworkName,
+    pub net: NetworkChoice,
     /// How signs are computed; `all` measures cases with signs by each.
     #[arg(long, value_enum, default_value = "auto")]
     pub sign: Signs,

@@ -122,7 +122,7 @@ impl From<Reveal> for nn::Reveal {
 
 /// The network between the parties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum NetworkName {
+pub enum NetworkChoice {
     /// Nothing is added.
     Local,
     /// 10 Gb/s and 0.2 ms, each link and way.
@@ -131,7 +131,7 @@ pub enum NetworkName {
     Wan,
 }
 
-impl NetworkName {
+impl NetworkChoice {
     /// Latency and bandwidth, where something is added.
     pub fn figures(self) -> Option<Net> {
         match self {
@@ -143,8 +143,8 @@ impl NetworkName {
 
     /// The same for links between machines.
     #[cfg(feature = "net")]
-    pub fn shape(self) -> Option<trishade::net::config::Network> {
+    pub fn shape(self) -> Option<trishade::net::config::LinkFigures> {
         let Net { latency_us, bits_per_second } = self.figures()?;
-        Some(trishade::net::config::Network { latency_us, bits_per_second })
+        Some(trishade::net::config::LinkFigures { latency_us, bits_per_second })
     }
 }

@@ -1,6 +1,6 @@
 //! The options of commands on models and devices in this process.
 
-use super::common::{Engine, InputRange, NetworkName, Preprocess, Reveal, Sign};
+use super::common::{Engine, InputRange, NetworkChoice, Preprocess, Reveal, Sign};
 use clap::{Args as Options, Subcommand, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -145,7 +145,7 @@ pub struct Plan {
     pub sign: Sign,
     /// Network between the parties: for `--sign auto`, and for the time on the network.
     #[arg(long, value_enum, default_value = "local")]
-    pub net: NetworkName,
+    pub net: NetworkChoice,
     /// Run it on this device, on zeros, to know what the computing takes; with `--net`, also TLS and sockets.
     #[arg(long, value_name = "DEVICE")]
     pub measure: Option<String>,

@@ -1,6 +1,6 @@
 //! The options of parties on machines of their own, and of their clients.
 
-use super::common::{NetworkName, Preprocess, Reveal};
+use super::common::{InputRange, NetworkChoice, Preprocess, Reveal};
 use clap::{Args as Options, Subcommand, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -39,7 +39,7 @@ pub enum Cluster {
         device: String,
         /// Make the links as slow as such a network.
         #[arg(long, value_enum, default_value = "local")]
-        net: NetworkName,
+        net: NetworkChoice,
     },
 }
 
@@ -91,7 +91,7 @@ pub struct Caller {
     pub timeout: f64,
     /// Make the links of this client as slow as such a network.
     #[arg(long, value_enum, default_value = "local")]
-    pub net: NetworkName,
+    pub net: NetworkChoice,
 }
 
 /// Requests of an owner to the parties.
@@ -107,6 +107,10 @@ pub enum Client {
         /// The model's name. Default: that of the file.
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
+        /// Compare on as few bits as the weights and inputs from LOW to HIGH need: proven from the weights, public from then on.
+        /// Clients refuse inputs outside the range.
+        #[arg(long, value_name = "LOW:HIGH", allow_hyphen_values = true)]
+        range_bits: Option<InputRange>,
     },
     /// List the models that the parties keep for this client.
     Models {

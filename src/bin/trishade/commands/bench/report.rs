@@ -1,7 +1,7 @@
 //! Measurements as a table, as lines, and as a file that later runs can be compared with.
 
 use crate::{
-    args::{Bench, NetworkName, Output},
+    args::{Bench, NetworkChoice, Output},
     hardware, terminal,
 };
 use serde_json::{Value, json};
@@ -46,9 +46,9 @@ pub struct File {
 impl File {
     pub fn new(options: &Bench) -> Self {
         let net = match options.net {
-            NetworkName::Local => "one process, three parties share the device",
-            NetworkName::Lan => "shaped: 10 Gb/s and 0.2 ms each link and way, simulated clock, each party has the device alone",
-            NetworkName::Wan => "shaped: 100 Mb/s and 40 ms each link and way, simulated clock, each party has the device alone",
+            NetworkChoice::Local => "one process, three parties share the device",
+            NetworkChoice::Lan => "shaped: 10 Gb/s and 0.2 ms each link and way, simulated clock, each party has the device alone",
+            NetworkChoice::Wan => "shaped: 100 Mb/s and 40 ms each link and way, simulated clock, each party has the device alone",
         };
         Self { net, repetitions: options.repetitions.max(1), facts: Value::Array(hardware::list()), rows: Vec::new() }
     }

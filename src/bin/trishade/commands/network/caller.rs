@@ -7,19 +7,19 @@ use std::{
 };
 use trishade::{
     Error, Result,
-    net::{ClientSetup, Manners},
+    net::{ClientOptions, ClientSetup},
 };
 
 /// Parties that are started in the same script as their client.
 const STARTING: Duration = Duration::from_secs(5);
 
 /// The identity and the options of a client.
-pub fn open(caller: &Caller) -> Result<(ClientSetup, Manners)> {
+pub fn open(caller: &Caller) -> Result<(ClientSetup, ClientOptions)> {
     let beside = || caller.cluster.parent().unwrap_or(Path::new("")).join("owner");
     let stem = caller.identity.clone().unwrap_or_else(beside);
     let file = |end: &str| PathBuf::from(format!("{}.{end}", stem.display()));
     let setup = ClientSetup::open(&caller.cluster, &file("crt"), &file("key"))?;
     let timeout = Duration::try_from_secs_f64(caller.timeout).map_err(|e| Error::Input(format!("--timeout {}: {e}", caller.timeout)))?;
     let shape = caller.net.shape();
-    Ok((setup, Manners { patience: timeout, shape, starting: STARTING, ..Manners::default() }))
+    Ok((setup, ClientOptions { timeout, shape, retry: STARTING, ..ClientOptions::default() }))
 }

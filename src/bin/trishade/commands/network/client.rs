@@ -3,28 +3,28 @@
 use super::caller;
 use crate::{
     answers,
-    args::{Caller, ClientCommand, ClientInfer},
+    args::{Caller, ClientCommand, ClientInfer, InputRange},
     engine,
     failure::Failure,
     inputs, terminal,
 };
 use serde_json::json;
-use std::path::Path;
+use std::{ops::RangeInclusive, path::Path};
 use trishade::{
     Error,
-    net::{Asking, Connection},
+    net::{Connection, InferOptions},
 };
 
 pub fn run(command: &ClientCommand) -> Result<(), Failure> {
     match command {
-        ClientCommand::Upload { caller, model, name } => upload(caller, model, name.as_deref())?,
+        ClientCommand::Upload { caller, model, name, range_bits } => upload(caller, model, name.as_deref(), range_bits.clone())?,
         ClientCommand::Models { caller, json } => models(caller, *json)?,
         ClientCommand::Infer(options) => infer(options)?,
     }
     Ok(())
 }
 
-fn upload(caller: &Caller, model: &Path, name: Option<&str>) -> Result<(), Error> {
+fn upload(caller: &Caller, model: &Path, name: Option<&str>, range: Option<InputRange>) -> Result<(), Error> {
     let graph = engine::graph(model)?;
     let from_file = || {
         let text = model.display().to_string();
@@ -35,7 +35,8 @@ fn upload(caller: &Caller, model: &Path, name: Option<&str>) -> Result<(), Error
     let connection = Connection::open(&setup, how)?;
     let bar = terminal::progress(1000, "sharing the weights");
     let name = name.map_or_else(from_file, str::to_owned);
-    let id = connection.upload(&name, &graph, |done| bar.set_position((done * 1000.0) as u64));
+    let moved = |done| bar.set_position((done * 1000.0) as u64);
+    let id = connection.upload_for(&name, &graph, range.map(RangeInclusive::from), moved);
     bar.finish_and_clear();
     terminal::print(&id?);
     Ok(())
@@ -58,14 +59,14 @@ fn infer(options: &ClientInfer) -> Result<(), Error> {
     let connection = Connection::open(&setup, how)?;
     connection.ready()?;
     let id = connection.find(&options.model_id)?;
-    let architecture = connection.architecture(&id)?;
-    let inputs = inputs::read(&options.input, architecture.input_extents(), options.preprocess)?;
+    let program = connection.architecture(&id)?;
+    let inputs = inputs::read(&options.input, program.input_extents(), options.preprocess)?;
     let labels = inputs.true_classes(options.labels.as_deref())?;
     let classes = inputs.class_names(options.classes.as_deref())?;
-    let asking = Asking { batch: options.batch.into(), in_flight: options.in_flight.into(), reveal: options.reveal.into() };
-    connection.prepare(&id, inputs.count, asking)?;
+    let request = InferOptions { batch: options.batch.into(), in_flight: options.in_flight.into(), reveal: options.reveal.into() };
+    connection.prepare(&id, inputs.count, request)?;
     let bar = terminal::progress(inputs.count as u64, "private inference");
-    let answer = connection.infer(&id, &architecture, &inputs.values, asking, |done| bar.set_position(done as u64));
+    let answer = connection.infer(&id, &program, &inputs.values, request, |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     let answer = answer?;
     let accuracy = labels.map(|labels| answers::accuracy(&labels, &answer.predictions));

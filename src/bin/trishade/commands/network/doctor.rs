@@ -5,10 +5,7 @@ use crate::{args::Doctor, engine, failure::Failure, terminal};
 use serde_json::{Value, json};
 use trishade::{
     Error,
-    net::{
-        ClientSetup,
-        probe::{Found, probe},
-    },
+    net::{ClientSetup, PartyReport, probe},
     nn::{self, Graph},
     party::Net,
 };
@@ -61,8 +58,8 @@ impl Findings {
         Self { rows, objects: Vec::new(), faults: Vec::new(), latency: 0.0, rate: f64::INFINITY }
     }
 
-    fn met(&mut self, number: usize, address: String, found: Found) {
-        let Found { clock, days_left, round_trip, bytes_a_second, status } = found;
+    fn met(&mut self, number: usize, address: String, found: PartyReport) {
+        let PartyReport { clock, days_left, round_trip, bytes_a_second, status } = found;
         self.objects.push(json!({"party": number, "address": address, "clock_seconds": clock, "certificate_days": days_left,
             "round_trip_seconds": round_trip, "bytes_a_second": bytes_a_second, "session": status.session, "device": status.device}));
         self.latency = self.latency.max(round_trip / 2.0);

@@ -1,4 +1,4 @@
-//! Requests whose lead has worked ahead: less is left to do, a ticket serves once, and nothing that is prepared outlives what it is for.
+//! Preprocessing: of a prepared request less is left to do, a token serves once, and nothing that is prepared outlives what it is for.
 #![allow(missing_docs, reason = "tests")]
 
 #[path = "common/cluster.rs"]
@@ -7,13 +7,13 @@ mod cluster;
 use cluster::{Cluster, limits};
 use std::{sync::atomic::Ordering, thread::sleep, time::Duration};
 use trishade::{
-    net::{Asking, Connection, Metrics, config::Limits},
+    net::{Connection, InferOptions, Metrics, config::Limits},
     nn::{Answer, Program, Reveal, builder::Builder, reference},
 };
 
-const ONE: Asking = Asking { batch: 1, in_flight: 4, reveal: Reveal::Logits };
+const ONE: InferOptions = InferOptions { batch: 1, in_flight: 4, reveal: Reveal::Logits };
 
-/// A cluster that keeps a small model and works ahead.
+/// A cluster that keeps a small model and preprocesses requests for it.
 struct Case {
     cluster: Cluster,
     id: String,
@@ -41,8 +41,8 @@ impl Case {
         Self { cluster, id, program, inputs, scores }
     }
 
-    fn ask(&self, owner: &Connection, inputs: usize, asking: Asking) -> Answer {
-        let answer = owner.infer(&self.id, &self.program, &self.inputs[..64 * inputs], asking, |_| {}).unwrap();
+    fn ask(&self, owner: &Connection, inputs: usize, options: InferOptions) -> Answer {
+        let answer = owner.infer(&self.id, &self.program, &self.inputs[..64 * inputs], options, |_| {}).unwrap();
         let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-3;
         assert!(answer.logits.concat().iter().zip(&self.scores).all(near), "a wrong answer");
         answer
@@ -58,8 +58,8 @@ fn sent(answer: &Answer) -> u64 {
 }
 
 #[test]
-fn what_is_prepared_is_not_left_to_do() {
-    let case = Case::new("tickets", 3, &limits(), str::to_owned);
+fn prepared_requests_leave_less_to_do() {
+    let case = Case::new("prepared", 3, &limits(), str::to_owned);
     let owner = case.cluster.connect();
     assert_eq!(owner.prepare(&case.id, INPUTS, ONE).unwrap(), 0, "nobody has asked for anything");
     let whole = case.ask(&owner, 3, ONE);
@@ -79,9 +79,9 @@ fn what_is_prepared_is_not_left_to_do() {
     let apart = (sent(&rest) + prepared).abs_diff(all);
     assert!(apart * 50 < all, "{} and {prepared} are not the {all} of before", sent(&rest));
 
-    // used ones are made anew, of the sorts that were asked for last
+    // used ones are made anew, of the kinds that were asked for last
     case.cluster.wait_prepared(3);
-    let pairs = Asking { batch: 2, ..ONE };
+    let pairs = InferOptions { batch: 2, ..ONE };
     case.ask(&owner, 6, pairs);
     // of the last three that each has led, one was a pair
     let expected = |case: &Case| {
@@ -100,7 +100,7 @@ fn what_is_prepared_is_not_left_to_do() {
 }
 
 #[test]
-fn a_ticket_serves_once() {
+fn a_token_serves_once() {
     let case = Case::new("once", 2, &limits(), str::to_owned);
     let owner = case.cluster.connect();
     case.ask(&owner, 3, ONE);
@@ -112,7 +112,7 @@ fn a_ticket_serves_once() {
 }
 
 #[test]
-fn tickets_end_with_the_session() {
+fn tokens_end_with_the_session() {
     let mut case = Case::new("ended", 2, &limits(), str::to_owned);
     let owner = case.cluster.connect();
     case.ask(&owner, 3, ONE);
@@ -133,12 +133,12 @@ fn tickets_end_with_the_session() {
 
 #[test]
 fn a_second_keeps_no_more_than_it_says() {
-    let prepared = |ahead: u64, name: &str, wait: &dyn Fn(&Cluster)| {
-        let case = Case::new(name, 5, &Limits { ahead, ..limits() }, str::to_owned);
+    let prepared = |preprocessing: u64, name: &str, wait: &dyn Fn(&Cluster)| {
+        let case = Case::new(name, 5, &Limits { preprocessing, ..limits() }, str::to_owned);
         let owner = case.cluster.connect();
         case.ask(&owner, 3, ONE);
         wait(&case.cluster);
-        let taken = owner.prepare(&case.id, 15, Asking { batch: 1, ..ONE }).unwrap();
+        let taken = owner.prepare(&case.id, 15, InferOptions { batch: 1, ..ONE }).unwrap();
         case.ask(&owner, 9, ONE);
         case.ask(&case.cluster.connect(), 9, ONE);
         taken
@@ -156,7 +156,7 @@ fn a_second_keeps_no_more_than_it_says() {
 }
 
 #[test]
-fn a_lead_that_has_to_hear_from_others_does_not_work_ahead() {
+fn a_lead_that_needs_interaction_is_not_preprocessed() {
     let case = Case::new("short", 2, &limits(), |text| text.replace("sign = \"auto\"", "sign = \"short\""));
     let owner = case.cluster.connect();
     case.ask(&owner, 3, ONE);
