@@ -278,7 +278,9 @@ fn every_operation_is_exported() {
     };
     let axes = [Axis { stride: 2, ..Axis::new(2) }, Axis { pad_begin: 1, ..Axis::new(3) }];
     let none: &[(&[usize], f32)] = &[];
-    let operations: [(Op, usize, &[(&[usize], f32)]); 17] = [
+    /// Extents and value of a constant.
+    type Constant<'a> = (&'a [usize], f32);
+    let operations: [(Op, usize, &[Constant<'_>]); 17] = [
         (Sum { factors: vec![0.5, -2.0], constant: 0.25 }.into(), 2, none),
         (Affine.into(), 1, &[(&[2], 2.0), (&[2], 0.5)]),
         (Affine.into(), 1, &[(&[32], 0.5), (&[32], 0.25)]),

@@ -163,8 +163,11 @@ fn op(op: impl Into<Op>) -> (Op, Vec<Tensor>) {
     (op.into(), Vec::new())
 }
 
-/// Nodes whose inputs are counted: 0 is the network's, `i` what node `i` makes.
-fn graph(input_extents: &[usize], nodes: Vec<((Op, Vec<Tensor>), &[usize])>) -> Graph {
+/// An operation, its constants, and its inputs: 0 is the network's, `i` what node `i` makes.
+type Counted<'a> = ((Op, Vec<Tensor>), &'a [usize]);
+
+/// Nodes whose inputs are counted.
+fn graph(input_extents: &[usize], nodes: Vec<Counted<'_>>) -> Graph {
     let mut graph = Graph::new(input_extents);
     let mut made = vec![0];
     for (i, ((op, tensors), inputs)) in (1..).zip(nodes) {

@@ -1,7 +1,7 @@
 //! A device of any kind: where words live and kernels run.
 
 #[cfg(feature = "gpu")]
-use super::gpu::{self, Gpu};
+use super::gpu::Gpu;
 use super::{
     buffer::{Arg, Buffer, Store},
     cpu::{Cpu, Work},
@@ -40,7 +40,7 @@ impl Device {
         [Self::ShapeOnly(first.beside()), Self::ShapeOnly(first.beside()), Self::ShapeOnly(first)]
     }
 
-    /// The GPU that the selector names: an index of [`gpu::adapters`], a backend (`vulkan`, `metal`, `dx12`: hardware only), or
+    /// The GPU that the selector names: an index of [`gpu::adapters`](super::gpu::adapters), a backend (`vulkan`, `metal`, `dx12`: hardware only), or
     /// a part of the adapter's name, upper or lower case.
     #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
     pub fn gpu(selector: &str) -> Result<Self> {
@@ -49,7 +49,7 @@ impl Device {
 
     /// The same with a prelude of the caller's choice.
     #[cfg(all(feature = "gpu", not(target_arch = "wasm32")))]
-    pub fn gpu_with(selector: &str, prelude: gpu::Prelude) -> Result<Self> {
+    pub fn gpu_with(selector: &str, prelude: super::gpu::Prelude) -> Result<Self> {
         pollster::block_on(Gpu::open(selector, Some(prelude))).map(Self::Gpu)
     }
 

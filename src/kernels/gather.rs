@@ -39,7 +39,7 @@ pub static GATHER: Kernel<GatherParams> =
 pub static CONCAT: Kernel<GatherParams> =
     Kernel { name: "concat", wgsl: WGSL, groups: |p| u64::from(p.window.count).div_ceil(64), cpu: cpu_concat, product: false };
 
-/// A table of indices on a device, for [`gather`].
+/// A table of indices on a device, for the kernel `gather`.
 #[derive(Clone, Debug)]
 pub struct Table {
     words: Buffer,

@@ -273,8 +273,10 @@ mod tests {
             let x = (if i.is_multiple_of(3) { EDGES[i / 3 % 8] } else { random(i) } as i64) >> 2;
             (if i.is_multiple_of(5) { x >> bits << bits } else { x }) as u64
         };
-        let share = |i: usize| if i.is_multiple_of(7) { EDGES[i / 7 % 8] } else { random(3 * i) };
-        ((0..700).map(value).collect(), (0..700).map(share).collect())
+        (
+            (0..700).map(value).collect(),
+            (0..700).map(|i: usize| if i.is_multiple_of(7) { EDGES[i / 7 % 8] } else { random(3 * i) }).collect(),
+        )
     }
 
     #[test]

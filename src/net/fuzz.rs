@@ -1,28 +1,16 @@
 //! Entry points of fuzz targets: each reads bytes of a peer or client as the program does, and says what came of it.
 
 use super::{
-    control::{Control, Hello},
-    hello::mismatch,
-    wire::{Header, Kind, RECORD_HEADER, VERSION, pack, parcel_header, parcels, unpack},
+    control::Control,
+    hello::{Introduction, mismatch},
+    link::read_records,
+    wire::{Header, Kind, pack, parcel_header, unpack},
 };
 use crate::{Error, Result, nn::Program};
 
-/// Bytes of a record's body at most.
-const LIMIT: u64 = 1 << 16;
-
-/// Reads records one after another, and the body of each by its kind.
-pub fn records(mut bytes: &[u8]) -> Result<()> {
-    while let Some((head, rest)) = bytes.split_first_chunk::<RECORD_HEADER>() {
-        let header = Header::parse(head, LIMIT)?;
-        let (body, rest) = rest.split_at_checked(header.length as usize).ok_or(Error::Peer("a record is cut off".into()))?;
-        match header.kind {
-            Kind::Control => drop(unpack::<Control>(body)?),
-            Kind::Parcels => drop(parcels(body)?),
-            Kind::Piece | Kind::Alive => {}
-        }
-        bytes = rest;
-    }
-    Ok(())
+/// Reads records one after another as a link does, and the body of each by its kind.
+pub fn records(bytes: &[u8]) -> Result<()> {
+    read_records(bytes)
 }
 
 /// Reads a HELLO and compares it with this side's.
@@ -54,20 +42,8 @@ pub fn architecture_bytes(program: &Program) -> Result<Vec<u8>> {
 
 /// HELLOs as parties and clients send them.
 pub fn hellos() -> Vec<Vec<u8>> {
-    let hello = |party, probe| {
-        let program = env!("CARGO_PKG_VERSION").into();
-        Control::Hello(Hello {
-            version: VERSION,
-            program,
-            party,
-            probe,
-            cluster: [0; 32],
-            clock: 1 << 40,
-            preprocesses: true,
-            contribution: None,
-        })
-    };
-    let hellos = [hello(Some(1), false), hello(None, false), hello(Some(2), true)];
+    let hello = |party, probe| Introduction { party, probe, cluster: [0; 32], preprocesses: true, contribution: None }.hello();
+    let hellos = [hello(Some(1), false), hello(None, false), hello(Some(2), true)].map(Control::Hello);
     hellos.iter().filter_map(|hello| pack(hello).ok()).map(|packed| packed.to_vec()).collect()
 }
 
@@ -80,7 +56,7 @@ pub fn record_bytes(bodies: &[Vec<u8>]) -> Vec<u8> {
             1 => (Kind::Parcels, &parcel),
             _ => (Kind::Piece, body),
         };
-        let header = Header { kind, session: [3; 16], sequence: sequence as u64, length: body.len() as u64 };
+        let header = Header { kind, session: [0; 16], sequence: sequence as u64, length: body.len() as u64 };
         [&header.bytes()[..], body].concat()
     };
     bodies.iter().enumerate().flat_map(record).collect()

@@ -7,7 +7,7 @@ mod budget;
 mod client;
 pub mod config;
 mod control;
-#[cfg(feature = "seeded")]
+#[cfg(feature = "internals")]
 pub mod fuzz;
 mod hello;
 pub mod identity;

@@ -35,6 +35,15 @@ pub fn check_id(id: &str) -> Result<()> {
     }
 }
 
+/// [`Error::Model`] if a model is for other fraction bits than a cluster's.
+pub fn check_fraction_bits(program: &Program, fixed: Fixed) -> Result<()> {
+    let (own, found) = (fixed.fraction_bits(), program.fixed().fraction_bits());
+    match own == found {
+        true => Ok(()),
+        false => Err(Error::Model(format!("the model has {found} fraction bits, cluster.toml {own}"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,14 +57,5 @@ mod tests {
         for bad in ["", "lenet", "../x@0123456789abcdef", ".x@0123456789abcdef", "x@0123", "x@0123456789abcdeg"] {
             assert!(check_id(bad).is_err(), "{bad}");
         }
-    }
-}
-
-/// [`Error::Model`] if a model is for other fraction bits than a cluster's.
-pub fn check_fraction_bits(program: &Program, fixed: Fixed) -> Result<()> {
-    let (own, found) = (fixed.fraction_bits(), program.fixed().fraction_bits());
-    match own == found {
-        true => Ok(()),
-        false => Err(Error::Model(format!("the model has {found} fraction bits, cluster.toml {own}"))),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `onnx` imports and [`builder`] builds a [`Graph`] of [operations](ops); [`passes`] rewrite it; [`lower`](lower::lower) makes a
 //! [`Program`]; [`PartyModel`] is a program with one party's shares, which `execute` runs; [`Session`] holds three parties of a
-//! process. [`reference`] computes the same in the clear, [`estimate`] foresees costs.
+//! process. [`mod@reference`] computes the same in the clear, [`estimate`] foresees costs.
 
 pub mod answer;
 pub mod bounds;

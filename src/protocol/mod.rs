@@ -74,4 +74,8 @@ pub use reshare::{reshare, split, split_of_share};
 pub use sign::{all_bits, bit, nonnegative, not, sign};
 pub use truncation::truncate;
 
-pub use crate::kernels::{gather::Table, linear::Broadcast, matmul::Layout};
+pub use crate::kernels::{
+    gather::{NONE, Table},
+    linear::Broadcast,
+    matmul::Layout,
+};

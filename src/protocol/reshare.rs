@@ -3,7 +3,7 @@
 //! Every protocol on the split view is made of these moves (docs/architecture.md, "The split view"); most are one deal and one
 //! swap, [`deal_and_swap`]. Since that function alone hands a formula its operands, streams and received messages, it is also where
 //! a verification against parties that deviate can record and check what each message was made of: purposes from
-//! [`VERIFICATION`](crate::party::VERIFICATION) on are kept for it.
+//! `party::VERIFICATION` on are kept for it.
 
 use crate::{
     device::Buffer,

@@ -225,7 +225,7 @@ fn circle(edges: &Edges, a: &str, b: &str) -> Option<Vec<String>> {
         }
         for (_, to) in edges.keys().filter(|(from, _)| from == last) {
             if seen.insert(to.clone()) {
-                ways.push_back([way.as_slice(), &[to.clone()]].concat());
+                ways.push_back([way.as_slice(), std::slice::from_ref(to)].concat());
             }
         }
     }

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "seeded")]
 mod fault;
+#[cfg(feature = "internals")]
+mod fuzz;
 mod handshake;
 mod options;
 mod outbound;
@@ -13,6 +15,8 @@ mod writer;
 
 #[cfg(feature = "seeded")]
 pub use fault::{Fault, FaultPlan};
+#[cfg(feature = "internals")]
+pub(super) use fuzz::read_records;
 pub(super) use handshake::Handshake;
 pub(super) use options::{InboundPolicy, LinkOptions};
 pub(super) use reader::Incoming;

@@ -61,17 +61,34 @@ fn assemble(socket: &Socket, records: &mut RecordAssembler, handler: &mut Handle
         if n == 0 {
             return Err(records.closed());
         }
-        if let Some(Record { kind, body, permit }) = records.advance(n)? {
-            let incoming = parse(kind, body)?;
-            match &incoming {
-                Incoming::Control(Control::BeginSession { session }) => records.begin_session(*session),
-                Incoming::Control(Control::Goodbye { text }) => {
-                    return Err(Error::Peer(format!("has ended the connection: {}", clip(text))));
-                }
-                _ => {}
-            }
-            handler(incoming, permit)?;
+        advance(n, records, handler)?;
+    }
+    Ok(())
+}
+
+/// Accounts for `n` decrypted bytes, and hands on the record that they complete, if they do.
+fn advance(n: usize, records: &mut RecordAssembler, handler: &mut Handler<'_>) -> Result<()> {
+    let Some(Record { kind, body, permit }) = records.advance(n)? else { return Ok(()) };
+    let incoming = parse(kind, body)?;
+    match &incoming {
+        Incoming::Control(Control::BeginSession { session }) => records.begin_session(*session),
+        Incoming::Control(Control::Goodbye { text }) => {
+            return Err(Error::Peer(format!("has ended the connection: {}", clip(text))));
         }
+        _ => {}
+    }
+    handler(incoming, permit)
+}
+
+/// Reads the records of bytes that have been decrypted, as [`run`] does of a socket: for fuzz targets.
+#[cfg(feature = "internals")]
+pub fn read_plain(mut bytes: &[u8], mut records: RecordAssembler, handler: &mut Handler<'_>) -> Result<()> {
+    while !bytes.is_empty() {
+        let buffer = records.buffer();
+        let (part, rest) = bytes.split_at(buffer.len().min(bytes.len()));
+        buffer[..part.len()].copy_from_slice(part);
+        advance(part.len(), &mut records, handler)?;
+        bytes = rest;
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ impl<T: Copy> Array<T> {
         self.extents.len()
     }
 
-    /// The elements that `at` names for each index of the result: flat places, `None` for `fill`.
+    /// The elements that `at` names for each index of the result: flat indices, `None` for `fill`.
     pub fn picked(&self, extents: Vec<usize>, fill: T, at: impl Fn(&[usize]) -> Option<usize>) -> Result<Self> {
         let n = elements(&extents)?;
         let mut values = Vec::with_capacity(n);
@@ -74,14 +74,14 @@ impl<T: Copy> Array<T> {
         self.picked(extents, fill, |index| Some(index.iter().zip(order).map(|(&i, &d)| i * strides[d]).sum()))
     }
 
-    /// Along one axis the elements at these places.
-    pub fn taken(&self, axis: usize, places: &[usize]) -> Result<Self> {
+    /// Along one axis the elements at these indices.
+    pub fn taken(&self, axis: usize, indices: &[usize]) -> Result<Self> {
         let mut extents = self.extents.clone();
-        if let Some(place) = places.iter().find(|&&place| place >= extents[axis]) {
+        if let Some(place) = indices.iter().find(|&&index| index >= extents[axis]) {
             return Err(Error::Model(format!("index {place} of an axis of {} elements", extents[axis])));
         }
-        extents[axis] = places.len();
-        self.along(extents, |d, i| if d == axis { places[i] } else { i })
+        extents[axis] = indices.len();
+        self.along(extents, |d, i| if d == axis { indices[i] } else { i })
     }
 
     /// Repeated along axes of extent one, and new ones in front, as NumPy broadcasts.
@@ -122,8 +122,8 @@ impl<T: Copy> Array<T> {
         let extents = self.extents.iter().zip(pads).map(sized).collect::<Result<Vec<usize>>>()?;
         let strides = strides(&self.extents);
         self.picked(extents, fill, |index| {
-            let places = index.iter().enumerate().map(|(d, &i)| Some(at(i as i64 - pads[d].0, self.extents[d])? * strides[d]));
-            places.sum()
+            let indices = index.iter().enumerate().map(|(d, &i)| Some(at(i as i64 - pads[d].0, self.extents[d])? * strides[d]));
+            indices.sum()
         })
     }
 }

@@ -43,7 +43,7 @@ impl Layout {
     pub fn run<T: Copy>(&self, x: &Array<T>, fill: T) -> Result<Array<T>> {
         match self {
             Self::Transpose(order) => x.transposed(order),
-            Self::Take(axis, places) => x.taken(*axis, places),
+            Self::Take(axis, indices) => x.taken(*axis, indices),
             Self::Reshape(extents) => x.clone().reshaped(extents.clone()),
             Self::Broadcast(extents) => x.broadcast(extents),
             Self::Pad(pads, edge) => x.padded(pads, fill, |i, extent| edge.place(i, extent)),

@@ -104,8 +104,8 @@ impl Importer {
         let mut from = 0;
         let mut parts = Vec::new();
         for size in sizes.iter().map(|&size| size as usize).take(node.output.len()) {
-            let places = (from..from + size).collect();
-            parts.push(Meaning::Value(self.moved(x, &Layout::Take(axis, places))?));
+            let indices = (from..from + size).collect();
+            parts.push(Meaning::Value(self.moved(x, &Layout::Take(axis, indices))?));
             from += size;
         }
         Ok(parts)

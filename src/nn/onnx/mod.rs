@@ -2,7 +2,7 @@
 //! not supported is an error that names the operator, the node and what is supported.
 //!
 //! A model is read with one input in its batch. Constants are computed at once (`fold`); what only moves an activation's
-//! elements moves an array of their places (`array`) and becomes one [`Op::Select`].
+//! elements moves an array of their places (`array`) and becomes one `Gather`.
 
 mod array;
 mod attributes;

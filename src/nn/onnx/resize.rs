@@ -81,19 +81,19 @@ impl Importer {
         let x = self.value(node, 0)?;
         let extents = self.extents(x)?;
         // the first versions have one further input or attribute, the scales
-        let early = node.op_type == "Upsample" || node.input.len() == 2;
-        let (scales, sizes) = match early {
+        let first = node.op_type == "Upsample" || node.input.len() == 2;
+        let (scales, sizes) = match first {
             true => (self.floats(node, 1)?.map(|s| s.values).or_else(|| attributes.floats("scales")), None),
             false => (self.floats(node, 2)?.map(|s| s.values), self.integers(node, 3)?.map(|s| s.values)),
         };
         let axes = attributes.ints("axes").unwrap_or_else(|| (0..extents.len() as i64).collect());
         let axes = axes.iter().map(|&axis| place_of(axis, extents.len())).collect::<Result<Vec<_>>>()?;
         let mode = attributes.text("mode").unwrap_or_else(|| "nearest".into());
-        let coordinates = match early {
+        let coordinates = match first {
             true => "asymmetric".into(),
             false => attributes.text("coordinate_transformation_mode").unwrap_or_else(|| "half_pixel".into()),
         };
-        let rounding = if early { "floor".into() } else { attributes.text("nearest_mode").unwrap_or_else(|| "round_prefer_floor".into()) };
+        let rounding = if first { "floor".into() } else { attributes.text("nearest_mode").unwrap_or_else(|| "round_prefer_floor".into()) };
         if attributes.text("keep_aspect_ratio_policy").is_some_and(|policy| policy != "stretch") {
             return Err(Error::Model("keep_aspect_ratio_policy is supported as stretch".into()));
         }

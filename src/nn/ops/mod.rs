@@ -1,7 +1,7 @@
 //! The operations of a graph and the actions of a program: one file each, listed here and nowhere else.
 //!
 //! A file says all of its operation from top to bottom: formula and source, shape rule, reference, how passes may treat it, bounds,
-//! run on shares, how ONNX writes it. [`operation`] has what each must say.
+//! run on shares, how ONNX writes it. `operation` has what each must say.
 
 mod affine;
 mod arithmetic;

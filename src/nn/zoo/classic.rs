@@ -1,7 +1,7 @@
 //! LeNet, AlexNet and VGG-16.
 
-use super::{Builder, Pooling};
-use crate::Result;
+use super::pooling::Pooling;
+use crate::{Result, nn::builder::Builder};
 
 /// Fully connected layers with ReLUs between them.
 fn head(mut b: Builder, widths: &[usize]) -> Result<Builder> {

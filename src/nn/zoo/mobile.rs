@@ -1,7 +1,6 @@
 //! Small networks.
 
-use super::Builder;
-use crate::Result;
+use crate::{Result, nn::builder::Builder};
 
 /// SqueezeNet 1.1 (Iandola et al. 2016) for inputs of 227 x 227.
 pub fn squeezenet(b: Builder) -> Result<Builder> {

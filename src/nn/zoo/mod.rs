@@ -5,10 +5,12 @@
 
 mod classic;
 mod mobile;
+mod pooling;
 mod residual;
 
 use super::{builder::Builder, graph::Graph, weights::Weights};
 use crate::{Error, Result};
+use pooling::Pooling;
 use residual::Block;
 use std::sync::Arc;
 
@@ -74,21 +76,6 @@ pub fn network_with(name: &str, weights: Option<Arc<Weights>>) -> Result<Graph> 
         }
     }?;
     Ok(built.build())
-}
-
-#[derive(Clone, Copy)]
-enum Pooling {
-    Average,
-    Max,
-}
-
-impl Pooling {
-    fn pool(self, b: Builder, kernel: usize, stride: usize, pad: usize) -> Result<Builder> {
-        match self {
-            Self::Average => b.average_pool(kernel, stride, pad),
-            Self::Max => b.max_pool(kernel, stride, pad),
-        }
-    }
 }
 
 #[cfg(test)]

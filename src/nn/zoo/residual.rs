@@ -1,7 +1,7 @@
 //! Residual networks.
 
-use super::{Builder, Pooling};
-use crate::{Result, kernels::gather::NONE};
+use super::pooling::Pooling;
+use crate::{Result, kernels::gather::NONE, nn::builder::Builder};
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Block {

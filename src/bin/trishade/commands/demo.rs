@@ -55,10 +55,7 @@ fn digits(options: &Demo) -> Result<(), Failure> {
     let answer = answer?;
     let plain = reference::run_f32(&graph, &images, count)?;
 
-    let row = plain.values.len() / count;
-    let rows: Vec<&[f32]> = plain.values.chunks(row).collect();
-    let in_clear: Vec<usize> =
-        rows.iter().map(|row| (0..row.len()).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0)).collect();
+    let in_clear: Vec<usize> = plain.values.chunks(plain.values.len() / count).map(|row| best(row, 1)[0]).collect();
     draw(&images, &answer.predictions, &in_clear, images.len() / count);
 
     let agree = |others: &[usize]| answer.predictions.iter().zip(others).filter(|(a, b)| a == b).count();

@@ -1,7 +1,5 @@
 //! `trishade bench`: rates of devices, seconds of protocols and of networks.
 
-#[path = "../../../../../benches/peak.rs"]
-mod bare;
 mod case;
 mod models;
 mod peak;

@@ -73,8 +73,8 @@ fn prepare(bed: &Bed, name: &str, batch: usize) -> Result<Repetition> {
         let memory = memory::most().filter(|_| first).map(|most| [plan.process, most]);
         let ulps = verified.take().map(|graph| difference(&graph, fixed, &values, &answer.logits.concat())).transpose()?;
         // what the lead deals beforehand lies in memory
-        let room = memory::available().is_none_or(|free| free > plan.bytes_sent[0] / 4 * 5);
-        let prepared = match room.then(|| engine::wait(session.prepare(&model, batch, Reveal::Logits))) {
+        let enough = memory::available().is_none_or(|free| free > plan.bytes_sent[0] / 4 * 5);
+        let prepared = match enough.then(|| engine::wait(session.prepare(&model, batch, Reveal::Logits))) {
             Some(Ok(prepared)) => {
                 let offline = prepared.cost().0;
                 let answer = engine::wait(session.infer_prepared(&model, vec![prepared], &values, batch, Reveal::Logits, |_| {}))?;
