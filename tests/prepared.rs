@@ -105,7 +105,7 @@ fn what_cannot_be_prepared_is_an_error() {
     let parties = seeded([1, 1, 1]);
     let x = inputs(&parties);
     let opened = pollster::block_on(preprocess(&parties, Transport::Handover, |p| mpc::open(p, &x[0]))).map(|_| ()).unwrap_err();
-    assert!(matches!(&opened, Error::Misuse(why) if why.contains("hear")), "{opened}");
+    assert!(matches!(&opened, Error::Misuse(why) if why.contains("interaction")), "{opened}");
     parties.iter().for_each(|p| p.set_sign(Sign::Short));
     let short = pollster::block_on(preprocess(&parties, Transport::Handover, |p| mpc::relu(p, &x[0]))).map(|_| ()).unwrap_err();
     assert!(matches!(short, Error::Misuse(_)), "{short}");
