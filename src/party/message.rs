@@ -37,6 +37,9 @@ pub struct Message {
 
 /// Bytes of a frame's header: magic, number of messages, credit.
 pub const FRAME_HEADER: u64 = 16;
+/// Rounds that a run may have: clocks that follow a peer's stay far from the largest number.
+const MOST_ROUNDS: u32 = 1 << 30;
+
 /// Bytes of a message's header: path, op, purpose, label, layer, round, words.
 pub const MESSAGE_HEADER: u64 = 32;
 
@@ -186,6 +189,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(u64, Vec<Parsed<'_>>)> {
         let label = Label::received(kind[1] & !PARTIAL);
         let layer = number(take(2)?) as u16;
         let round = number(take(4)?) as u32;
+        if round > MOST_ROUNDS {
+            return Err(bad("of a round that no run has"));
+        }
         let words = number(take(4)?) as u64;
         let part = match kind[1] & PARTIAL {
             0 => Part { first: 0, of: words },
