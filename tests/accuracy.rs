@@ -46,6 +46,8 @@ fn a_resnet_on_cifar10() {
     let count = labels.len();
     assert_eq!((count, pixels.len()), (200, 200 * 32 * 32 * 3));
     let (mean, deviation) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+    // half of the images, as many of each class
+    let count = count / 2;
     let value = |n: usize, c: usize, at: usize| (f32::from(pixels[(n * 1024 + at) * 3 + c]) / 255.0 - mean[c]) / deviation[c];
     let plane = |n: usize, c: usize| (0..1024).map(move |at| value(n, c, at));
     let inputs: Vec<f32> = (0..count).flat_map(|n| (0..3).flat_map(move |c| plane(n, c))).collect();
@@ -58,11 +60,11 @@ fn a_resnet_on_cifar10() {
     let answer = private(&graph, &inputs, 50);
     let in_clear: Vec<usize> = plain.chunks(10).map(|row| best(row, 1)[0]).collect();
     let agree = |a: &[usize], b: &[usize]| a.iter().zip(b).filter(|(a, b)| a == b).count();
-    let labels: Vec<usize> = labels.into_iter().map(|label| label as usize).collect();
+    let labels: Vec<usize> = labels.into_iter().take(count).map(|label| label as usize).collect();
     let (right, right_in_clear) = (agree(&answer.predictions, &labels), agree(&in_clear, &labels));
     let same = agree(&answer.predictions, &in_clear);
     eprintln!("ResNet-20: {right} of {count} right, {right_in_clear} in the clear, {same} the same");
-    assert!(same >= 198 && right.abs_diff(right_in_clear) <= 1);
+    assert!(same >= 99 && right.abs_diff(right_in_clear) <= 1);
 }
 
 #[test]

@@ -109,10 +109,13 @@ fn graphs() -> Vec<Graph> {
     let first = || Builder::new(&[2, 6, 6], 3).unwrap();
     let block = first().conv(2, 3, 1, 1).unwrap().batch_norm().unwrap().relu().unwrap();
     let value = block.value();
+    let branch = first().conv(3, 1, 1, 0).unwrap();
+    let shortcut = branch.value();
     let joined = block.conv(2, 3, 1, 1).unwrap().sum_with(value).unwrap().relu6().unwrap().concat(&[value]).unwrap();
     vec![
         first().conv(3, 3, 2, 1).unwrap().max_pool(2, 1, 0).unwrap().relu().unwrap().flatten().unwrap().linear(4).unwrap().build(),
         joined.average_pool(2, 2, 0).unwrap().flatten().unwrap().gather(&[5], [4, 3, 2, 1, 0].into()).unwrap().build(),
+        branch.at(0).conv(3, 3, 1, 1).unwrap().sum_with(shortcut).unwrap().relu().unwrap().build(),
         first().grouped_conv(4, 3, 1, 0, 2).unwrap().global_average_pool().unwrap().flatten().unwrap().linear(2).unwrap().build(),
     ]
 }

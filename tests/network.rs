@@ -1,4 +1,4 @@
-//! Whole networks: the private result beside both oracles, its cost, and every way to run it.
+//! Whole networks: the private result beside both references, its cost, and every way to run it.
 #![allow(missing_docs, reason = "tests")]
 
 mod common;

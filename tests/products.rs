@@ -10,6 +10,7 @@ use trishade::{
     device::Device,
     fixed::Fixed,
     nn::{Graph, Reveal, Session, Tensor, graph::GraphInput, graph::InputKind, lower, onnx, ops::*, plan, reference},
+    shape::Axis,
 };
 
 /// Name, extents of an item.
@@ -117,7 +118,7 @@ fn products_of_matrices_sweep_their_shapes() {
 #[test]
 fn everything_joins_a_product_of_two_values() {
     let image = |name: &str| GraphInput { name: name.into(), extents: vec![3, 4, 4], kind: InputKind::Floats };
-    let axes = [trishade::shape::Axis { stride: 2, ..trishade::shape::Axis::new(2) }; 2];
+    let axes = [Axis { stride: 2, ..Axis::new(2) }; 2];
     for (factor, constant) in [(1.0, 0.0), (0.5, 0.25), (-3.0, 0.0), (0.3, -1.0)] {
         let mut graph = Graph::with_inputs(vec![image("a"), image("b")]);
         let product = graph.push("product", Multiply, &[0, 1]);
@@ -136,6 +137,80 @@ fn everything_joins_a_product_of_two_values() {
     let more = graph.push("more", Sum { factors: vec![1.0, 0.25, 1.0], constant: 0.0 }, &[square, average, sum]);
     let y = graph.push("together", Concat { axis: 0 }, &[both, more]);
     agrees(&graph.with_outputs(&[("y", y)]), 3, 1e-4);
+}
+
+/// Kernels of so many channels, and a bias.
+fn weights(graph: &mut Graph, shape: &[usize], seed: u64) -> [usize; 2] {
+    let weights = Tensor::new(shape, values(shape.iter().product(), seed)).unwrap();
+    let bias = Tensor::new([shape[0]], values(shape[0], seed + 1)).unwrap();
+    [graph.constant(weights), graph.constant(bias)]
+}
+
+#[test]
+fn products_that_are_added_are_truncated_once() {
+    let axis = |kernel, stride, pad| Axis { kernel, stride, pad_begin: pad, pad_end: pad, dilation: 1 };
+    // a residual block whose shortcut is a convolution, written before the other branch and after it, with factors or none
+    for (first, factors, constant) in
+        [(true, [1.0, 1.0], 0.0), (false, [1.0, 1.0], 0.0), (true, [0.5, -2.0], 0.25), (false, [-1.0, 3.0], -1.0)]
+    {
+        let mut graph = Graph::new(&[2, 6, 6]);
+        let around = weights(&mut graph, &[3, 2, 1, 1], 1);
+        let [one, two] = [weights(&mut graph, &[3, 2, 3, 3], 3), weights(&mut graph, &[3, 3, 3, 3], 5)];
+        let shortcut = |graph: &mut Graph| graph.push("shortcut", Conv { axes: [axis(1, 2, 0); 2], groups: 1 }, &[0, around[0], around[1]]);
+        let early = first.then(|| shortcut(&mut graph));
+        let conv = graph.push("one", Conv { axes: [axis(3, 2, 1); 2], groups: 1 }, &[0, one[0], one[1]]);
+        let relu = graph.push("relu", Relu, &[conv]);
+        let conv = graph.push("two", Conv { axes: [axis(3, 1, 1); 2], groups: 1 }, &[relu, two[0], two[1]]);
+        let shortcut = early.unwrap_or_else(|| shortcut(&mut graph));
+        let sum = graph.push("sum", Sum { factors: factors.to_vec(), constant }, &[conv, shortcut]);
+        let y = graph.push("end", Relu, &[sum]);
+        let graph = graph.with_outputs(&[("y", y)]);
+        agrees(&graph, 2, 1e-4);
+        let steps: Vec<String> = lower(&graph, Fixed::default()).unwrap().program.steps().iter().map(|s| s.action.describe()).collect();
+        assert_eq!(steps.len(), 2, "{steps:?}");
+        assert!(steps[1].contains("3x3") && steps[1].contains("1x1") && steps[1].ends_with("relu"), "{steps:?}");
+    }
+    // of several forms; one that others read as well, or that has other fraction bits, stays apart
+    let vector = |name: &str| GraphInput { name: name.into(), extents: vec![1, 4], kind: InputKind::Floats };
+    let mut graph = Graph::with_inputs(vec![vector("a"), vector("b")]);
+    let [matrix, _] = weights(&mut graph, &[4, 4], 9);
+    let linear = graph.push("linear", MatMul { transposed: true }, &[0, matrix]);
+    let product = graph.push("product", Multiply, &[0, 1]);
+    let square = graph.push("square", Multiply, &[1, 1]);
+    let sum = graph.push("sum", Sum { factors: vec![1.0; 4], constant: 0.0 }, &[linear, product, square, 0]);
+    let one = graph.clone().with_outputs(&[("y", sum)]);
+    assert_eq!(lower(&one, Fixed::default()).unwrap().program.steps().len(), 1);
+    agrees(&one, 3, 1e-4);
+    agrees(&graph.with_outputs(&[("y", sum), ("square", square)]), 3, 1e-4);
+    let mut graph = Graph::new(&[2, 4, 4]);
+    let average = graph.push("average", AveragePool { axes: [axis(2, 2, 0); 2] }, &[0]);
+    let [after, bias] = weights(&mut graph, &[3, 2, 1, 1], 11);
+    let [direct, direct_bias] = weights(&mut graph, &[3, 2, 2, 2], 13);
+    let a = graph.push("after", Conv { axes: [axis(1, 1, 0); 2], groups: 1 }, &[average, after, bias]);
+    let b = graph.push("direct", Conv { axes: [axis(2, 2, 0); 2], groups: 1 }, &[0, direct, direct_bias]);
+    let sum = graph.push("sum", Sum::of_two(), &[a, b]);
+    agrees(&graph.with_outputs(&[("y", sum)]), 2, 1e-4);
+}
+
+#[test]
+fn axes_are_reduced_and_expanded_on_shares() {
+    for axes in [vec![], vec![0], vec![1], vec![2], vec![0, 2], vec![1, 2], vec![0, 1, 2]] {
+        for reduction in [Reduction::Sum, Reduction::Mean, Reduction::Max] {
+            let mut graph = Graph::new(&[2, 3, 4]);
+            let reduced = graph.push("reduced", Reduce { axes: axes.clone(), reduction }, &[0]);
+            let kept: Vec<usize> = [2, 3, 4].iter().enumerate().map(|(d, &extent)| if axes.contains(&d) { 1 } else { extent }).collect();
+            let kept = graph.push("kept", Op::reshape(kept), &[reduced]);
+            let expanded = graph.push("expanded", Expand { extents: vec![2, 3, 4] }, &[kept]);
+            let y = graph.push("product", Multiply, &[expanded, 0]);
+            let graph = graph.with_outputs(&[("y", y), ("reduced", reduced)]);
+            agrees(&graph, 2, 1e-4);
+            // as a file of ONNX it means the same
+            let again = onnx::import(&onnx::export(&graph, "reduced").unwrap()).unwrap();
+            let x = values(48, 3);
+            let [before, after] = [&graph, &again].map(|graph| reference::run_f32(graph, &x, 2).unwrap().values);
+            assert!(largest_difference(&before, &after) < 1e-6, "{reduction:?} {axes:?}");
+        }
+    }
 }
 
 #[test]

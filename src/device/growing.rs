@@ -27,7 +27,7 @@ enum Place {
 }
 
 impl Device {
-    /// Room for so many words that are to come.
+    /// Memory for so many words that are to come.
     pub(crate) fn grow(&self, len: usize) -> Growing {
         let place = match self {
             Self::Cpu(cpu) => Place::Cpu(cpu.allocate(len)),

@@ -70,14 +70,21 @@ struct Lowering {
 /// A product that others may still join.
 struct Draft {
     name: String,
-    form: Form,
-    /// Both factors, and a bias or none.
-    sources: Vec<Source>,
+    /// At least one.
+    terms: Vec<Term>,
     /// Values added to the sums, and their factors.
     residuals: Vec<(ValueId, f32)>,
     pool: Option<MaxPool>,
     bounds: Option<[f32; 2]>,
     output: ValueId,
+}
+
+/// One of the products that are added before their truncation.
+struct Term {
+    name: String,
+    form: Form,
+    factors: [Source; 2],
+    bias: Option<Source>,
 }
 
 /// A value that is computed, or a constant, by its number.
@@ -87,18 +94,39 @@ enum Source {
     Constant(ValueId, Arc<Tensor>),
 }
 
+impl Term {
+    /// Whether its constants can take a factor.
+    fn is_scalable(&self) -> bool {
+        matches!(self.factors[1], Source::Constant(..)) && !matches!(self.bias, Some(Source::Value(_)))
+    }
+
+    /// `factor (x y + b)`, in the constants.
+    fn scale(&mut self, factor: f32) {
+        if factor == 1.0 {
+            return;
+        }
+        for source in [Some(&mut self.factors[1]), self.bias.as_mut()].into_iter().flatten() {
+            if let Source::Constant(_, tensor) = source {
+                Arc::make_mut(tensor).values.iter_mut().for_each(|w| *w *= factor);
+            }
+        }
+    }
+}
+
 impl Draft {
-    /// `factor (x y + b + residuals) + constant`, in the constants; false if there are none to take it.
+    /// `factor (sum of terms and residuals) + constant`, in the constants; false if there are none to take it.
     fn scale(&mut self, factor: f32, constant: f32) -> bool {
-        if factor == 1.0 && constant == 0.0 {
-            return true;
+        let bias = self.terms.iter().position(|term| matches!(term.bias, Some(Source::Constant(..))));
+        if (factor != 1.0 && !self.terms.iter().all(Term::is_scalable)) || (constant != 0.0 && bias.is_none()) {
+            return false;
         }
-        let [_, Source::Constant(_, weights), Source::Constant(_, bias)] = &mut self.sources[..] else { return false };
-        if factor != 1.0 {
-            Arc::make_mut(weights).values.iter_mut().for_each(|w| *w *= factor);
-            self.residuals.iter_mut().for_each(|(_, residual)| *residual *= factor);
+        self.terms.iter_mut().for_each(|term| term.scale(factor));
+        self.residuals.iter_mut().for_each(|(_, residual)| *residual *= factor);
+        if let Some(Source::Constant(_, bias)) = bias.and_then(|at| self.terms[at].bias.as_mut())
+            && constant != 0.0
+        {
+            Arc::make_mut(bias).values.iter_mut().for_each(|b| *b += constant);
         }
-        Arc::make_mut(bias).values.iter_mut().for_each(|b| *b = *b * factor + constant);
         true
     }
 }
@@ -117,11 +145,15 @@ impl Lowering {
 
     /// The next node, and those that join it.
     fn next(&mut self) -> Result<()> {
+        if let Some(partner) = self.waits() {
+            self.graph.nodes[..partner].rotate_left(1);
+            return Ok(());
+        }
         let Node { name, op, inputs, output } = self.graph.nodes.remove(0);
         match op.lowered() {
             Lowered::Form(form) => {
-                let sources = inputs.iter().map(|&value| self.source(value)).collect();
-                let mut draft = Draft { name, form, sources, residuals: Vec::new(), pool: None, bounds: None, output };
+                let terms = vec![self.term(&name, form, &inputs)];
+                let mut draft = Draft { name, terms, residuals: Vec::new(), pool: None, bounds: None, output };
                 while self.joined(&mut draft)? {}
                 self.product(draft)
             }
@@ -150,6 +182,33 @@ impl Lowering {
         tensor.map_or(Source::Value(value), |tensor| Source::Constant(value, tensor))
     }
 
+    fn term(&mut self, name: &str, form: Form, inputs: &[ValueId]) -> Term {
+        let factors = [inputs[0], inputs[1]].map(|value| self.source(value));
+        Term { name: name.into(), form, factors, bias: inputs.get(2).map(|&value| self.source(value)) }
+    }
+
+    /// A later product whose factors are not there yet, if the next node is a product that only a sum of both reads: they become terms
+    /// of one.
+    fn waits(&self) -> Option<usize> {
+        let node = &self.graph.nodes[0];
+        let reader = self.graph.only_reader(node.output).filter(|_| matches!(node.op.lowered(), Lowered::Form(_)))?;
+        let Joins::Sum(..) = self.graph.nodes[reader].op.joins() else { return None };
+        let partners = self.graph.nodes[reader].inputs.iter().filter_map(|&value| self.product_of(value));
+        partners.filter(|&partner| partner > 0 && !self.is_ready(partner)).max()
+    }
+
+    /// The node of a value that a product makes and one node reads.
+    fn product_of(&self, value: ValueId) -> Option<usize> {
+        let maker = self.graph.maker(value).filter(|&maker| matches!(self.graph.nodes[maker].op.lowered(), Lowered::Form(_)));
+        maker.filter(|_| self.graph.readers(value) == 1)
+    }
+
+    /// Whether all that a node reads is there.
+    fn is_ready(&self, node: usize) -> bool {
+        let there = |value: &ValueId| self.graph.constants.contains_key(value) || self.operand(*value).is_ok();
+        self.graph.nodes[node].inputs.iter().all(there)
+    }
+
     fn operand(&self, value: ValueId) -> Result<&Operand> {
         let known = self.operands.get(value).and_then(Option::as_ref);
         known.ok_or_else(|| Error::Model("a step reads a value that no earlier one makes".into()))
@@ -165,6 +224,11 @@ impl Lowering {
             Source::Value(value) => Ok(self.operand(*value)?.fraction_bits),
             Source::Constant(..) => Ok(self.fixed.fraction_bits()),
         }
+    }
+
+    /// Fraction bits of a term's sums.
+    fn wide(&self, term: &Term) -> Result<u32> {
+        Ok(self.bits_of(&term.factors[0])? + self.bits_of(&term.factors[1])?)
     }
 
     /// Whether the only reader of a product's output joins it before its truncation: sums with values that are there already, a maximum
@@ -186,40 +250,73 @@ impl Lowering {
         };
         if joined {
             draft.output = node.output;
-            self.graph.nodes.remove(reader);
+            self.graph.nodes.retain(|other| other.output != node.output);
         }
         Ok(joined)
     }
 
-    /// A sum whose other values are there, and stand at no more fraction bits than the product's sums.
-    fn joined_sum(&self, draft: &mut Draft, inputs: &[ValueId], factors: &[f32], constant: f32) -> Result<bool> {
-        let wide = self.bits_of(&draft.sources[0])? + self.bits_of(&draft.sources[1])?;
-        let fits = |v: &ValueId| *v == draft.output || self.operand(*v).is_ok_and(|operand| operand.fraction_bits <= wide);
-        if !inputs.iter().all(fits) {
+    /// A sum whose other values are there, and stand at no more fraction bits than the product's sums, or are products with as many
+    /// whose factors are there: those become terms.
+    fn joined_sum(&mut self, draft: &mut Draft, inputs: &[ValueId], factors: &[f32], constant: f32) -> Result<bool> {
+        let wide = self.wide(&draft.terms[0])?;
+        let (mut own, mut residuals, mut terms) = (1.0, Vec::new(), Vec::new());
+        for (&value, &factor) in inputs.iter().zip(factors) {
+            if value == draft.output {
+                own = factor;
+            } else if self.operand(value).is_ok_and(|operand| operand.fraction_bits <= wide) {
+                residuals.push((value, factor));
+            } else if let Some(partner) = self.product_of(value).filter(|&partner| self.could_be_term(partner, factor, wide)) {
+                terms.push((self.graph.nodes[partner].output, factor));
+            } else {
+                return Ok(false);
+            }
+        }
+        if !draft.scale(own, constant) {
             return Ok(false);
         }
-        let (own, others): (Vec<_>, Vec<_>) = inputs.iter().copied().zip(factors.iter().copied()).partition(|(v, _)| *v == draft.output);
-        let joined = own.iter().all(|(_, factor)| draft.scale(*factor, constant));
-        if joined {
-            draft.residuals.extend(others);
+        draft.residuals.extend(residuals);
+        for (value, factor) in terms {
+            let maker = self.graph.maker(value).expect("a term's node is in the graph");
+            let node = self.graph.nodes.remove(maker);
+            let Lowered::Form(form) = node.op.lowered() else { unreachable!("a term is a product") };
+            let mut term = self.term(&node.name, form, &node.inputs);
+            term.scale(factor);
+            draft.terms.push(term);
         }
-        Ok(joined)
+        Ok(true)
+    }
+
+    /// Whether a node that makes a product can be a term of sums with so many fraction bits, times a factor.
+    fn could_be_term(&self, node: usize, factor: f32, wide: u32) -> bool {
+        let inputs = &self.graph.nodes[node].inputs;
+        let constant = |value: &ValueId| self.graph.constants.contains_key(value);
+        let bits = |value: &ValueId| match constant(value) {
+            true => self.fixed.fraction_bits(),
+            false => self.operand(*value).map_or(0, |operand| operand.fraction_bits),
+        };
+        let scalable = factor == 1.0 || inputs[1..].iter().all(constant);
+        scalable && self.is_ready(node) && bits(&inputs[0]) + bits(&inputs[1]) == wide
     }
 
     /// A product and what has joined it.
     fn product(&mut self, draft: Draft) -> Result<()> {
-        let Draft { name, form, sources, residuals, pool, bounds, output } = draft;
+        let Draft { name, terms, residuals, pool, bounds, output } = draft;
         let f = self.fixed.fraction_bits();
-        let mut inputs = Vec::new();
-        for source in &sources[..2] {
-            inputs.push(self.placed(source, f, || format!("weights of '{name}'"))?);
+        let mut factors = Vec::new();
+        for term in &terms {
+            for source in &term.factors {
+                factors.push(self.placed(source, f, || format!("weights of '{}'", term.name))?);
+            }
         }
-        let [x, y] = [self.operand(inputs[0])?.clone(), self.operand(inputs[1])?.clone()];
+        let [x, y] = [self.operand(factors[0])?.clone(), self.operand(factors[1])?.clone()];
         let wide = x.fraction_bits + y.fraction_bits;
-        let mut addends = Vec::new();
-        if let Some(bias) = sources.get(2) {
-            inputs.push(self.placed(bias, wide, || format!("bias of '{name}'"))?);
-            addends.push(Addend { factor: 1, inner: form.inner(&form.shape(&x.value, &y.value)?) });
+        let sums = terms[0].form.shape(&x.value, &y.value)?;
+        let (mut inputs, mut addends) = (factors, Vec::new());
+        for term in &terms {
+            if let Some(bias) = &term.bias {
+                inputs.push(self.placed(bias, wide, || format!("bias of '{}'", term.name))?);
+                addends.push(Addend { factor: 1, inner: term.form.inner(&sums) });
+            }
         }
         for (value, factor) in residuals {
             let bits = wide - self.operand(value)?.fraction_bits;
@@ -228,7 +325,8 @@ impl Lowering {
         }
         let truncation = wide.saturating_sub(f);
         let bound = bounds.map(|[low, high]| Bound::new(self.fixed, &name, low, high, wide - truncation)).transpose()?;
-        self.push(name, Product { form, addends, pool, truncation, bound }.into(), inputs, output)
+        let terms = terms.into_iter().map(|term| term.form).collect();
+        self.push(name, Product { terms, addends, pool, truncation, bound }.into(), inputs, output)
     }
 
     /// A constant as a parameter of so many fraction bits; a value that is computed as it is.

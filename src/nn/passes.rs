@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 pub fn normalise(mut graph: Graph) -> Result<Graph> {
     let shapes = graph.shapes(1)?;
     while fold_affine(&mut graph, &shapes) {}
-    expand(&mut graph, &shapes)?;
+    while expand(&mut graph)? {}
     while pool_before_activation(&mut graph) {}
     layouts(&mut graph)?;
     while factor_into_weights(&mut graph) {}
@@ -67,30 +67,32 @@ fn remove(graph: &mut Graph, node: usize) {
     }
 }
 
-/// Operations that others stand for are replaced by them.
-fn expand(graph: &mut Graph, shapes: &[Option<Value>]) -> Result<()> {
+/// Operations that others stand for are replaced by them, once.
+fn expand(graph: &mut Graph) -> Result<bool> {
+    let shapes = graph.shapes(1)?;
+    let mut expanded = false;
     for node in std::mem::take(&mut graph.nodes) {
         let inputs: Vec<Value> = node.inputs.iter().filter_map(|&v| shapes[v].clone()).collect();
-        let Some(Expansion { chain, constants }) = node.op.expansion(&inputs)? else {
+        let Some(Expansion { chain, main, constants }) = node.op.expansion(&inputs)? else {
             graph.nodes.push(node);
             continue;
         };
-        let (main, shapes) = constants.map_or((None, Vec::new()), |(at, shapes)| (Some(at), shapes));
-        for (value, shape) in node.inputs[1..].iter().zip(shapes) {
+        expanded = true;
+        for (value, shape) in node.inputs[1..].iter().zip(constants) {
             let tensor = graph.constants.get(value).ok_or_else(|| Error::Model(format!("node '{}' needs constants", node.name)))?;
             let tensor = Tensor { shape, values: tensor.values.clone() };
             graph.constants.insert(*value, tensor.into());
         }
         let (mut from, last) = (node.inputs[0], chain.len() - 1);
         for (i, op) in chain.into_iter().enumerate() {
-            let constants = if Some(i) == main { &node.inputs[1..] } else { &[] };
+            let constants = if i == main { &node.inputs[1..] } else { &[] };
             let output = if i == last { node.output } else { graph.fresh() };
-            let name = if i == main.unwrap_or(0) { node.name.clone() } else { format!("{} {}", node.name, op.kind().to_lowercase()) };
+            let name = if i == main { node.name.clone() } else { format!("{} {}", node.name, op.kind().to_lowercase()) };
             graph.nodes.push(Node { name, op, inputs: [&[from], constants].concat(), output });
             from = output;
         }
     }
-    Ok(())
+    Ok(expanded)
 }
 
 /// Maximum and monotone operations commute, and after the pool a fraction of the elements is left.

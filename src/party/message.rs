@@ -270,4 +270,17 @@ mod tests {
             prop_assert_eq!((whole.len(), whole[0].len() as u64), (1, frame.bytes()));
         }
     }
+
+    #[test]
+    fn a_round_that_no_run_has_is_an_error() {
+        let device = Device::cpu(1).unwrap();
+        for (round, fits) in [(0, true), (MOST_ROUNDS, true), (MOST_ROUNDS + 1, false), (u32::MAX, false)] {
+            let payload = device.upload(&[1]);
+            let message = Message { name: Name { path: 1, op: 0, purpose: 0 }, label: SPLIT, layer: 0, round, sent: 0.0, payload };
+            let mut sent = Vec::new();
+            let frame = Frame { credit: 0, messages: vec![message] };
+            pollster::block_on(encode(&frame, &device, usize::MAX, &mut |bytes| sent.push(bytes))).unwrap();
+            assert_eq!(decode(&sent[0]).is_ok(), fits, "round {round}");
+        }
+    }
 }

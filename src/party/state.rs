@@ -25,7 +25,7 @@ pub(crate) struct State {
     pub(super) outbox: [Vec<Message>; 3],
     /// By sender and name.
     pub(super) inbox: HashMap<(usize, Name), Message>,
-    /// Room at each peer for what is dealt; and what was taken of what each peer dealt.
+    /// The credit at each peer for dealt words; and the words taken of those that each peer dealt.
     pub(super) windows: [CreditWindow; 3],
     pub(super) taken: [u64; 3],
     /// Messages of which a part has come, by sender and name.

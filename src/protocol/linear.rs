@@ -53,6 +53,12 @@ pub fn accumulate(p: &Party, z: Local, y: &Arith, broadcast: Option<Broadcast>, 
     Local { shape: z.shape, z: sum }
 }
 
+/// The sum of two products, which one conversion then makes a share or a split value.
+pub fn add_products(p: &Party, x: Local, y: Local) -> Local {
+    assert_eq!(x.shape, y.shape, "products of different shapes");
+    Local { z: linear::add(p.device(), &x.z, &y.z), shape: x.shape }
+}
+
 /// One operation on both components.
 pub(super) fn both(x: &Arith, y: &Arith, f: impl Fn(&Buffer, &Buffer) -> Buffer) -> Arith {
     assert_eq!(x.shape, y.shape, "shares of different shapes");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use trishade::{
     Error, Result,
     data::{cifar, idx, images},
+    nn::graph::{GraphInput, InputKind},
     shape::Shape,
 };
 
@@ -40,8 +41,60 @@ impl Inputs {
     }
 }
 
-/// Reads arrays, collections or images of a network that takes `extents`.
-pub fn read(paths: &[PathBuf], extents: &[usize], preprocess: Option<Preprocess>) -> Result<Inputs> {
+/// Reads the inputs of a network: the files of its only one, or `NAME=FILE` for each of several.
+pub fn read(arguments: &[PathBuf], inputs: &[GraphInput], preprocess: Option<Preprocess>) -> Result<Inputs> {
+    let (mut files, mut unnamed) = (vec![Vec::new(); inputs.len()], Vec::new());
+    for argument in arguments {
+        match named(argument, inputs) {
+            Some((input, file)) => files[input].push(file),
+            None => unnamed.push(argument.clone()),
+        }
+    }
+    if inputs.len() == 1 {
+        files[0].append(&mut unnamed);
+    }
+    if !unnamed.is_empty() || files.iter().any(Vec::is_empty) {
+        let all = inputs.iter().map(|input| format!("{}=FILE for {}", input.name, shape_of(&input.extents)));
+        let all = all.collect::<Vec<_>>().join(", ");
+        return Err(Error::Input(format!("the model takes {} inputs, each with its name: --input {all}", inputs.len())));
+    }
+    let mut parts = Vec::new();
+    for (input, files) in inputs.iter().zip(&files) {
+        // whole numbers are taken as they are
+        let preprocess = preprocess.or((input.kind == InputKind::Integers).then_some(Preprocess::Raw));
+        parts.push(of_one(files, &input.extents, preprocess)?);
+    }
+    together(parts, inputs)
+}
+
+/// The input that an argument `NAME=FILE` names, and the file. A file of that whole name is no such argument.
+fn named(argument: &Path, inputs: &[GraphInput]) -> Option<(usize, PathBuf)> {
+    let name_and_file = argument.to_str().filter(|_| !argument.exists());
+    // a name may have the sign in it as well
+    inputs.iter().enumerate().find_map(|(i, input)| {
+        let file = name_and_file?.strip_prefix(&input.name)?.strip_prefix('=')?;
+        Some((i, file.into()))
+    })
+}
+
+/// Items of several inputs: those of one item one after another.
+fn together(mut parts: Vec<Inputs>, inputs: &[GraphInput]) -> Result<Inputs> {
+    if parts.len() == 1 {
+        return Ok(parts.remove(0));
+    }
+    let count = parts[0].count;
+    if let Some((input, part)) = inputs.iter().zip(&parts).find(|(_, part)| part.count != count) {
+        let first = &inputs[0].name;
+        return Err(Error::Input(format!("{} items of input '{}', but {count} of '{first}'", part.count, input.name)));
+    }
+    let item = |i: usize| parts.iter().flat_map(move |part| &part.values[part.values.len() / count * i..][..part.values.len() / count]);
+    let values = (0..count).flat_map(item).copied().collect();
+    let labels = parts.iter_mut().find_map(|part| part.labels.take());
+    Ok(Inputs { count, values, names: Vec::new(), labels, classes: Vec::new() })
+}
+
+/// Reads arrays, collections or images of an input of these extents.
+fn of_one(paths: &[PathBuf], extents: &[usize], preprocess: Option<Preprocess>) -> Result<Inputs> {
     match paths {
         [folder] if folder.is_dir() => {
             let images::Folder { files, labels, classes } = images::in_folder(folder)?;
@@ -100,11 +153,14 @@ fn array(file: &Path, extents: &[usize], preprocess: Option<Preprocess>) -> Resu
 fn check(extents: &[usize], shape: &Shape, name: &str) -> Result<usize> {
     match shape.extents() {
         [count, own @ ..] if own == extents => Ok(*count),
-        _ => {
-            let wanted: Vec<String> = extents.iter().map(ToString::to_string).collect();
-            Err(Error::Input(format!("{name}: an array {shape}; the model takes (N, {})", wanted.join(", "))))
-        }
+        _ => Err(Error::Input(format!("{name}: an array {shape}; the model takes {}", shape_of(extents)))),
     }
+}
+
+/// The shape of a batch.
+fn shape_of(extents: &[usize]) -> String {
+    let extents: Vec<String> = extents.iter().map(|extent| format!(", {extent}")).collect();
+    format!("(N{})", extents.concat())
 }
 
 /// The true classes: a .npy file of integers, or an IDX file.

@@ -11,7 +11,7 @@ use crate::{
     Error, Result,
     kernels::gather::NONE,
     nn::{
-        ops::{Concat, Op, Sum, Tile},
+        ops::{Concat, Expand, Op, Sum, Tile},
         value::ValueId,
     },
 };
@@ -30,6 +30,12 @@ impl Importer {
         }
         if matches!(layout, Layout::Broadcast(to) if *to == extents) {
             return Ok(x);
+        }
+        // a batch stays in front
+        if let Layout::Broadcast(to) = layout
+            && to.len() == extents.len()
+        {
+            return self.push(Expand { extents: self.without_batch(to)? }, &[x]);
         }
         let indices = layout.run(&Array { extents, values: (0..count as u32).collect() }, NONE)?;
         let extents = self.without_batch(&indices.extents)?;

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Error, Result,
     nn::{
-        ops::{AveragePool, Conv, MaxPool, Op, SumPool},
+        ops::{AveragePool, Conv, MaxPool, Op, Reduce, Reduction, SumPool},
         value::{Tensor, ValueId},
     },
     shape::{Axis, Shape},
@@ -154,7 +154,7 @@ impl Importer {
         self.affine(sum, scale, shift)
     }
 
-    /// Along any axes but the batch's: they go to the end and become one window.
+    /// Along any axes but the batch's.
     pub(super) fn reduce(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<ValueId> {
         let x = self.value(node, 0)?;
         let extents = self.extents(x)?;
@@ -170,23 +170,17 @@ impl Importer {
         if self.batched && gone.contains(&0) {
             return Err(Error::Model("it acts on the axis of the batch, whose inputs stay apart".into()));
         }
-        let stays: Vec<usize> = (0..rank).filter(|d| !gone.contains(d)).collect();
-        let width = gone.iter().map(|&d| extents[d]).product();
-        let rows = stays.iter().map(|&d| extents[d]).product();
-        let ordered = match stays.iter().chain(&gone).copied().eq(0..rank) {
-            true => x,
-            false => self.moved(x, &Layout::Transpose([&stays[..], &gone].concat()))?,
+        let reduction = match node.op_type.as_str() {
+            "ReduceMean" => Reduction::Mean,
+            "ReduceSum" => Reduction::Sum,
+            _ => Reduction::Max,
         };
-        let flat = self.push(Op::reshape(vec![rows, width, 1]), &[ordered])?;
-        let axes = [Axis::new(width), Axis::new(1)];
-        let reduced = match node.op_type.as_str() {
-            "ReduceMean" => Op::from(AveragePool { axes }),
-            "ReduceSum" => SumPool { axes, halvings: 0 }.into(),
-            _ => MaxPool { axes }.into(),
-        };
-        let y = self.push(reduced, &[flat])?;
-        let extent = |d: usize| if gone.contains(&d) { keeps.then_some(1) } else { Some(extents[d]) };
-        let to: Vec<usize> = (0..rank).filter_map(extent).collect();
+        let axes = (0..rank).filter(|d| gone.contains(d)).map(|d| d - usize::from(self.batched)).collect();
+        let y = self.push(Reduce { axes, reduction }, &[x])?;
+        if !keeps {
+            return Ok(y);
+        }
+        let to: Vec<usize> = (0..rank).map(|d| if gone.contains(&d) { 1 } else { extents[d] }).collect();
         let to = self.without_batch(&to)?;
         self.push(Op::reshape(to), &[y])
     }

@@ -91,6 +91,19 @@ impl Gather {
     }
 }
 
+/// For each element of an item of these extents the index `sum_d i_d strides[d]` of an element of another.
+pub(super) fn strided(extents: &[usize], strides: &[usize]) -> Arc<[u32]> {
+    let at = |mut e: usize| {
+        let mut index = 0;
+        for (extent, stride) in extents.iter().zip(strides).rev() {
+            index += e % extent * stride;
+            e /= extent;
+        }
+        index as u32
+    };
+    (0..extents.iter().product()).map(at).collect()
+}
+
 impl Action for Gather {
     fn describe(&self) -> String {
         "gather".into()

@@ -11,6 +11,7 @@ mod clip;
 mod combine;
 mod concat;
 mod conv;
+mod expand;
 mod gather;
 mod interval;
 mod matmul;
@@ -20,6 +21,7 @@ mod multiply;
 mod onnx;
 mod operation;
 mod product;
+mod reduce;
 mod relu;
 mod reshape;
 mod sum;
@@ -36,6 +38,7 @@ pub use clip::Clip;
 pub use combine::Combine;
 pub use concat::Concat;
 pub use conv::Conv;
+pub use expand::Expand;
 pub use gather::Gather;
 pub use interval::{Interval, Intervals};
 pub use matmul::MatMul;
@@ -43,6 +46,7 @@ pub use max_pool::MaxPool;
 pub use multiply::Multiply;
 pub use operation::{Action, Bits, Bounded, Constants, Float, Joins, Narrow, Operation, Own, Running, Word64};
 pub use product::{Addend, Form, Product};
+pub use reduce::{Reduce, Reduction};
 pub use relu::Relu;
 pub use reshape::Reshape;
 pub use sum::Sum;
@@ -118,6 +122,10 @@ closed! {
         Reshape,
         /// Copies side by side.
         Tile,
+        /// Copies along axes of one element.
+        Expand,
+        /// Sum, mean or maximum along axes.
+        Reduce,
     }
 }
 
@@ -163,8 +171,10 @@ pub enum Lowered {
 pub struct Expansion {
     /// In order. The first reads the first input.
     pub chain: Vec<Op>,
-    /// Which of them reads the further inputs, in these shapes.
-    pub constants: Option<(usize, Vec<Shape>)>,
+    /// The one that takes the name, and reads the further inputs.
+    pub main: usize,
+    /// Shapes that the further inputs, which are constants, have for it.
+    pub constants: Vec<Shape>,
 }
 
 impl Op {
@@ -180,7 +190,7 @@ impl Op {
             Self::Concat(op) => Lowered::Step((*op).into()),
             Self::Gather(op) => Lowered::Step(op.clone().into()),
             Self::Reshape(op) => Lowered::Step(op.clone().into()),
-            Self::Affine(_) | Self::AveragePool(_) | Self::Tile(_) => Lowered::Replaced,
+            Self::Affine(_) | Self::AveragePool(_) | Self::Tile(_) | Self::Expand(_) | Self::Reduce(_) => Lowered::Replaced,
         }
     }
 
@@ -190,17 +200,27 @@ impl Op {
             Self::Affine(op) => {
                 let (count, shift) = (inputs[1].shape.elements(), inputs[2].shape.elements());
                 let depthwise = op.depthwise(&inputs[0], count)?;
-                let at = usize::from(depthwise.before.is_some());
+                let main = usize::from(depthwise.before.is_some());
                 let chain = [depthwise.before.map(Op::from), Some(depthwise.conv.into()), depthwise.after.map(Op::from)];
-                let constants = Some((at, vec![depthwise.weights, Shape::new([shift])?]));
-                Ok(Some(Expansion { chain: chain.into_iter().flatten().collect(), constants }))
+                let constants = vec![depthwise.weights, Shape::new([shift])?];
+                Ok(Some(Expansion { chain: chain.into_iter().flatten().collect(), main, constants }))
             }
             Self::AveragePool(op) => {
                 let halvings = op.taps().trailing_zeros().min(MOST_HALVINGS);
                 let rest = op.taps() >> halvings;
                 let scaled = (rest > 1).then(|| Sum::scaled(1.0 / rest as f32).into());
                 let chain = [Some(SumPool { axes: op.axes, halvings }.into()), scaled].into_iter().flatten().collect();
-                Ok(Some(Expansion { chain, constants: None }))
+                Ok(Some(Expansion { chain, main: 0, constants: Vec::new() }))
+            }
+            Self::Reduce(op) => {
+                let (rows, axes) = op.rows(&inputs[0]);
+                let pool = match op.reduction {
+                    Reduction::Sum => SumPool { axes, halvings: 0 }.into(),
+                    Reduction::Mean => AveragePool { axes }.into(),
+                    Reduction::Max => MaxPool { axes }.into(),
+                };
+                let to = op.output(inputs)?.item().to_vec();
+                Ok(Some(Expansion { chain: vec![rows.into(), pool, Self::reshape(to)], main: 1, constants: Vec::new() }))
             }
             _ => Ok(None),
         }
@@ -214,12 +234,5 @@ impl Op {
     /// The same elements in other extents.
     pub fn reshape(extents: Vec<usize>) -> Self {
         Reshape { extents }.into()
-    }
-}
-
-impl Step {
-    /// The product, if it is one.
-    pub fn as_product(&mut self) -> Option<&mut Product> {
-        if let Self::Product(product) = self { Some(product) } else { None }
     }
 }

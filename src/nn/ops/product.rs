@@ -1,14 +1,14 @@
-//! A product of two values and everything that belongs to it before its one truncation:
-//! `y = bound(pool((form(x, y) + sum_i factors[i] addends[i]) / 2^truncation))`.
+//! A sum of products of two values each, and everything that belongs to it before its one truncation:
+//! `y = bound(pool((sum_t form_t(x_t, y_t) + sum_i factors[i] addends[i]) / 2^truncation))`.
 //!
-//! The form is local at each party; addends join the untruncated sums, and the maximum of windows is taken of them. Then one conversion
+//! The terms are local at each party; addends join the untruncated sums, and the maximum of windows is taken of them. Then one conversion
 //! and one truncation, in one with the bounds.
 
 use super::{
     arithmetic::{Number, wide},
     bound::Bound,
     conv::Conv,
-    interval::{Interval, Intervals, bits_of_differences},
+    interval::{Interval, Intervals, bits_of_differences, pairs},
     matmul::MatMul,
     max_pool::MaxPool,
     multiply::Multiply,
@@ -108,12 +108,12 @@ pub struct Addend {
     pub inner: usize,
 }
 
-/// A product, what is added to it, and what follows it.
+/// Products, what is added to them, and what follows their sum.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "net", derive(serde::Serialize, serde::Deserialize))]
 pub struct Product {
-    /// The bilinear map of the first two inputs.
-    pub form: Form,
+    /// Bilinear maps of the inputs in pairs, at least one: results of one shape and as many fraction bits.
+    pub terms: Vec<Form>,
     /// One for each further input.
     pub addends: Vec<Addend>,
     /// A maximum of windows of the untruncated product.
@@ -125,9 +125,15 @@ pub struct Product {
 }
 
 impl Product {
+    /// The factors of each term, and what is added.
+    fn parts<'a, T>(&self, inputs: &'a [T]) -> (impl Iterator<Item = (&Form, &'a [T; 2])>, &'a [T]) {
+        let (factors, addends) = inputs.split_at(2 * self.terms.len());
+        (self.terms.iter().zip(factors.as_chunks().0), addends)
+    }
+
     /// Shape of the sums, before the maximum of windows.
-    fn sums_shape(&self, x: &Value, y: &Value) -> Result<Value> {
-        self.form.shape(x, y)
+    fn sums_shape(&self, x: &Value, y: &Value) -> Value {
+        checked(self.terms[0].shape(x, y))
     }
 
     fn fits(&self, addend: &Addend, value: &Value, sums: &Value) -> bool {
@@ -137,8 +143,10 @@ impl Product {
     }
 
     async fn outcome(&self, p: &Party, bits: Bits, inputs: Vec<Arith>) -> Arith {
-        let mut z = self.form.local(p, &inputs[0], &inputs[1]);
-        for (addend, share) in self.addends.iter().zip(&inputs[2..]) {
+        let (terms, addends) = self.parts(&inputs);
+        let z = terms.map(|(form, [x, y])| form.local(p, x, y)).reduce(|sum, z| protocol::add_products(p, sum, z));
+        let mut z = z.expect("a product has a term");
+        for (addend, share) in self.addends.iter().zip(addends) {
             let broadcast = (addend.inner > 0).then(|| Broadcast { inner: addend.inner, modulus: share.shape().elements() });
             z = protocol::accumulate(p, z, share, broadcast, addend.factor);
         }
@@ -170,7 +178,7 @@ impl Product {
 
 impl Action for Product {
     fn describe(&self) -> String {
-        let mut text = self.form.describe();
+        let mut text = self.terms.iter().map(Form::describe).collect::<Vec<_>>().join(" + ");
         if self.addends.iter().any(|addend| addend.inner == 0) {
             text += " + add";
         }
@@ -182,24 +190,35 @@ impl Action for Product {
     }
 
     fn output(&self, inputs: &[Operand]) -> Result<Operand> {
-        let [x, y, addends @ ..] = inputs else { return Err(misfit(format!("a product of {} values", inputs.len()))) };
-        let sums = self.sums_shape(&x.value, &y.value)?;
-        if addends.len() != self.addends.len() {
-            return Err(misfit(format!("{} values to add instead of {}", addends.len(), self.addends.len())));
+        let wanted = 2 * self.terms.len() + self.addends.len();
+        if self.terms.is_empty() || inputs.len() != wanted {
+            return Err(misfit(format!("products and sums of {} values instead of {wanted}", inputs.len())));
         }
-        if let Some((_, bad)) = self.addends.iter().zip(addends).find(|(addend, x)| !self.fits(addend, &x.value, &sums)) {
+        let (terms, addends) = self.parts(inputs);
+        let shapes = terms.map(|(form, [x, y])| Ok((form.shape(&x.value, &y.value)?, x.fraction_bits + y.fraction_bits)));
+        let shapes = shapes.collect::<Result<Vec<_>>>()?;
+        let (sums, wide) = &shapes[0];
+        if let Some((other, bits)) = shapes.iter().find(|other| *other != &shapes[0]) {
+            let (first, second) = (&sums.shape, &other.shape);
+            return Err(misfit(format!("a sum of products of shapes {first} and {second} with {wide} and {bits} fraction bits")));
+        }
+        if let Some((_, bad)) = self.addends.iter().zip(addends).find(|(addend, x)| !self.fits(addend, &x.value, sums)) {
             return Err(misfit(format!("a value of shape {} added to a product of shape {}", bad.value.shape, sums.shape)));
         }
-        let fraction_bits = (x.fraction_bits + y.fraction_bits).checked_sub(self.truncation).filter(|_| self.truncation <= ROOM);
+        let fraction_bits = wide.checked_sub(self.truncation).filter(|_| self.truncation <= ROOM);
         let fraction_bits = fraction_bits.ok_or_else(|| misfit(format!("a truncation by {} bits", self.truncation)))?;
-        let value = self.pool.map_or(Ok(sums.clone()), |pool| pool.shape(&sums))?;
+        let value = self.pool.map_or(Ok(sums.clone()), |pool| pool.shape(sums))?;
         Ok(Operand { value, fraction_bits })
     }
 
     fn fixed(&self, inputs: &[Word64<'_>], _: &Operand, narrow: &mut Narrow<'_>) -> Result<Vec<i64>> {
-        let [x, y] = [&inputs[0], &inputs[1]];
-        let mut sums = self.form.sums((x.value, &wide(x.words)), (y.value, &wide(y.words)));
-        for (addend, share) in self.addends.iter().zip(&inputs[2..]) {
+        let (mut terms, addends) = self.parts(inputs);
+        let of = |(form, [x, y]): (&Form, &[Word64<'_>; 2])| form.sums((x.value, &wide(x.words)), (y.value, &wide(y.words)));
+        let mut sums = terms.next().map(of).expect("a product has a term");
+        for term in terms {
+            sums.iter_mut().zip(of(term)).for_each(|(sum, more)| *sum += more);
+        }
+        for (addend, share) in self.addends.iter().zip(addends) {
             let factor = i128::from(addend.factor as i64);
             let inner = addend.inner.max(1);
             let at = |e: usize| share.words[e / inner % share.words.len()];
@@ -207,16 +226,18 @@ impl Action for Product {
         }
         let mut out = narrow(sums)?;
         if let Some(pool) = &self.pool {
-            out = pool.of(&checked(self.sums_shape(x.value, y.value)).shape, &out);
+            out = pool.of(&self.sums_shape(inputs[0].value, inputs[1].value).shape, &out);
         }
         out.iter_mut().for_each(|v| *v >>= self.truncation);
         Ok(self.bound.as_ref().map_or_else(|| out.clone(), |bound| bound.of(&out)))
     }
 
     fn bounds(&self, inputs: &[Bounded<'_>], _: &Operand) -> (Intervals, Bits) {
-        let sums = checked(self.sums_shape(inputs[0].value, inputs[1].value));
-        let mut wide = self.form.bounds(&inputs[0], &inputs[1], &sums);
-        for (addend, share) in self.addends.iter().zip(&inputs[2..]) {
+        let sums = self.sums_shape(inputs[0].value, inputs[1].value);
+        let (terms, addends) = self.parts(inputs);
+        let of = terms.map(|(form, [x, y])| form.bounds(x, y, &sums));
+        let mut wide = of.reduce(|a, b| pairs(&a, &b, Interval::plus)).expect("a product has a term");
+        for (addend, share) in self.addends.iter().zip(addends) {
             wide = plus(&wide, addend, share, &sums);
         }
         let pool = bits_of_differences(&wide);
@@ -231,10 +252,13 @@ impl Action for Product {
     }
 
     fn work(&self, inputs: &[Operand], output: &Operand) -> f64 {
-        let (x, y, elements) = (&inputs[0].value, &inputs[1].value, output.value.shape.elements() as f64);
-        let sums = self.form.shape(x, y).map_or(elements, |sums| sums.shape.elements() as f64);
+        let (elements, mut sums, mut depth) = (output.value.shape.elements() as f64, 0.0, 0);
+        for (form, [x, y]) in self.parts(inputs).0 {
+            sums = form.shape(&x.value, &y.value).map_or(elements, |sums| sums.shape.elements() as f64);
+            depth += form.depth(&x.value, &y.value);
+        }
         let compared = if self.pool.is_some() { sums } else { 0.0 } + if self.bound.is_some() { elements } else { 0.0 };
-        self.form.depth(x, y) as f64 * sums + COMPARISON * compared
+        depth as f64 * sums + COMPARISON * compared
     }
 
     fn run<'a>(&'a self, p: &'a Party, own: Own<'a>, inputs: Vec<Arith>) -> Running<'a> {

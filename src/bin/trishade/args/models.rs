@@ -28,7 +28,8 @@ pub struct Infer {
     #[arg(long, value_name = "M.onnx")]
     pub model: PathBuf,
     /// The inputs: a .npy file of shape (N, C, H, W) or (N, features), f32 or u8; PNG or JPEG images, resized and cropped, or a
-    /// folder of them, or of a folder for each class; an IDX file (MNIST); a .bin file of CIFAR.
+    /// folder of them, or of a folder for each class; an IDX file (MNIST); a .bin file of CIFAR. NAME=X for each input of a model
+    /// with several.
     #[arg(long, value_name = "X", num_args = 1.., required = true)]
     pub input: Vec<PathBuf>,
     /// The true classes, a .npy or IDX file of N integers: prints the accuracy.

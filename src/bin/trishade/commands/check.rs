@@ -37,7 +37,7 @@ pub fn run(options: &Check) -> Result<(), Failure> {
     let plan = engine::wait(plan_on(&Session::shape_only(fixed)?, &graph, None, options.batch.max(1), Reveal::Logits))?;
     let calibration = match &options.calibrate[..] {
         [] => None,
-        paths => Some(calibrate(&graph, fixed, inputs::read(paths, graph.input_extents(), options.preprocess)?)?),
+        paths => Some(calibrate(&graph, fixed, inputs::read(paths, &graph.inputs, options.preprocess)?)?),
     };
     if options.json {
         print(&operators, &plan, calibration.as_ref());

@@ -15,7 +15,7 @@ const STEPS: u64 = 1000;
 
 pub fn run(options: &Infer) -> Result<(), Failure> {
     let graph = engine::graph(&options.model)?;
-    let inputs = inputs::read(&options.input, graph.input_extents(), options.preprocess)?;
+    let inputs = inputs::read(&options.input, &graph.inputs, options.preprocess)?;
     let count = inputs.count;
     let labels = inputs.true_classes(options.labels.as_deref())?;
     let classes = inputs.class_names(options.classes.as_deref())?;

@@ -60,7 +60,7 @@ fn infer(options: &ClientInfer) -> Result<(), Error> {
     connection.ready()?;
     let id = connection.find(&options.model_id)?;
     let program = connection.architecture(&id)?;
-    let inputs = inputs::read(&options.input, program.input_extents(), options.preprocess)?;
+    let inputs = inputs::read(&options.input, program.inputs(), options.preprocess)?;
     let labels = inputs.true_classes(options.labels.as_deref())?;
     let classes = inputs.class_names(options.classes.as_deref())?;
     let request = InferOptions { batch: options.batch.into(), in_flight: options.in_flight.into(), reveal: options.reveal.into() };
