@@ -46,7 +46,14 @@ fn info(name: &str, dims: &[Option<i64>]) -> ValueInfoProto {
 /// A model from `x` to `y`.
 fn model(extents: &[i64], node: Vec<NodeProto>, initializer: Vec<TensorProto>) -> ModelProto {
     let dims: Vec<Option<i64>> = std::iter::once(None).chain(extents.iter().map(|&e| Some(e))).collect();
-    let graph = GraphProto { node, name: "test".into(), initializer, input: vec![info("x", &dims)], output: vec![info("y", &[])] };
+    let graph = GraphProto {
+        node,
+        name: "test".into(),
+        initializer,
+        input: vec![info("x", &dims)],
+        output: vec![info("y", &[])],
+        ..Default::default()
+    };
     let opset = OperatorSetIdProto { domain: String::new(), version: 13 };
     ModelProto { ir_version: 8, graph: Some(graph), opset_import: vec![opset] }
 }
@@ -280,7 +287,7 @@ fn every_operation_is_exported() {
     let none: &[(&[usize], f32)] = &[];
     /// Extents and value of a constant.
     type Constant<'a> = (&'a [usize], f32);
-    let operations: [(Op, usize, &[Constant<'_>]); 17] = [
+    let operations: [(Op, usize, &[Constant<'_>]); 21] = [
         (Sum { factors: vec![0.5, -2.0], constant: 0.25 }.into(), 2, none),
         (Affine.into(), 1, &[(&[2], 2.0), (&[2], 0.5)]),
         (Affine.into(), 1, &[(&[32], 0.5), (&[32], 0.25)]),
@@ -298,6 +305,10 @@ fn every_operation_is_exported() {
         (MatMul { transposed: false }.into(), 2, none),
         (Conv { axes: [Axis::new(3), Axis { pad_end: 1, ..Axis::new(2) }], groups: 2 }.into(), 1, &[(&[4, 1, 3, 2], 0.5), (&[4], 1.0)]),
         (Op::reshape(vec![32]), 1, none),
+        (Tile { repeats: vec![2, 1, 3] }.into(), 1, none),
+        (Reduce { axes: vec![0, 2], reduction: Reduction::Sum }.into(), 1, none),
+        (Reduce { axes: vec![1], reduction: Reduction::Mean }.into(), 1, none),
+        (Reduce { axes: vec![0, 1, 2], reduction: Reduction::Max }.into(), 1, none),
     ];
     let x: Vec<f32> = (0..96).map(|i| (i % 7) as f32 - 3.0).collect();
     for (op, inputs, tensors) in operations {
@@ -363,5 +374,148 @@ proptest! {
     #[test]
     fn any_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = onnx::import(&bytes);
+    }
+}
+
+fn text(name: &str, s: &str) -> AttributeProto {
+    AttributeProto { name: name.into(), s: s.as_bytes().to_vec(), ..Default::default() }
+}
+
+/// Positions that a resize of 0, 1, 2, .. takes along one axis: it is linear in them.
+fn positions(version: i64, extent: i64, scale: f32, attributes: &[(&str, &str)]) -> Vec<f32> {
+    let attributes = attributes.iter().map(|(name, s)| text(name, s)).collect();
+    let inputs: &[&str] = if version < 11 { &["x", "s"] } else { &["x", "", "s"] };
+    let mut resize =
+        model(&[1, 1, extent], vec![node("Resize", inputs, "y", attributes)], vec![floats("s", &[4], &[1.0, 1.0, 1.0, scale])]);
+    resize.opset_import[0].version = version;
+    run(&resize, &(0..extent).map(|v| v as f32).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_resize_takes_the_positions_of_the_field() {
+    let mode = |mode, nearest, coordinates| [("mode", mode), ("nearest_mode", nearest), ("coordinate_transformation_mode", coordinates)];
+    let close = |found: Vec<f32>, wanted: Vec<f32>| {
+        assert_eq!(found.len(), wanted.len());
+        assert!(found.iter().zip(&wanted).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {wanted:?}");
+    };
+    // 0.7 of 10 is 7 as floats multiply, though 0.7 as a float is less
+    assert_eq!(positions(13, 10, 0.7, &mode("nearest", "floor", "asymmetric")).len(), 7);
+    // the corners are aligned whatever was cut off of 1.5 x 9 = 13.5
+    let corners = |from: i64, to: i64| (0..to).map(|o| (o * (from - 1)) as f32 / (to - 1) as f32).collect::<Vec<f32>>();
+    close(positions(13, 9, 1.5, &mode("linear", "floor", "align_corners")), corners(9, 13));
+    close(positions(13, 6, 2.7, &mode("linear", "floor", "align_corners")), corners(6, 16));
+    close(positions(13, 7, 0.3, &mode("linear", "floor", "align_corners")), corners(7, 2));
+    // operator set 10: the element after the position where it reduces, the one before where it enlarges
+    assert_eq!(positions(10, 4, 0.6, &[("mode", "nearest")]), [0.0, 2.0]);
+    assert_eq!(positions(10, 3, 1.5, &[("mode", "nearest")]), [0.0, 0.0, 1.0, 2.0]);
+    close(positions(13, 4, 2.0, &mode("linear", "floor", "half_pixel")), vec![0.0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.0]);
+    let cubic = |attributes: &[(&str, &str)]| {
+        let attributes = attributes.iter().map(|(name, s)| text(name, s)).collect();
+        let resize = node("Resize", &["x", "", "s"], "y", attributes);
+        import(&model(&[1, 1, 4], vec![resize], vec![floats("s", &[4], &[1.0, 1.0, 1.0, 2.0])])).unwrap_err()
+    };
+    assert!(cubic(&[("mode", "cubic")]).contains("mode = cubic"));
+}
+
+#[test]
+fn what_exporters_leave_in_a_model_is_read() {
+    let x = [1.0, -2.0, 3.0];
+    // an output that nothing reads
+    let mut dropout = node("Dropout", &["x"], "y", vec![float("ratio", 0.5)]);
+    dropout.output.push("mask".into());
+    assert_eq!(run(&model(&[3], vec![dropout.clone()], vec![]), &x), x);
+    let mut read = model(&[3], vec![dropout], vec![]);
+    read.graph.as_mut().unwrap().output.push(info("mask", &[]));
+    assert!(import(&read).unwrap_err().contains("'mask'"));
+    // newer operator sets, and those that are not there yet
+    for (version, fits) in [(6, false), (7, true), (23, true), (28, true), (29, false)] {
+        let mut relu = model(&[3], vec![node("Relu", &["x"], "y", vec![])], vec![]);
+        relu.opset_import[0].version = version;
+        assert_eq!(import(&relu).map_err(|e| assert!(e.contains("version_converter"), "{e}")).is_ok(), fits, "{version}");
+    }
+    // ends of the floats as bounds
+    let bounds = |low: f32, high: f32| vec![floats("low", &[], &[low]), floats("high", &[], &[high])];
+    let clip = |low, high| model(&[3], vec![node("Clip", &["x", "low", "high"], "y", vec![])], bounds(low, high));
+    assert_eq!(run(&clip(f32::MIN, f32::MAX), &x), x);
+    let lowered = trishade::nn::lower(&import(&clip(f32::MIN, 2.0)).unwrap(), trishade::fixed::Fixed::default()).unwrap();
+    assert_eq!(trishade::nn::reference::run_fixed(&lowered, &x, 1).unwrap(), [1.0, -2.0, 2.0]);
+}
+
+#[test]
+fn pads_of_minus_infinity_are_those_of_a_maximum() {
+    let x: Vec<f32> = (0..16).map(|v| (v * 5 % 16) as f32 - 20.0).collect();
+    let pads = |value: f32| vec![integers("p", &[0, 0, 1, 0, 0, 0, 0, 1]), floats("v", &[], &[value])];
+    let nodes = |op: &str| {
+        let attributes = vec![ints("kernel_shape", &[3, 3]), ints("strides", &[2, 2]), int("ceil_mode", 1)];
+        vec![node("Pad", &["x", "p", "v"], "q", vec![]), node(op, &["q"], "y", attributes)]
+    };
+    let framed = run(&model(&[1, 4, 4], nodes("MaxPool"), pads(f32::NEG_INFINITY)), &x);
+    // a number less than all says the same in a sum
+    let padded = run(&model(&[1, 4, 4], nodes("MaxPool"), pads(-1000.0)), &x);
+    assert_eq!(framed, padded);
+    assert_eq!(framed, run(&model(&[1, 4, 4], nodes("MaxPool"), pads(f32::MIN)), &x));
+    let error = import(&model(&[1, 4, 4], nodes("AveragePool"), pads(f32::NEG_INFINITY))).unwrap_err();
+    assert!(error.contains("before a MaxPool"), "{error}");
+}
+
+#[test]
+fn branches_masks_and_compressed_weights_of_constants() {
+    let x = [1.0, -2.0, 3.0];
+    let branch = |name: &str, op: &str| {
+        let graph = GraphProto { node: vec![node(op, &["x"], "inner", vec![])], output: vec![info("inner", &[])], ..Default::default() };
+        AttributeProto { name: name.into(), g: Some(Box::new(graph)), ..Default::default() }
+    };
+    for (condition, wanted) in [(1, [1.0, 0.0, 3.0]), (0, [-1.0, 2.0, -3.0])] {
+        let taken = node("If", &["c"], "y", vec![branch("then_branch", "Relu"), branch("else_branch", "Neg")]);
+        assert_eq!(run(&model(&[3], vec![taken], vec![integers("c", &[condition])]), &x), wanted);
+    }
+    let computed = node("If", &["x"], "y", vec![branch("then_branch", "Relu"), branch("else_branch", "Neg")]);
+    assert!(import(&model(&[3], vec![computed], vec![])).unwrap_err().contains("constant condition"));
+
+    let masked = |yes: &str, no: &str| {
+        let mask = TensorProto { data_type: 9, ..integers("m", &[1, 0, 1]) };
+        let mask = TensorProto { int32_data: vec![1, 0, 1], int64_data: vec![], ..mask };
+        run(&model(&[3], vec![node("Where", &["m", yes, no], "y", vec![])], vec![mask, floats("k", &[3], &[7.0, 8.0, 9.0])]), &x)
+    };
+    assert_eq!(masked("x", "k"), [1.0, 8.0, 3.0]);
+    assert_eq!(masked("k", "x"), [7.0, -2.0, 9.0]);
+    assert_eq!(masked("x", "x"), x);
+
+    let weights = |name: &str| TensorProto {
+        dims: vec![3, 2],
+        data_type: 3,
+        raw_data: vec![1, 255, 2, 0, 128, 5],
+        name: name.into(),
+        ..Default::default()
+    };
+    let product = |scale: TensorProto, zero: Option<TensorProto>, attributes| {
+        let inputs: &[&str] = if zero.is_some() { &["q", "s", "z"] } else { &["q", "s"] };
+        let nodes = vec![node("DequantizeLinear", inputs, "w", attributes), node("MatMul", &["x", "w"], "y", vec![])];
+        run(&model(&[3], nodes, [vec![weights("q"), scale], zero.into_iter().collect()].concat()), &x)
+    };
+    // weights (1, -1), (2, 0), (-128, 5)
+    assert_eq!(product(floats("s", &[], &[0.5]), None, vec![]), [-193.5, 7.0]);
+    let zero = TensorProto { dims: vec![2], data_type: 3, raw_data: vec![1, 255], name: "z".into(), ..Default::default() };
+    assert_eq!(product(floats("s", &[2], &[0.5, 2.0]), Some(zero), vec![int("axis", 1)]), [-194.5, 32.0]);
+
+    let mut sparse = model(&[3], vec![node("MatMul", &["x", "w"], "y", vec![])], vec![]);
+    let tensor = |indices: TensorProto| SparseTensorProto {
+        values: Some(floats("w", &[2], &[10.0, 100.0])),
+        indices: Some(indices),
+        dims: vec![3, 2],
+    };
+    let pairs = TensorProto { dims: vec![2, 2], ..integers("", &[0, 1, 2, 0]) };
+    for (indices, fits) in [
+        (integers("", &[1, 4]), true),
+        (pairs, true),
+        (integers("", &[1, 6]), false),
+        (integers("", &[-1, 4]), false),
+        (integers("", &[1]), false),
+    ] {
+        sparse.graph.as_mut().unwrap().sparse_initializer = vec![tensor(indices)];
+        match fits {
+            true => assert_eq!(run(&sparse, &x), [300.0, 10.0]),
+            false => assert!(import(&sparse).unwrap_err().contains("sparse tensor 'w'")),
+        }
     }
 }

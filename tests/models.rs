@@ -107,6 +107,22 @@ fn a_model_is_checked_before_it_runs() {
 }
 
 #[test]
+fn values_that_leave_the_range_end_a_run_before_it_begins() {
+    // pixels 255 times as large
+    let run = |more: &[&'static str]| {
+        let start =
+            ["infer", "--model", LENET, "--input", DIGITS, "--device", "cpu", "--fraction-bits", "26", "--preprocess", "raw", "--json"];
+        [&start[..], more].concat()
+    };
+    fails(&run(&[]), 5, &["conv2", "bits", "62", "26 fraction bits", "use at most"]);
+    assert!(json(&trishade(&run(&["--no-range-check"])))["seconds"]["range_check"].is_null());
+    let usual = json(&trishade(&["infer", "--model", LENET, "--input", DIGITS, "--device", "cpu", "--json"]));
+    assert!(usual["seconds"]["range_check"].as_f64().unwrap() > 0.0);
+    // scores that are not those of floats
+    fails(&["check", LENET, "--calibrate", DIGITS, "--tolerance", "1e-9"], 5, &["apart", "more than 0.000000001", "fraction bits"]);
+}
+
+#[test]
 fn what_does_not_fit_into_memory_is_refused() {
     let infer = |limit: &str| ["infer", "--model", LENET, "--input", DIGITS, "--device", "cpu", "--max-memory", limit].map(String::from);
     let small = infer("50M");

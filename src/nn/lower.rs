@@ -5,7 +5,7 @@ use super::{
     ops::{Addend, Bits, Bound, Combine, Form, Joins, Lowered, MaxPool, Product, Step as Action},
     passes::normalise,
     program::{Program, ProgramParameter, Step, Unchecked},
-    value::{Operand, Parameter, Tensor, Value, ValueId, encode},
+    value::{Operand, Parameter, ROOM, Tensor, Value, ValueId, encode},
 };
 use crate::{Error, Result, fixed::Fixed};
 use std::{collections::HashMap, sync::Arc};
@@ -30,9 +30,13 @@ pub struct Parameters {
 impl Parameters {
     /// Each as ring elements, made when it is asked for. [`Error::Range`] if one does not fit.
     pub fn encoded(&self) -> impl Iterator<Item = Result<Parameter>> + '_ {
-        self.tensors.iter().map(|(what, tensor, bits)| {
-            Ok(Parameter { shape: tensor.shape.clone(), words: encode(self.fixed, what, &tensor.values, *bits)? })
-        })
+        (0..self.tensors.len()).map(|at| self.encoded_at(at))
+    }
+
+    /// One of them, by its place.
+    pub fn encoded_at(&self, at: usize) -> Result<Parameter> {
+        let (what, tensor, bits) = &self.tensors[at];
+        Ok(Parameter { shape: tensor.shape.clone(), words: encode(self.fixed, what, &tensor.values, *bits)? })
     }
 }
 
@@ -52,6 +56,17 @@ pub fn lower(graph: &Graph, fixed: Fixed) -> Result<LoweredModel> {
         lowering.next()?;
     }
     lowering.end()
+}
+
+/// Weights whose largest is below this get more fraction bits.
+const SMALL_WEIGHT: f32 = 1.0 / 32.0;
+
+/// The most fraction bits of weights besides a run's: results then stay below 2^12 at 20 fraction bits, which their sums have room for.
+const MOST_BITS: u32 = 10;
+
+/// How often a number below `least` can be doubled before it is one or more; 0 for others, and for zero.
+fn spare_bits(number: f32, least: f32) -> u32 {
+    if number < least && number >= f32::MIN_POSITIVE { (-number.log2()).ceil() as u32 } else { 0 }
 }
 
 /// A lowering under way.
@@ -159,6 +174,11 @@ impl Lowering {
             }
             Lowered::Joins => {
                 let bits = self.fraction_bits(&inputs)?;
+                if let (Joins::Sum(&[factor], constant), &[value]) = (op.joins(), &inputs[..])
+                    && spare_bits(factor.abs(), 1.0) > Combine::MORE
+                {
+                    return self.small_factor(name, value, [factor, constant], output);
+                }
                 let action: Action = match op.joins() {
                     Joins::Sum(factors, constant) => Combine::new(self.fixed, &name, factors, constant, &bits)?.into(),
                     Joins::Bounds(low, high) => Bound::new(self.fixed, &name, low, high, bits[0])?.into(),
@@ -173,6 +193,20 @@ impl Lowering {
             }
             Lowered::Replaced => Err(Error::Model(format!("node '{name}' was not normalised"))),
         }
+    }
+
+    /// `factor x + constant` for a small factor, as `factor 2^t (x / 2^t) + constant`: one product would take t more bits of the range.
+    fn small_factor(&mut self, name: String, x: ValueId, [factor, constant]: [f32; 2], output: ValueId) -> Result<()> {
+        let (f, bits) = (self.fixed.fraction_bits(), self.operand(x)?.fraction_bits);
+        // what is left of it is between one and two
+        let shift = spare_bits(factor.abs(), 1.0);
+        let shifted = self.operands.len();
+        self.operands.push(None);
+        let halved = Combine::halved(bits.saturating_sub(f) + shift, bits.min(f))?;
+        self.push(format!("{name} shift"), halved.into(), vec![x], shifted)?;
+        let factor = factor * f32::powi(2.0, shift as i32);
+        let scaled = Combine::new(self.fixed, &name, &[factor], constant, &[bits.min(f)])?;
+        self.push(name, scaled.into(), vec![shifted], output)
     }
 
     /// A constant leaves the graph with its last reader, so that it is changed in place.
@@ -302,10 +336,11 @@ impl Lowering {
     fn product(&mut self, draft: Draft) -> Result<()> {
         let Draft { name, terms, residuals, pool, bounds, output } = draft;
         let f = self.fixed.fraction_bits();
+        let more = if residuals.is_empty() { self.more_bits(&terms, bounds) } else { 0 };
         let mut factors = Vec::new();
         for term in &terms {
-            for source in &term.factors {
-                factors.push(self.placed(source, f, || format!("weights of '{}'", term.name))?);
+            for (source, bits) in term.factors.iter().zip([f, f + more]) {
+                factors.push(self.placed(source, bits, || format!("weights of '{}'", term.name))?);
             }
         }
         let [x, y] = [self.operand(factors[0])?.clone(), self.operand(factors[1])?.clone()];
@@ -327,6 +362,26 @@ impl Lowering {
         let bound = bounds.map(|[low, high]| Bound::new(self.fixed, &name, low, high, wide - truncation)).transpose()?;
         let terms = terms.into_iter().map(|term| term.form).collect();
         self.push(name, Product { terms, addends, pool, truncation, bound }.into(), inputs, output)
+    }
+
+    /// Fraction bits that the weights of all terms get besides a run's, so that small ones are as precise as large ones. Their sums then
+    /// are no larger as words than those of usual weights, and the truncation takes the bits off again.
+    fn more_bits(&self, terms: &[Term], bounds: Option<[f32; 2]>) -> u32 {
+        let most = |tensor: &Tensor| tensor.values.iter().fold(0.0, |most: f32, w| most.max(w.abs()));
+        let bits = |source: &Source| match source {
+            Source::Constant(_, tensor) => spare_bits(most(tensor), SMALL_WEIGHT).saturating_sub(1),
+            Source::Value(_) => 0,
+        };
+        let weights = terms.iter().map(|term| bits(&term.factors[1])).min().unwrap_or(0);
+        // a bias and bounds stand at the bits of the sums
+        let biases = terms.iter().filter_map(|term| term.bias.as_ref()).map(|bias| match bias {
+            Source::Constant(_, tensor) => most(tensor),
+            Source::Value(_) => f32::INFINITY,
+        });
+        let bounds = bounds.into_iter().flatten().filter(|bound| bound.is_finite()).map(f32::abs);
+        let bits = self.wide(&terms[0]).unwrap_or(ROOM);
+        let left = ROOM as f32 - 1.0 - bits as f32 - biases.chain(bounds).fold(1.0, f32::max).log2().ceil();
+        weights.min(MOST_BITS).min(left.max(0.0) as u32)
     }
 
     /// A constant as a parameter of so many fraction bits; a value that is computed as it is.

@@ -4,21 +4,23 @@
 
 use super::{
     graph::{Graph, Node},
-    ops::{Expansion, Joins, Op},
+    ops::{Expansion, Joins, Op, Sum},
     value::{Tensor, Value, ValueId},
 };
 use crate::{Error, Result, kernels::gather::NONE};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// All of them: normalisation folded into weights, operations that others stand for written out, pools before activations, one
-/// layout operation for several, public factors into the next weights, parts of weights that only ever meet padding cut off.
+/// layout operation for several, public factors into each other and into the next weights, weights of layers brought together, parts of weights that only ever meet padding cut off.
 pub fn normalise(mut graph: Graph) -> Result<Graph> {
     let shapes = graph.shapes(1)?;
     while fold_affine(&mut graph, &shapes) {}
     while expand(&mut graph)? {}
     while pool_before_activation(&mut graph) {}
     layouts(&mut graph)?;
+    while factors_in_a_row(&mut graph) {}
     while factor_into_weights(&mut graph) {}
+    balance(&mut graph);
     trim(&mut graph)?;
     Ok(graph)
 }
@@ -184,6 +186,55 @@ fn factor_into_weights(graph: &mut Graph) -> bool {
         }
     }
     false
+}
+
+/// Public factors and addends one after another are one: a small and a large one may be neither.
+fn factors_in_a_row(graph: &mut Graph) -> bool {
+    for i in 0..graph.nodes.len() {
+        let Joins::Sum(&[factor], constant) = graph.nodes[i].op.joins() else { continue };
+        let Some(reader) = graph.only_reader(graph.nodes[i].output) else { continue };
+        let Joins::Sum(&[after], more) = graph.nodes[reader].op.joins() else { continue };
+        graph.nodes[reader].op = Sum { factors: vec![factor * after], constant: constant * after + more }.into();
+        graph.nodes[reader].inputs = graph.nodes[i].inputs.clone();
+        graph.nodes.remove(i);
+        return true;
+    }
+    false
+}
+
+/// The largest weights of two layers are more than so many bits apart where the second takes a factor of the first.
+const UNBALANCED: f32 = 10.0;
+
+/// A layer of tiny weights before one of huge ones, or the other way round, as rescaling across layers leaves them, would lose what lies
+/// between them. A power of two that the operations between them commute with brings them together.
+fn balance(graph: &mut Graph) {
+    let largest = |graph: &Graph, node: usize| -> Option<f32> {
+        let weights = graph.constants.get(graph.nodes[node].inputs.get(1)?)?;
+        Some(weights.values.iter().fold(0.0, |most: f32, w| most.max(w.abs()))).filter(|&most| most > 0.0)
+    };
+    for i in 0..graph.nodes.len() {
+        let Some(first) = largest(graph, i) else { continue };
+        let channels = graph.nodes[i].inputs.get(2).and_then(|bias| graph.constants.get(bias)).map_or(0, |bias| bias.values.len());
+        let mut value = graph.nodes[i].output;
+        while let Some(reader) = graph.only_reader(value).filter(|&reader| graph.nodes[reader].inputs[0] == value) {
+            value = graph.nodes[reader].output;
+            let apart = largest(graph, reader).map_or(0.0, |second| (second / first).log2());
+            if apart.abs() <= UNBALANCED {
+                if graph.nodes[reader].op.is_homogeneous() {
+                    continue;
+                }
+                break;
+            }
+            let factor = f32::powi(2.0, (apart / 2.0) as i32);
+            if with_constants(graph, reader, |op, constants| op.take_factor(constants, 1.0 / factor)) {
+                let (scale, shift) = (vec![factor; channels], vec![0.0; channels]);
+                if !with_constants(graph, i, |op, constants| op.take_affine(constants, true, &scale, &shift)) {
+                    with_constants(graph, reader, |op, constants| op.take_factor(constants, factor));
+                }
+            }
+            break;
+        }
+    }
 }
 
 /// Parts of weights that never matter are cut off: taps that only ever meet padding.

@@ -6,10 +6,11 @@
 use super::{
     graph::{Graph, GraphOutput},
     lower::LoweredModel,
-    ops::{Float, Word64},
+    ops::{Float, Narrow, Word64},
     value::{ROOM, Tensor, Value},
 };
 use crate::{Error, Result, fixed::decode_all, ring::Word};
+use std::collections::HashMap;
 
 /// The first output of the graph on a batch of inputs, in f32.
 pub fn run_f32(graph: &Graph, input: &[f32], batch: usize) -> Result<Tensor> {
@@ -47,14 +48,7 @@ pub fn run_all_f32(graph: &Graph, items: &[f32], batch: usize) -> Result<Vec<Ten
 
 /// The first output of a model on items, in fixed point. Errors name the step whose values leave the range.
 pub fn run_fixed(model: &LoweredModel, items: &[f32], batch: usize) -> Result<Vec<f32>> {
-    let f = model.program.fixed().fraction_bits();
-    let outputs = walk_fixed(model, items, batch, |number, bits| match bits {
-        0..=ROOM => Ok(()),
-        bits => Err(Error::Range(format!(
-            "step '{}': a value needs {bits} bits before truncation, {ROOM} are there at {f} fraction bits; use fewer",
-            model.program.steps()[number].name
-        ))),
-    })?;
+    let outputs = walk_fixed(model, items, batch, |step, bits| if bits > ROOM { Err(overflow(model, step, bits)) } else { Ok(()) })?;
     let bits = model.program.results(batch)?[0].fraction_bits;
     Ok(decode_all(&outputs[0], bits))
 }
@@ -65,6 +59,37 @@ pub fn walk_fixed(
     model: &LoweredModel,
     items: &[f32],
     batch: usize,
+    watch: impl FnMut(usize, u32) -> Result<()>,
+) -> Result<Vec<Vec<Word>>> {
+    walk(model, items, batch, true, watch)
+}
+
+/// Whether these items stay in the range of every step: sums in floats, so that a network takes a fraction of its private run.
+///
+/// [`Error::Range`] names the first step that one leaves, the bits that it needs and the remedy. Nothing else tells a run that has
+/// overflowed from one that has not: its shares are uniform either way.
+pub fn check_range(model: &LoweredModel, items: &[f32], batch: usize) -> Result<()> {
+    walk(model, items, batch, false, |step, bits| if bits > ROOM { Err(overflow(model, step, bits)) } else { Ok(()) }).map(drop)
+}
+
+/// The error of a value that needs more bits than there are.
+pub fn overflow(model: &LoweredModel, step: usize, bits: u32) -> Error {
+    let (step, f) = (&model.program.steps()[step], model.program.fixed().fraction_bits());
+    // a product has twice the fraction bits
+    let fewer = f.saturating_sub((bits - ROOM).div_ceil(2));
+    let remedy = if fewer < 8 { "scale the inputs".into() } else { format!("use at most {fewer} fraction bits, or scale the inputs") };
+    Error::Range(format!(
+        "step '{}' ({}): a value needs {bits} bits, {ROOM} are there at {f} fraction bits; {remedy}",
+        step.name,
+        step.action.describe()
+    ))
+}
+
+fn walk(
+    model: &LoweredModel,
+    items: &[f32],
+    batch: usize,
+    exact: bool,
     mut watch: impl FnMut(usize, u32) -> Result<()>,
 ) -> Result<Vec<Vec<Word>>> {
     let program = &model.program;
@@ -75,10 +100,15 @@ pub fn walk_fixed(
     for input in 0..program.inputs().len() {
         values[input] = Some(signed(program.encode(input, items)?));
     }
-    for (place, parameter) in program.parameters().iter().zip(model.parameters.encoded()) {
-        values[place.value] = Some(signed(parameter?.words));
-    }
+    // parameters are encoded for the step that reads them
+    let parameters: HashMap<usize, usize> = program.parameters().iter().enumerate().map(|(at, place)| (place.value, at)).collect();
+    let mut readers = program.readers();
     for (number, step) in program.steps().iter().enumerate() {
+        for value in &step.inputs {
+            if let Some(at) = parameters.get(value) {
+                values[*value] = Some(signed(model.parameters.encoded_at(*at)?.words));
+            }
+        }
         let operand = |v: usize| operands[v].as_ref().expect("a program makes each value before it is read");
         let value = |v: usize| -> &Value { &operand(v).value };
         let held = |v: usize| values[v].as_deref().expect("a program makes each value before it is read");
@@ -88,8 +118,14 @@ pub fn walk_fixed(
             watch(number, 128 - most.leading_zeros())?;
             Ok(wide.iter().map(|&v| v.clamp(1 - (1 << ROOM), (1 << ROOM) - 1) as i64).collect())
         };
-        let output = step.action.fixed(&inputs, operand(step.output), &mut narrow)?;
+        let output = step.action.fixed(&inputs, operand(step.output), &mut Narrow { exact, narrow: &mut narrow })?;
         values[step.output] = Some(output);
+        for value in &step.inputs {
+            readers[*value] -= 1;
+            if readers[*value] == 0 || parameters.contains_key(value) {
+                values[*value] = None;
+            }
+        }
     }
     let result = |output: &GraphOutput| values[output.value].iter().flatten().map(|&v| v as u64).collect();
     Ok(program.outputs().iter().map(result).collect())

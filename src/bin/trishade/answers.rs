@@ -10,8 +10,8 @@ pub fn accuracy(labels: &[usize], predictions: &[usize]) -> f64 {
     right as f64 / predictions.len().max(1) as f64
 }
 
-/// Prints one JSON object on standard output.
-pub fn print(answer: &Answer, accuracy: Option<f64>, device: &str) {
+/// Prints one JSON object on standard output; `range_check` are the seconds that a look at the range took beforehand.
+pub fn print(answer: &Answer, accuracy: Option<f64>, range_check: Option<f64>, device: &str) {
     let cost = &answer.cost;
     let others: serde_json::Map<_, _> = answer.others.iter().map(|other| (other.name.clone(), json!(other.values))).collect();
     let mut object = json!({
@@ -24,7 +24,7 @@ pub fn print(answer: &Answer, accuracy: Option<f64>, device: &str) {
         "bytes_from_owners": cost.bytes_from_owners,
         "bytes_to_owner": cost.bytes_to_owner,
         "bytes_prepared": cost.bytes_prepared,
-        "seconds": {"prepare": cost.seconds.prepare, "share": cost.seconds.share, "compute": cost.seconds.compute, "reveal": cost.seconds.reveal, "total": cost.seconds.total()},
+        "seconds": {"range_check": range_check, "prepare": cost.seconds.prepare, "share": cost.seconds.share, "compute": cost.seconds.compute, "reveal": cost.seconds.reveal, "total": cost.seconds.total()},
         "device": device,
         "parties": 3,
     });

@@ -26,6 +26,11 @@ impl<T: Copy> Array<T> {
         Self { extents: vec![values.len()], values }
     }
 
+    /// The same extents with a function of each value.
+    pub fn map<S>(&self, f: impl Fn(T) -> S) -> Array<S> {
+        Array { extents: self.extents.clone(), values: self.values.iter().map(|&v| f(v)).collect() }
+    }
+
     pub fn rank(&self) -> usize {
         self.extents.len()
     }

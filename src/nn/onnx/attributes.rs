@@ -3,7 +3,7 @@
 use super::{
     array::Array,
     constant::Constant,
-    schema::{AttributeProto, NodeProto},
+    schema::{AttributeProto, GraphProto, NodeProto},
     tensor,
 };
 use crate::{Error, Result, shape::Axis};
@@ -77,6 +77,11 @@ impl<'a> Attributes<'a> {
     /// The tensor of an attribute, if it is there.
     pub fn tensor(&mut self, name: &str) -> Result<Option<Constant>> {
         self.left.remove(name).and_then(|a| a.t.as_ref()).map(|t| tensor::read(t, None)).transpose()
+    }
+
+    /// The graph of an attribute, a branch.
+    pub fn graph(&mut self, name: &str) -> Option<&'a GraphProto> {
+        self.left.remove(name).and_then(|a| a.g.as_deref())
     }
 
     pub fn floats(&mut self, name: &str) -> Option<Vec<f32>> {

@@ -64,6 +64,7 @@ impl Importer {
             }
             "HardSwish" => self.hard_swish(node),
             "Pow" => self.power(node),
+            "Where" => self.masked(node),
             other => Err(Error::Model(format!("'{other}' is no operator of elements"))),
         }
     }
@@ -131,6 +132,25 @@ impl Importer {
             power = self.push(Multiply, &[power, x])?;
         }
         Ok(power)
+    }
+
+    /// One value or the other by a constant condition: `m yes + (1 - m) no`.
+    fn masked(&mut self, node: &NodeProto) -> Result<ValueId> {
+        let Meaning::Constant(Constant::Integers(condition)) = self.meaning(node, 0)? else {
+            return Err(Error::Model("Where by a constant condition is supported".into()));
+        };
+        let yes = condition.map(|c| if c != 0 { 1.0 } else { 0.0 });
+        let no = yes.map(|m| 1.0 - m);
+        let mut part = |i: usize, mask: Array<f32>| match self.operand(node, i)? {
+            Value(x) => self.scaled(x, mask).map(Value),
+            Numbers(numbers) => {
+                let extents = broadcast(&mask.extents, &numbers.extents)?;
+                let pairs = mask.broadcast(&extents)?.values.into_iter().zip(numbers.broadcast(&extents)?.values);
+                Ok(Numbers(Array { values: pairs.map(|(m, v)| m * v).collect(), extents }))
+            }
+        };
+        let (yes, no) = (part(1, yes)?, part(2, no)?);
+        self.plus(yes, no)
     }
 
     fn operand(&self, node: &NodeProto, i: usize) -> Result<Operand> {

@@ -48,7 +48,9 @@ pub fn export(graph: &Graph, name: &str) -> Result<Vec<u8>> {
     }
     let elements = |input: &GraphInput| if input.kind == InputKind::Floats { FLOAT } else { INT64 };
     let input = graph.inputs.iter().map(|input| info(&input.name, &input.extents, elements(input))).collect();
-    let proto = GraphProto { node: file.nodes, name: name.into(), initializer: file.initializers, input, output: outputs };
+    let sparse_initializer = Vec::new();
+    let proto =
+        GraphProto { node: file.nodes, name: name.into(), initializer: file.initializers, input, output: outputs, sparse_initializer };
     let opset = OperatorSetIdProto { domain: String::new(), version: OPSET };
     Ok(ModelProto { ir_version: IR_VERSION, graph: Some(proto), opset_import: vec![opset] }.encode_to_vec())
 }

@@ -47,6 +47,10 @@ pub struct Importer {
     pub batch_read: bool,
     /// Operator set of the model.
     pub opset: i64,
+    /// The operators that read a name; an output of the model is read by one without a name.
+    pub readers: HashMap<String, Vec<String>>,
+    /// Elements of minus infinity around a value, by its name and for each of its axes.
+    pub framed: HashMap<String, Vec<(i64, i64)>>,
     /// Name of the node that is read, and how many operations it has become.
     pub node: (String, usize),
 }
@@ -67,6 +71,10 @@ impl Importer {
         for tensor in &proto.initializer {
             names.insert(tensor.name.clone(), Meaning::Constant(tensor::read(tensor, folder)?));
         }
+        for sparse in &proto.sparse_initializer {
+            let (name, constant) = tensor::sparse(sparse, folder)?;
+            names.insert(name, Meaning::Constant(constant));
+        }
         let given = proto.input.iter().filter(|input| !names.contains_key(&input.name));
         let inputs = given.map(|input| graph_input(input, options.batched)).collect::<Result<Vec<GraphInput>>>()?;
         if inputs.is_empty() {
@@ -78,7 +86,18 @@ impl Importer {
             names.insert(input.name.clone(), Meaning::Value(value));
         }
         let graph = Graph::with_inputs(inputs);
-        Ok(Self { graph, names, shapes, batched: options.batched, batch, batch_read: false, opset, node: Default::default() })
+        Ok(Self {
+            graph,
+            names,
+            shapes,
+            batched: options.batched,
+            batch,
+            batch_read: false,
+            opset,
+            readers: readers(proto),
+            framed: HashMap::new(),
+            node: Default::default(),
+        })
     }
 
     /// Adds an operation; its value.
@@ -186,6 +205,17 @@ impl Importer {
             (true, all) => Err(Error::Model(format!("a shape {all:?} whose first extent is not that of the batch"))),
         }
     }
+}
+
+/// The operators that read each name, those of branches too.
+fn readers(proto: &GraphProto) -> HashMap<String, Vec<String>> {
+    let branches = proto.node.iter().flat_map(|node| &node.attribute).filter_map(|attribute| attribute.g.as_deref());
+    let mut all: HashMap<String, Vec<String>> = HashMap::new();
+    branches.flat_map(readers).for_each(|(name, operators)| all.entry(name).or_default().extend(operators));
+    let own = proto.node.iter().flat_map(|node| node.input.iter().map(|name| (name.clone(), node.op_type.clone())));
+    let outputs = proto.output.iter().map(|output| (output.name.clone(), String::new()));
+    own.chain(outputs).for_each(|(name, operator)| all.entry(name).or_default().push(operator));
+    all
 }
 
 /// Extents without the batch; only the batch may be free.

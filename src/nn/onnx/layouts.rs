@@ -142,6 +142,17 @@ impl Importer {
             Some(array) => array.values.first().copied().unwrap_or(0.0),
             None => attributes.float("value", 0.0),
         };
+        if edge == Edge::Constant && value < -1e38 {
+            // no element is less: a maximum of windows takes it for padding of its own
+            let maxima =
+                node.output.first().and_then(|name| self.readers.get(name)).is_some_and(|all| all.iter().all(|op| op == "MaxPool"));
+            let around = all.iter().enumerate().all(|(d, &(before, after))| before >= 0 && after >= 0 && (d > 1 || before + after == 0));
+            if !maxima || !around {
+                return Err(Error::Model(format!("pads of {value}: before a MaxPool, around its windows, they are supported")));
+            }
+            self.framed.insert(node.output[0].clone(), all);
+            return Ok(x);
+        }
         if edge != Edge::Constant || value == 0.0 {
             return self.moved(x, &Layout::Pad(all, edge));
         }

@@ -7,6 +7,7 @@
 mod array;
 mod attributes;
 mod constant;
+mod elements;
 mod elementwise;
 mod export;
 mod fold;
@@ -31,6 +32,10 @@ use prost::Message;
 use schema::{GraphProto, ModelProto};
 use std::path::Path;
 
+/// Operator sets that are read. From 23 on nothing but types and attributes has been added to what is supported, and attributes that are
+/// not known are errors.
+const OPSETS: std::ops::RangeInclusive<i64> = 7..=28;
+
 /// Reads a model from a file, and from data files beside it.
 pub fn open(path: &Path) -> Result<Graph> {
     let bytes = std::fs::read(path).map_err(|e| Error::File(format!("cannot read the model {}: {e}", path.display())))?;
@@ -41,7 +46,7 @@ pub fn open(path: &Path) -> Result<Graph> {
     })
 }
 
-/// Reads a model: opsets 7 to 22, inputs with a free or any batch.
+/// Reads a model: operator sets 7 to 28, inputs with a free or any batch.
 pub fn import(bytes: &[u8]) -> Result<Graph> {
     import_with(bytes, Options::default())
 }
@@ -89,8 +94,13 @@ fn decode(bytes: &[u8]) -> Result<(GraphProto, i64)> {
     let model = ModelProto::decode(bytes).map_err(|e| Error::Model(format!("not an ONNX model, or a damaged one: {e}")))?;
     let opset = model.opset_import.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx").map(|o| o.version);
     let opset = match opset {
-        Some(version @ 7..=22) => version,
-        Some(version) => return Err(Error::Model(format!("operator set {version} is not supported; 7 to 22 are"))),
+        Some(version) if OPSETS.contains(&version) => version,
+        Some(version) => {
+            let (first, last) = (OPSETS.start(), OPSETS.end());
+            return Err(Error::Model(format!(
+                "operator set {version} is not supported; {first} to {last} are: export with one of them, or convert the model with onnx.version_converter"
+            )));
+        }
         None => return Err(Error::Model("not an ONNX model: it names no operator set".into())),
     };
     Ok((model.graph.ok_or_else(|| Error::Model("the model has no graph".into()))?, opset))

@@ -21,10 +21,10 @@ use crate::{
 
 /// The operators that an import understands. Arithmetic and layout operations are also computed on constants.
 pub const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, ConstantOfShape, Conv, \
-ConvTranspose, DepthToSpace, Div (by constants), Dropout, Expand, Flatten, Gather, Gemm, GlobalAveragePool, GlobalMaxPool, \
-HardSigmoid, HardSwish, Identity, LeakyRelu, MatMul, Max, MaxPool, Mean, Min, Mul, Neg, PRelu, Pad, Pow (whole powers), ReduceMax, ReduceMean, \
+ConvTranspose, DepthToSpace, DequantizeLinear (of weights), Div (by constants), Dropout, Expand, Flatten, Gather, Gemm, GlobalAveragePool, GlobalMaxPool, \
+HardSigmoid, HardSwish, Identity, If (of constants), LeakyRelu, MatMul, Max, MaxPool, Mean, Min, Mul, Neg, PRelu, Pad, Pow (whole powers), ReduceMax, ReduceMean, \
 ReduceSum, Relu, Reshape, Resize, Shape, Slice, Softmax (at the end), SpaceToDepth, Split, Squeeze, Sub, Sum, Tile, Transpose, \
-Unsqueeze, Upsample";
+Unsqueeze, Upsample, Where (by constants)";
 
 impl Importer {
     /// The meaning of a node's first output.
@@ -56,7 +56,7 @@ impl Importer {
             "ReduceMean" | "ReduceSum" | "ReduceMax" => self.reduce(node, attributes),
             "Resize" | "Upsample" => self.resize(node, attributes),
             "Add" | "Sub" | "Mul" | "Div" | "Sum" | "Mean" | "Max" | "Min" | "Neg" | "Abs" | "Relu" | "LeakyRelu" | "PRelu" | "Clip"
-            | "HardSigmoid" | "HardSwish" | "Pow" => self.elementwise(node, attributes),
+            | "HardSigmoid" | "HardSwish" | "Pow" | "Where" => self.elementwise(node, attributes),
             "Transpose" | "Concat" | "Slice" | "Pad" | "Squeeze" | "Unsqueeze" | "Expand" | "Gather" | "Flatten" | "Reshape"
             | "DepthToSpace" | "SpaceToDepth" | "Tile" => return self.layout(node, attributes),
             other => Err(Error::Model(refusal(other))),

@@ -7,40 +7,29 @@ use crate::{
     shape::Shape,
 };
 
-/// How output positions are mapped to input positions along one axis.
+/// How output positions are mapped to input positions along one axis, in single precision as onnxruntime does it: ties and the
+/// rounding of `scale * extent` decide between elements.
 #[derive(Debug, Clone, Copy)]
 struct Mapping<'a> {
     input: usize,
     output: usize,
-    scale: f64,
+    scale: f32,
     coordinates: &'a str,
 }
 
 impl Mapping<'_> {
-    fn position(&self, o: usize) -> Result<f64> {
-        let (o, input) = (o as f64, self.input as f64);
-        // what the scale says, which need not be whole
-        let output = self.scale * input;
+    fn position(&self, o: usize) -> Result<f32> {
+        let (o, input, output) = (o as f32, self.input as f32, self.output as f32);
         Ok(match self.coordinates {
             "half_pixel" => (o + 0.5) / self.scale - 0.5,
             "half_pixel_symmetric" => {
-                let adjusted = self.output as f64 / output;
+                let adjusted = output / (self.scale * input);
                 input / 2.0 * (1.0 - adjusted) + (o + 0.5) / self.scale - 0.5
             }
-            "pytorch_half_pixel" => {
-                if self.output > 1 {
-                    (o + 0.5) / self.scale - 0.5
-                } else {
-                    0.0
-                }
-            }
-            "align_corners" => {
-                if self.output > 1 {
-                    o * (input - 1.0) / (output - 1.0)
-                } else {
-                    0.0
-                }
-            }
+            "pytorch_half_pixel" | "align_corners" if self.output == 1 => 0.0,
+            "pytorch_half_pixel" => (o + 0.5) / self.scale - 0.5,
+            // the last element is the last, whatever whole number the scale has been rounded to
+            "align_corners" => o * (input - 1.0) / (output - 1.0),
             "asymmetric" => o / self.scale,
             other => return Err(Error::Model(format!("coordinate_transformation_mode = {other} is not supported"))),
         })
@@ -48,22 +37,22 @@ impl Mapping<'_> {
 
     /// The nearest element to each position.
     fn nearest(&self, rounding: &str) -> Result<Vec<usize>> {
-        let round = |at: f64| match rounding {
+        let round = |at: f32| match rounding {
             "round_prefer_floor" => Ok((at - 0.5).ceil()),
             "round_prefer_ceil" => Ok((at + 0.5).floor()),
             "floor" => Ok(at.floor()),
             "ceil" => Ok(at.ceil()),
             other => Err(Error::Model(format!("nearest_mode = {other} is not supported"))),
         };
-        (0..self.output).map(|o| Ok(round(self.position(o)?)?.clamp(0.0, (self.input - 1) as f64) as usize)).collect()
+        (0..self.output).map(|o| Ok(round(self.position(o)?)?.clamp(0.0, (self.input - 1) as f32) as usize)).collect()
     }
 
     /// Rows of weights of the two elements on both sides of each position.
     fn linear(&self) -> Result<Vec<f32>> {
         let mut matrix = vec![0.0; self.output * self.input];
         for (o, row) in matrix.chunks_mut(self.input).enumerate() {
-            let at = self.position(o)?.clamp(0.0, (self.input - 1) as f64);
-            let (first, part) = (at.floor() as usize, at.fract() as f32);
+            let at = self.position(o)?.clamp(0.0, (self.input - 1) as f32);
+            let (first, part) = (at.floor() as usize, at.fract());
             row[first] += 1.0 - part;
             if part > 0.0 {
                 row[first + 1] += part;
@@ -93,7 +82,7 @@ impl Importer {
             true => "asymmetric".into(),
             false => attributes.text("coordinate_transformation_mode").unwrap_or_else(|| "half_pixel".into()),
         };
-        let rounding = if first { "floor".into() } else { attributes.text("nearest_mode").unwrap_or_else(|| "round_prefer_floor".into()) };
+        let rounding = attributes.text("nearest_mode").unwrap_or_else(|| "round_prefer_floor".into());
         if attributes.text("keep_aspect_ratio_policy").is_some_and(|policy| policy != "stretch") {
             return Err(Error::Model("keep_aspect_ratio_policy is supported as stretch".into()));
         }
@@ -106,13 +95,13 @@ impl Importer {
             let bad = || Error::Model(format!("scales {scales:?} and sizes {sizes:?} for an input {extents:?}"));
             let (output, scale) = match (scales.as_ref().filter(|s| !s.is_empty()), &sizes) {
                 (Some(scales), _) => {
-                    let scale = f64::from(*scales.get(i).ok_or_else(bad)?);
-                    (((input as f64 * scale).floor()) as usize, scale)
+                    let scale = *scales.get(i).ok_or_else(bad)?;
+                    ((input as f32 * scale).floor() as usize, scale)
                 }
                 (None, Some(sizes)) => {
                     // the batch keeps its size, whatever it was when the sizes were computed
                     let size = if self.batched && axis == 0 { 1 } else { *sizes.get(i).ok_or_else(bad)? };
-                    (usize::try_from(size).map_err(|_| bad())?, size as f64 / input as f64)
+                    (usize::try_from(size).map_err(|_| bad())?, size as f32 / input as f32)
                 }
                 (None, None) => return Err(bad()),
             };
@@ -123,8 +112,14 @@ impl Importer {
                 continue;
             }
             let mapping = Mapping { input, output, scale, coordinates: &coordinates };
+            // the first versions took the element before where they enlarge, and the one after where they reduce
+            let rounding = match first {
+                true if scale < 1.0 => "ceil",
+                true => "floor",
+                false => &rounding,
+            };
             value = match mode.as_str() {
-                "nearest" => self.moved(value, &Layout::Take(axis, mapping.nearest(&rounding)?))?,
+                "nearest" => self.moved(value, &Layout::Take(axis, mapping.nearest(rounding)?))?,
                 "linear" | "bilinear" => self.interpolated(value, axis, mapping)?,
                 other => return Err(Error::Model(format!("mode = {other} is not supported; nearest and linear are"))),
             };

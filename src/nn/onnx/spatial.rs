@@ -124,10 +124,19 @@ impl Importer {
             return self.moved(y, &Layout::Reshape(to));
         }
         let (x, line) = self.image(x)?;
-        let input = self.spatial(x)?;
+        let frame = self.framed.get(&node.input[0]).map_or([(0, 0); 2], |pads| match pads[2..] {
+            [columns] => [(0, 0), columns],
+            _ => [pads[2], pads[3]],
+        });
+        let around = |d: usize| [frame[d].0 as usize, frame[d].1 as usize];
+        let own = self.spatial(x)?;
+        let input = [0, 1].map(|d| own[d] + around(d)[0] + around(d)[1]);
         let whole = Self::windows(attributes, None, input, line)?;
         let ceiling = attributes.int("ceil_mode", 0) != 0;
-        let axes = [0, 1].map(|d| if ceiling { rounded_up(whole[d], input[d]) } else { whole[d] });
+        let axes = [0, 1].map(|d| {
+            let axis = if ceiling { rounded_up(whole[d], input[d]) } else { whole[d] };
+            Axis { pad_begin: axis.pad_begin + around(d)[0], pad_end: axis.pad_end + around(d)[1], ..axis }
+        });
         let y = if node.op_type == "MaxPool" {
             attributes.only("storage_order", 0)?;
             self.push(MaxPool { axes }, &[x])?

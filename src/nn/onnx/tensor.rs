@@ -3,7 +3,7 @@
 use super::{
     array::{Array, elements},
     constant::Constant,
-    schema::TensorProto,
+    schema::{SparseTensorProto, TensorProto},
 };
 use crate::{Error, Result};
 use std::{
@@ -19,7 +19,8 @@ const UINT16: i32 = 4;
 const INT16: i32 = 5;
 const INT32: i32 = 6;
 const INT64: i32 = 7;
-const BOOL: i32 = 9;
+/// True or false.
+pub const BOOL: i32 = 9;
 const FLOAT16: i32 = 10;
 const DOUBLE: i32 = 11;
 const UINT32: i32 = 12;
@@ -66,6 +67,67 @@ pub fn read(proto: &TensorProto, folder: Option<&Path>) -> Result<Constant> {
         let values = integers(proto, raw);
         let extents = array(values.as_ref().map(Vec::len))?;
         Ok(Constant::Integers(Array { extents, values: values.unwrap_or_default() }))
+    }
+}
+
+/// A sparse initializer, whose indices count in row-major order or one for each axis; other elements are zeros.
+pub fn sparse(proto: &SparseTensorProto, folder: Option<&Path>) -> Result<(String, Constant)> {
+    let (values, indices) = (proto.values.clone().unwrap_or_default(), proto.indices.clone().unwrap_or_default());
+    let name = values.name.clone();
+    let bad = |what: String| Error::Model(format!("sparse tensor '{name}': {what}"));
+    let extents =
+        proto.dims.iter().map(|&d| usize::try_from(d).map_err(|_| bad(format!("an extent of {d}")))).collect::<Result<Vec<_>>>()?;
+    let n = elements(&extents).map_err(|e| bad(e.to_string()))?;
+    let Constant::Integers(indices) = read(&indices, folder)? else { return Err(bad("indices that are no integers".into())) };
+    let rank = if indices.rank() == 2 { extents.len() } else { 1 };
+    let axes = if indices.rank() == 2 { extents.clone() } else { vec![n] };
+    let place = |index: &[i64]| {
+        let inside = index.iter().zip(&axes).all(|(&i, &extent)| usize::try_from(i).is_ok_and(|i| i < extent));
+        inside.then(|| index.iter().zip(&axes).fold(0, |place, (&i, &extent)| place * extent + i as usize))
+    };
+    let flat: Option<Vec<usize>> = indices.values.chunks(rank.max(1)).map(place).collect();
+    let flat = flat.ok_or_else(|| bad(format!("an index outside its shape {extents:?}")))?;
+    let constant = match read(&values, folder)? {
+        Constant::Floats(values) => scattered(&flat, &values.values, n).map(|values| Constant::Floats(Array { extents, values })),
+        Constant::Integers(values) => scattered(&flat, &values.values, n).map(|values| Constant::Integers(Array { extents, values })),
+    };
+    Ok((name.clone(), constant.ok_or_else(|| bad(format!("{} indices for another number of values", flat.len())))?))
+}
+
+fn scattered<T: Copy + Default>(indices: &[usize], values: &[T], n: usize) -> Option<Vec<T>> {
+    let mut out = vec![T::default(); n];
+    indices.iter().zip(values).for_each(|(&index, &value)| out[index] = value);
+    (indices.len() == values.len()).then_some(out)
+}
+
+/// A float as a type of this number has it, ties to even.
+pub fn rounded(v: f32, element_type: i32) -> f32 {
+    let short = |bits: u32| {
+        let (word, half) = (v.to_bits(), 1 << (bits - 1));
+        f32::from_bits((word + half - 1 + (word >> bits & 1)) & !((1 << bits) - 1))
+    };
+    match element_type {
+        _ if !v.is_finite() => v,
+        // beneath its normal numbers a half has steps of 2^-24
+        FLOAT16 if v.abs() < f32::powi(2.0, -14) => (v * f32::powi(2.0, 24)).round_ties_even() * f32::powi(2.0, -24),
+        FLOAT16 if short(13).abs() > 65504.0 => f32::INFINITY.copysign(v),
+        FLOAT16 => short(13),
+        BFLOAT16 => short(16),
+        _ => v,
+    }
+}
+
+/// An integer as a type of this number has it.
+pub fn wrapped(v: i64, element_type: i32) -> i64 {
+    match element_type {
+        BOOL => i64::from(v != 0),
+        UINT8 => (v as u8).into(),
+        INT8 => (v as i8).into(),
+        UINT16 => (v as u16).into(),
+        INT16 => (v as i16).into(),
+        UINT32 => (v as u32).into(),
+        INT32 => (v as i32).into(),
+        _ => v,
     }
 }
 

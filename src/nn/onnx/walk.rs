@@ -3,9 +3,11 @@
 use super::{
     array::place_of,
     attributes::Attributes,
+    constant::Constant,
     importer::{Importer, Meaning},
     operators::SUPPORTED,
-    schema::{GraphProto, NodeProto},
+    schema::{GraphProto, NodeProto, ValueInfoProto},
+    tensor,
 };
 use crate::{
     Error, Result,
@@ -54,14 +56,43 @@ impl Importer {
         let results = match proto.op_type.as_str() {
             "Softmax" => vec![self.softmax(proto, made == first_output, &mut attributes)?],
             "Split" => self.split(proto, &mut attributes)?,
+            "If" => self.branch(proto, first_output, &mut attributes)?,
             _ => vec![self.operator(proto, &mut attributes)?],
         };
         attributes.done()?;
-        if let Some(name) = more.iter().skip(results.len() - 1).find(|name| !name.is_empty()) {
+        // an output that nothing reads need not be there
+        if let Some(name) = more.iter().skip(results.len() - 1).find(|name| self.readers.contains_key(*name)) {
             return Err(Error::Model(format!("the output '{name}' is not supported; {} of {} are", results.len(), proto.output.len())));
         }
         self.names.extend(proto.output.iter().cloned().zip(results));
         Ok(())
+    }
+
+    /// The branch of If that a constant condition takes, as if its nodes stood here.
+    fn branch(&mut self, proto: &NodeProto, first_output: &str, attributes: &mut Attributes<'_>) -> Result<Vec<Meaning>> {
+        let condition = match self.meaning(proto, 0)? {
+            Meaning::Constant(Constant::Integers(condition)) if condition.values.len() == 1 => condition.values[0] != 0,
+            _ => return Err(Error::Model("If with a constant condition is supported".into())),
+        };
+        let (yes, no) = (attributes.graph("then_branch"), attributes.graph("else_branch"));
+        let branch = if condition { yes } else { no }.ok_or_else(|| Error::Model("the branch that it takes is missing".into()))?;
+        if branch.output.len() < proto.output.len() {
+            return Err(Error::Model(format!("a branch of {} outputs for {}", branch.output.len(), proto.output.len())));
+        }
+        for tensor in &branch.initializer {
+            self.names.insert(tensor.name.clone(), Meaning::Constant(tensor::read(tensor, None)?));
+        }
+        let outer = self.node.clone();
+        for (i, node) in branch.node.iter().enumerate() {
+            self.node = (format!("{} {}", outer.0, if node.name.is_empty() { &node.op_type } else { &node.name }), 0);
+            self.read_node(node, first_output).map_err(|e| Error::Model(format!("in its branch, {}: {e}", describe(node, i))))?;
+        }
+        self.node = outer;
+        let made = |output: &ValueInfoProto| {
+            let known = self.names.get(&output.name).cloned();
+            known.ok_or_else(|| Error::Model(format!("no node of the branch makes '{}'", output.name)))
+        };
+        branch.output.iter().take(proto.output.len()).map(made).collect()
     }
 
     /// Softmax over all scores of an input, at the end: the receiver of the scores computes it.

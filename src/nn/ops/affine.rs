@@ -4,8 +4,11 @@
 
 #[cfg(feature = "onnx")]
 use super::onnx::{Names, Writer};
-use super::operation::{Float, Operation};
-use super::{conv::Conv, reshape::Reshape};
+use super::{
+    conv::Conv,
+    operation::{Constants, Float, Operation},
+    reshape::Reshape,
+};
 use crate::{
     Result,
     nn::value::{Tensor, Value, misfit},
@@ -55,6 +58,19 @@ impl Operation for Affine {
         });
         let scaled = writer.made("Mul", &[names.inputs[0].clone(), scale], Vec::new());
         writer.push("Add", &[scaled, shift], names.output, Vec::new());
+    }
+
+    /// One after another is one, which is where factors that vanish by themselves do not.
+    fn take_affine(&self, constants: &mut Constants<'_>, _flat: bool, scale: &[f32], shift: &[f32]) -> bool {
+        let [_, Some(own_scale), Some(own_shift)] = constants else { return false };
+        if own_scale.values.len() != scale.len() {
+            return false;
+        }
+        for (i, (scale, shift)) in scale.iter().zip(shift).enumerate() {
+            own_scale.values[i] *= scale;
+            own_shift.values[i] = own_shift.values[i] * scale + shift;
+        }
+        true
     }
 
     fn scale_and_shift<'a>(&self, constants: &'a [Option<&Tensor>]) -> Option<[&'a [f32]; 2]> {

@@ -1,53 +1,61 @@
 //! The definitions of convolution, matrix product and windows, once for floats and for integers: what both references compute.
 
 use crate::shape::{Conv, Pool};
+use rayon::prelude::*;
 
 /// The number types of the references.
-pub trait Number: Copy + std::ops::Mul<Output = Self> + std::ops::AddAssign + Default {}
+pub trait Number: Copy + Send + Sync + std::ops::Mul<Output = Self> + std::ops::AddAssign + Default {}
 impl Number for f32 {}
 impl Number for i128 {}
 
-/// `z[n, o] = sum_k w[o, k] x[n, taps of k]`, each sum beginning at `start(o)`.
-pub fn convolve<T: Number>(c: &Conv, x: &[T], weights: &[T], start: impl Fn(usize) -> T) -> Vec<T> {
+/// `z[n, o] = sum_k w[o, k] x[n, taps of k]`, each sum beginning at `start(o)`; planes side by side on the cores.
+pub fn convolve<T: Number>(c: &Conv, x: &[T], weights: &[T], start: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let ([h, w], [oh, ow]) = (c.input, c.output);
     let [rows, columns] = c.axes;
     let (per_group, out_per_group) = (c.in_channels / c.groups, c.out_channels / c.groups);
-    let mut out = Vec::with_capacity(c.out_shape().elements());
-    for n in 0..c.batch {
-        for o in 0..c.out_channels {
-            let first = out.len();
-            out.resize(first + oh * ow, start(o));
-            for k in 0..c.depth() {
-                let (ch, kh, kw) = (k / (rows.kernel * columns.kernel), k / columns.kernel % rows.kernel, k % columns.kernel);
-                let weight = weights[o * c.depth() + k];
-                let plane = &x[(n * c.in_channels + o / out_per_group * per_group + ch) * h * w..][..h * w];
-                for i in 0..oh {
-                    let Some(ih) = (i * rows.stride + kh * rows.dilation).checked_sub(rows.pad_begin).filter(|&v| v < h) else { continue };
-                    let line = &plane[ih * w..][..w];
-                    let sums = &mut out[first + i * ow..][..ow];
-                    for (j, sum) in sums.iter_mut().enumerate() {
-                        if let Some(&v) =
-                            (j * columns.stride + kw * columns.dilation).checked_sub(columns.pad_begin).and_then(|iw| line.get(iw))
-                        {
-                            *sum += weight * v;
-                        }
+    let one = |(number, sums): (usize, &mut [T])| {
+        let (n, o) = (number / c.out_channels, number % c.out_channels);
+        sums.fill(start(o));
+        for k in 0..c.depth() {
+            let (ch, kh, kw) = (k / (rows.kernel * columns.kernel), k / columns.kernel % rows.kernel, k % columns.kernel);
+            let weight = weights[o * c.depth() + k];
+            let plane = &x[(n * c.in_channels + o / out_per_group * per_group + ch) * h * w..][..h * w];
+            // the outputs of a line whose tap is no padding
+            let inside = |d: usize, tap: usize, extent: usize| {
+                let axis = c.axes[d];
+                let first = axis.pad_begin.saturating_sub(tap * axis.dilation).div_ceil(axis.stride);
+                let end = (extent + axis.pad_begin).saturating_sub(tap * axis.dilation).div_ceil(axis.stride);
+                (first, end.clamp(first, c.output[d].max(first)))
+            };
+            let (first, end) = inside(1, kw, w);
+            for i in inside(0, kh, h).0..inside(0, kh, h).1 {
+                let line = &plane[(i * rows.stride + kh * rows.dilation - rows.pad_begin) * w..][..w];
+                let sums = &mut sums[i * ow..][..ow];
+                if first < end {
+                    let taps = &line[first * columns.stride + kw * columns.dilation - columns.pad_begin..];
+                    match columns.stride {
+                        1 => sums[first..end].iter_mut().zip(taps).for_each(|(sum, &v)| *sum += weight * v),
+                        stride => sums[first..end].iter_mut().zip(taps.iter().step_by(stride)).for_each(|(sum, &v)| *sum += weight * v),
                     }
                 }
             }
         }
-    }
+    };
+    let mut out = vec![T::default(); c.out_shape().elements()];
+    out.par_chunks_mut((oh * ow).max(1)).enumerate().for_each(one);
     out
 }
 
-/// `z[i, j] = sum_d x[i, d] y[j, d]`, rows of both `depth` long, each sum beginning at `start(j)`.
-pub fn multiply<T: Number>(x: &[T], y: &[T], depth: usize, start: impl Fn(usize) -> T) -> Vec<T> {
-    let mut out = Vec::with_capacity(x.len() / depth * (y.len() / depth));
-    for row in x.chunks(depth) {
-        for (j, column) in y.chunks(depth).enumerate() {
+/// `z[i, j] = sum_d x[i, d] y[j, d]`, rows of both `depth` long, each sum beginning at `start(j)`; rows of y side by side on the cores.
+pub fn multiply<T: Number>(x: &[T], y: &[T], depth: usize, start: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let columns = y.len() / depth;
+    let mut out = vec![T::default(); x.len() / depth * columns];
+    for (row, out) in x.chunks(depth).zip(out.chunks_mut(columns.max(1))) {
+        out.par_iter_mut().with_min_len(64).enumerate().for_each(|(j, out)| {
             let mut sum = start(j);
-            row.iter().zip(column).for_each(|(&a, &b)| sum += a * b);
-            out.push(sum);
-        }
+            row.iter().zip(&y[j * depth..][..depth]).for_each(|(&a, &b)| sum += a * b);
+            *out = sum;
+        });
     }
     out
 }

@@ -25,9 +25,12 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Bounds of values with so many fraction bits; an infinite one is none.
+    /// Bounds of values with so many fraction bits. One that no value of the range passes is none: infinite, or as exporters write it,
+    /// the end of the floats.
     pub fn new(fixed: Fixed, name: &str, low: f32, high: f32, fraction_bits: u32) -> Result<Self> {
         let what = format!("bounds of '{name}'");
+        let limit = fixed.limit() as f32;
+        let [low, high] = [if low <= -limit { f32::NEG_INFINITY } else { low }, if high >= limit { f32::INFINITY } else { high }];
         let bound = |bound: f32| bound.is_finite().then(|| encode(fixed, &what, &[bound], fraction_bits).map(|words| words[0])).transpose();
         Ok(Self { numbers: [low, high], words: [bound(low)?, bound(high)?] })
     }

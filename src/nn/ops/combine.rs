@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Result,
     fixed::Fixed,
-    nn::value::{Operand, encode, misfit},
+    nn::value::{Operand, ROOM, encode, misfit},
     party::Party,
     protocol,
     ring::Word,
@@ -25,13 +25,13 @@ pub struct Combine {
     fraction_bits: u32,
 }
 
-/// The most bits that a factor gets besides the fraction bits.
-const MORE: f32 = 12.0;
-
 /// The largest factor that is multiplied with as it is.
 const WHOLE: f32 = 65_536.0;
 
 impl Combine {
+    /// The most bits that a factor gets besides the fraction bits: results keep 2^14 at 20 of them.
+    pub const MORE: u32 = 8;
+
     /// Public factors and a constant for values of so many fraction bits. Whole factors take no truncation; small ones get more
     /// than the fraction bits, so that they are as precise as large ones.
     pub fn new(fixed: Fixed, name: &str, factors: &[f32], constant: f32, bits: &[u32]) -> Result<Self> {
@@ -45,7 +45,7 @@ impl Combine {
             return Ok(Self { factors, constant, truncation: 0, fraction_bits: most });
         }
         let largest = factors.iter().fold(0.0, |most: f32, factor| most.max(factor.abs()));
-        let more = (-largest.log2()).floor().clamp(0.0, MORE) as u32;
+        let more = (-largest.log2()).floor().clamp(0.0, Self::MORE as f32) as u32;
         let mut words = Vec::new();
         for (factor, bits) in factors.iter().zip(bits) {
             let scaled = factor * f32::powi(2.0, more as i32);
@@ -53,6 +53,15 @@ impl Combine {
         }
         let constant = fixed.encode(&what, &[constant])?[0] << (most + more);
         Ok(Self { factors: words, constant, truncation: most + more, fraction_bits: f })
+    }
+
+    /// A value whose words lose so many bits and then stand for numbers of so many fraction bits. [`Error::Input`](crate::Error::Input) if
+    /// no word has as many.
+    pub fn halved(bits: u32, fraction_bits: u32) -> Result<Self> {
+        match bits {
+            0..ROOM => Ok(Self { factors: vec![1], constant: 0, truncation: bits, fraction_bits }),
+            _ => Err(misfit(format!("a division by 2^{bits}"))),
+        }
     }
 
     /// The same values with more fraction bits: a shift, which costs nothing.
@@ -78,7 +87,7 @@ impl Action for Combine {
         let term = |(x, &factor): (&Word64<'_>, &Word), e: usize| i128::from(x.words[e]) * i128::from(factor as i64);
         let constant = i128::from(self.constant as i64);
         let sum = |e: usize| inputs.iter().zip(&self.factors).fold(constant, |sum, pair| sum + term(pair, e));
-        let sums = narrow((0..inputs[0].words.len()).map(sum).collect())?;
+        let sums = (narrow.narrow)((0..inputs[0].words.len()).map(sum).collect())?;
         Ok(sums.iter().map(|v| v >> self.truncation).collect())
     }
 

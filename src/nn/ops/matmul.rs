@@ -160,7 +160,7 @@ impl MatMul {
         self.products((&x.0.shape, x.1), (&y.0.shape, y.1), |_| T::default())
     }
 
-    fn products<T: Number>(&self, x: (&Shape, &[T]), y: (&Shape, &[T]), start: impl Fn(usize) -> T) -> Vec<T> {
+    fn products<T: Number>(&self, x: (&Shape, &[T]), y: (&Shape, &[T]), start: impl Fn(usize) -> T + Sync) -> Vec<T> {
         let Sizes { matrices, rows, depth, columns } = self.sizes_of(x.0, y.0);
         let turned;
         let y = if self.transposed {

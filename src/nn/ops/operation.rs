@@ -173,7 +173,12 @@ pub struct Bounded<'a> {
 }
 
 /// Hears of wide values, and narrows them.
-pub type Narrow<'a> = dyn FnMut(Vec<i128>) -> Result<Vec<i64>> + 'a;
+pub struct Narrow<'a> {
+    /// Sums of products are exact; else they are made in floats, many times as fast, for their sizes.
+    pub exact: bool,
+    /// Gives wide values back in 64 bits, or ends the walk.
+    pub narrow: &'a mut dyn FnMut(Vec<i128>) -> Result<Vec<i64>>,
+}
 
 /// The holdings of an action at its party besides its inputs.
 #[derive(Debug, Clone, Copy)]

@@ -213,7 +213,12 @@ impl Action for Product {
 
     fn fixed(&self, inputs: &[Word64<'_>], _: &Operand, narrow: &mut Narrow<'_>) -> Result<Vec<i64>> {
         let (mut terms, addends) = self.parts(inputs);
-        let of = |(form, [x, y]): (&Form, &[Word64<'_>; 2])| form.sums((x.value, &wide(x.words)), (y.value, &wide(y.words)));
+        let exact = narrow.exact;
+        let floats = |x: &Word64<'_>| x.words.iter().map(|&word| word as f32).collect::<Vec<f32>>();
+        let of = |(form, [x, y]): (&Form, &[Word64<'_>; 2])| match exact {
+            true => form.sums((x.value, &wide(x.words)), (y.value, &wide(y.words))),
+            false => form.sums((x.value, &floats(x)), (y.value, &floats(y))).into_iter().map(|v| v as i128).collect(),
+        };
         let mut sums = terms.next().map(of).expect("a product has a term");
         for term in terms {
             sums.iter_mut().zip(of(term)).for_each(|(sum, more)| *sum += more);
@@ -224,7 +229,7 @@ impl Action for Product {
             let at = |e: usize| share.words[e / inner % share.words.len()];
             sums.iter_mut().enumerate().for_each(|(e, sum)| *sum += i128::from(at(e)) * factor);
         }
-        let mut out = narrow(sums)?;
+        let mut out = (narrow.narrow)(sums)?;
         if let Some(pool) = &self.pool {
             out = pool.of(&self.sums_shape(inputs[0].value, inputs[1].value).shape, &out);
         }

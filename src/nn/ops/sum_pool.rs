@@ -78,7 +78,7 @@ impl Action for SumPool {
     }
 
     fn fixed(&self, inputs: &[Word64<'_>], _: &Operand, narrow: &mut Narrow<'_>) -> Result<Vec<i64>> {
-        narrow(windows(&pool(&inputs[0].value.shape, self.axes), &wide(inputs[0].words), 0, |a, b| a + b))
+        (narrow.narrow)(windows(&pool(&inputs[0].value.shape, self.axes), &wide(inputs[0].words), 0, |a, b| a + b))
     }
 
     fn bounds(&self, inputs: &[Bounded<'_>], _: &Operand) -> (Intervals, Bits) {

@@ -1,6 +1,7 @@
 //! Options that several commands have.
 
 use clap::{Args as Options, ValueEnum};
+use std::path::PathBuf;
 use trishade::{nn, party::Net, protocol};
 
 /// The ends of a range, `LOW:HIGH`.
@@ -147,4 +148,18 @@ impl NetworkChoice {
         let Net { latency_us, bits_per_second } = self.figures()?;
         Some(trishade::net::config::LinkFigures { latency_us, bits_per_second })
     }
+}
+
+/// Classes of an inference's predictions.
+#[derive(Debug, Options)]
+pub struct Classes {
+    /// The true classes, a .npy or IDX file of N integers: prints the accuracy.
+    #[arg(long, value_name = "Y")]
+    pub labels: Option<PathBuf>,
+    /// Names of the classes, one a line.
+    #[arg(long, value_name = "FILE")]
+    pub classes: Option<PathBuf>,
+    /// Print so many of the best classes of each input.
+    #[arg(long, default_value_t = 1, value_name = "K")]
+    pub top: usize,
 }

@@ -1,6 +1,6 @@
 //! The options of commands on models and devices in this process.
 
-use super::common::{Engine, InputRange, NetworkChoice, Preprocess, Reveal, Sign};
+use super::common::{Classes, Engine, InputRange, NetworkChoice, Preprocess, Reveal, Sign};
 use clap::{Args as Options, Subcommand, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -32,15 +32,8 @@ pub struct Infer {
     /// with several.
     #[arg(long, value_name = "X", num_args = 1.., required = true)]
     pub input: Vec<PathBuf>,
-    /// The true classes, a .npy or IDX file of N integers: prints the accuracy.
-    #[arg(long, value_name = "Y")]
-    pub labels: Option<PathBuf>,
-    /// Names of the classes, one a line.
-    #[arg(long, value_name = "FILE")]
-    pub classes: Option<PathBuf>,
-    /// Print so many of the best classes of each input.
-    #[arg(long, default_value_t = 1, value_name = "K")]
-    pub top: usize,
+    #[command(flatten)]
+    pub classes: Classes,
     /// Inputs in one run; the last batch may be smaller. Default: all at once, at most 128.
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
@@ -53,6 +46,9 @@ pub struct Infer {
     /// Batches whose lead's part is done before the inputs are shared: it lies in memory until then, and its time is reported apart.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub prepare: usize,
+    /// Do not look in the clear, before the private run, whether a value leaves the range of the fixed-point numbers.
+    #[arg(long)]
+    pub no_range_check: bool,
     #[command(flatten)]
     pub engine: Engine,
     /// Default: `raw` for arrays of floats, else `unit`.
@@ -86,6 +82,9 @@ pub struct Check {
     /// Fraction bits of the fixed-point numbers, 8 to 26.
     #[arg(long, default_value_t = 20, value_name = "F")]
     pub fraction_bits: u32,
+    /// The largest difference of a score from that of floats, as a part of the largest score, that passes with `--calibrate`.
+    #[arg(long, default_value_t = 0.01, value_name = "T")]
+    pub tolerance: f32,
     /// Inputs in one run.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub batch: usize,

@@ -1,6 +1,6 @@
 //! The options of parties on machines of their own, and of their clients.
 
-use super::common::{InputRange, NetworkChoice, Preprocess, Reveal};
+use super::common::{Classes, InputRange, NetworkChoice, Preprocess, Reveal};
 use clap::{Args as Options, Subcommand, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -134,15 +134,8 @@ pub struct Infer {
     /// The inputs, as those of `trishade infer`.
     #[arg(long, value_name = "X", num_args = 1.., required = true)]
     pub input: Vec<PathBuf>,
-    /// The true classes, a .npy or IDX file of N integers: prints the accuracy.
-    #[arg(long, value_name = "Y")]
-    pub labels: Option<PathBuf>,
-    /// Names of the classes, one a line.
-    #[arg(long, value_name = "FILE")]
-    pub classes: Option<PathBuf>,
-    /// Print so many of the best classes of each input.
-    #[arg(long, default_value_t = 1, value_name = "K")]
-    pub top: usize,
+    #[command(flatten)]
+    pub classes: Classes,
     /// Inputs of one request.
     #[arg(long, default_value = "32", value_name = "N")]
     pub batch: NonZeroUsize,

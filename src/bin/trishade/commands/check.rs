@@ -16,6 +16,10 @@ struct Calibration {
     /// Predictions of the fixed point that are those of floats, and the largest difference of scores.
     same: usize,
     apart: f32,
+    /// The largest score of floats.
+    largest: f32,
+    /// The error of the first step that a value overflows.
+    overflow: Option<Error>,
 }
 
 /// Fewer bits than these are left to a step that is at risk.
@@ -44,15 +48,13 @@ pub fn run(options: &Check) -> Result<(), Failure> {
     } else {
         report(options.batch.max(1), &plan, calibration.as_ref(), fixed);
     }
-    match calibration.as_ref().and_then(|c| c.steps.iter().find(|(_, _, bits)| *bits > ROOM)) {
-        None => Ok(()),
-        Some((name, kind, bits)) => Err(Failure::Check(format!(
-            "step '{name}' ({kind}): a value needs {bits} bits, {} are there at {} fraction bits; use at most {} fraction bits, or scale the inputs",
-            ROOM,
-            fixed.fraction_bits(),
-            // a product has twice the fraction bits
-            fixed.fraction_bits().saturating_sub((bits - ROOM).div_ceil(2))
+    match calibration {
+        Some(Calibration { overflow: Some(error), .. }) => Err(Failure::Check(error.to_string())),
+        Some(Calibration { apart, largest, .. }) if apart > options.tolerance * largest => Err(Failure::Check(format!(
+            "the scores are up to {apart:.3e} apart from those of floats, more than {} of the largest ({largest:.3e}); use more than {} fraction bits, or scale the model",
+            options.tolerance, options.fraction_bits
         ))),
+        _ => Ok(()),
     }
 }
 
@@ -68,12 +70,15 @@ fn calibrate(graph: &Graph, fixed: Fixed, samples: inputs::Inputs) -> Result<Cal
     let scores = decode_all(&scores, lowered.program.results(1)?[0].fraction_bits);
     let floats = reference::run_f32(graph, &samples.values, samples.count)?.values;
     let row = floats.len() / samples.count;
+    let first = most.iter().position(|&bits| bits > ROOM);
     let best = |scores: &[f32]| trishade::nn::answer::best(scores, 1)[0];
     Ok(Calibration {
         inputs: samples.count,
-        steps: steps.iter().zip(most).map(|(step, bits)| (step.name.clone(), step.action.describe(), bits)).collect(),
+        steps: steps.iter().zip(&most).map(|(step, &bits)| (step.name.clone(), step.action.describe(), bits)).collect(),
         same: scores.chunks(row).zip(floats.chunks(row)).filter(|(a, b)| best(a) == best(b)).count(),
         apart: scores.iter().zip(&floats).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max),
+        largest: floats.iter().map(|v| v.abs()).fold(0.0, f32::max),
+        overflow: first.map(|step| reference::overflow(&lowered, step, most[step])),
     })
 }
 

@@ -1,10 +1,11 @@
 //! `trishade infer`: private inference of an ONNX model on an array.
 
 use crate::{answers, args::Infer, engine, failure::Failure, inputs, memory, terminal};
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, time::Instant};
 use trishade::{
     Error,
-    nn::{Profile, Progress, plan_on},
+    fixed::Fixed,
+    nn::{Graph, Profile, Progress, lower, plan_on, reference},
 };
 
 /// Inputs in one run, unless asked for.
@@ -17,8 +18,8 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
     let graph = engine::graph(&options.model)?;
     let inputs = inputs::read(&options.input, &graph.inputs, options.preprocess)?;
     let count = inputs.count;
-    let labels = inputs.true_classes(options.labels.as_deref())?;
-    let classes = inputs.class_names(options.classes.as_deref())?;
+    let labels = inputs.true_classes(options.classes.labels.as_deref())?;
+    let classes = inputs.class_names(options.classes.classes.as_deref())?;
     let batch = options.batch.unwrap_or(BATCH).min(count);
     if batch == 0 {
         return Err(Error::Input("--batch 0: at least one input a run".into()).into());
@@ -35,6 +36,7 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
     let batches = count.div_ceil(batch).min(options.prepare);
     // what is dealt beforehand lies there until it is taken
     memory::fits(plan.process + batches as u64 * plan.bytes_sent[0], options.engine.max_memory, batch)?;
+    let range_check = if options.no_range_check { None } else { Some(check_range(&graph, &inputs.values, batch, options)?) };
     let model = session.load_for(&graph, range)?;
     let sizes = (0..batches).map(|i| batch.min(count - i * batch));
     let prepared = sizes.map(|size| engine::wait(session.prepare(&model, size, reveal))).collect::<Result<Vec<_>, Error>>()?;
@@ -49,15 +51,36 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
     let accuracy = labels.map(|labels| answers::accuracy(&labels, &answer.predictions));
     let device = session.parties()[0].device().name();
     if options.json {
-        answers::print(&answer, accuracy, &device)
+        answers::print(&answer, accuracy, range_check, &device)
     } else {
-        answers::predictions(&answer, &inputs.names, &classes, options.top);
-        answers::report(&answer, accuracy, &format!("{device}, three parties in one process"))
+        answers::predictions(&answer, &inputs.names, &classes, options.classes.top);
+        answers::report(&answer, accuracy, &format!("{device}, three parties in one process"));
+        if let Some(seconds) = range_check {
+            terminal::table(&[("range checked before", terminal::seconds(seconds))]);
+        }
     }
     if let Some(profile) = answer.profile.filter(|_| options.profile) {
         layers(&profile);
     }
     Ok(())
+}
+
+/// Seconds that it took to see, in the clear, that no value of these items leaves the range of the fixed-point numbers: the owner of
+/// model and data may look. A check that does not pass names the step.
+fn check_range(graph: &Graph, items: &[f32], batch: usize, options: &Infer) -> Result<f64, Failure> {
+    let began = Instant::now();
+    let lowered = lower(graph, Fixed::new(options.engine.fraction_bits)?)?;
+    for input in 0..lowered.program.inputs().len() {
+        lowered.program.encode(input, items)?;
+    }
+    let size = graph.input_size();
+    for items in items.chunks(batch * size) {
+        reference::check_range(&lowered, items, items.len() / size).map_err(|e| match e {
+            Error::Range(what) => Failure::Check(what),
+            other => Failure::Library(other),
+        })?;
+    }
+    Ok(began.elapsed().as_secs_f64())
 }
 
 /// Where the time went.

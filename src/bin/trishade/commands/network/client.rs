@@ -61,8 +61,8 @@ fn infer(options: &ClientInfer) -> Result<(), Error> {
     let id = connection.find(&options.model_id)?;
     let program = connection.architecture(&id)?;
     let inputs = inputs::read(&options.input, program.inputs(), options.preprocess)?;
-    let labels = inputs.true_classes(options.labels.as_deref())?;
-    let classes = inputs.class_names(options.classes.as_deref())?;
+    let labels = inputs.true_classes(options.classes.labels.as_deref())?;
+    let classes = inputs.class_names(options.classes.classes.as_deref())?;
     let request = InferOptions { batch: options.batch.into(), in_flight: options.in_flight.into(), reveal: options.reveal.into() };
     connection.prepare(&id, inputs.count, request)?;
     let bar = terminal::progress(inputs.count as u64, "private inference");
@@ -72,9 +72,9 @@ fn infer(options: &ClientInfer) -> Result<(), Error> {
     let accuracy = labels.map(|labels| answers::accuracy(&labels, &answer.predictions));
     let device = format!("three parties of {}", options.caller.cluster.display());
     if options.json {
-        answers::print(&answer, accuracy, &device);
+        answers::print(&answer, accuracy, None, &device);
     } else {
-        answers::predictions(&answer, &inputs.names, &classes, options.top);
+        answers::predictions(&answer, &inputs.names, &classes, options.classes.top);
         answers::report(&answer, accuracy, &device);
     }
     Ok(())
