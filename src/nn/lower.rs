@@ -373,12 +373,12 @@ impl Lowering {
             Source::Value(_) => 0,
         };
         let weights = terms.iter().map(|term| bits(&term.factors[1])).min().unwrap_or(0);
-        // a bias and bounds stand at the bits of the sums
+        // a bias and bounds stand at the bits of the sums; bounds outside the range are none
         let biases = terms.iter().filter_map(|term| term.bias.as_ref()).map(|bias| match bias {
             Source::Constant(_, tensor) => most(tensor),
             Source::Value(_) => f32::INFINITY,
         });
-        let bounds = bounds.into_iter().flatten().filter(|bound| bound.is_finite()).map(f32::abs);
+        let bounds = bounds.into_iter().flatten().map(f32::abs).filter(|&bound| f64::from(bound) < self.fixed.limit());
         let bits = self.wide(&terms[0]).unwrap_or(ROOM);
         let left = ROOM as f32 - 1.0 - bits as f32 - biases.chain(bounds).fold(1.0, f32::max).log2().ceil();
         weights.min(MOST_BITS).min(left.max(0.0) as u32)
