@@ -6,6 +6,7 @@ use prost::Message;
 use trishade::{
     nn::{
         Graph,
+        finish::{Along, Finish},
         onnx::{self, schema::*},
         reference, zoo,
     },
@@ -124,13 +125,66 @@ fn a_grouped_dilated_convolution() {
     assert_eq!(y, [8620.0, 701.0, 53.0, 4.0, -8.0, 10.0, 12.0, 13.0]);
 }
 
+/// All outputs of one private inference, with the functions in the clear that end them.
+fn answered(graph: &Graph, x: &[f32]) -> Vec<Vec<f32>> {
+    let device = trishade::device::Device::cpu(1).unwrap();
+    let session = trishade::nn::Session::new([device.clone(), device.clone(), device], Default::default()).unwrap();
+    let model = session.load(graph).unwrap();
+    let answer = pollster::block_on(session.infer(&model, x, x.len() / graph.input_size(), Default::default(), |_| {})).unwrap();
+    [vec![answer.outputs().concat()], answer.others.iter().map(|other| other.values.concat()).collect()].concat()
+}
+
 #[test]
-fn a_softmax_is_left_to_the_receiver() {
-    let graph =
-        import(&model(&[3], vec![node("Relu", &["x"], "h", vec![]), node("Softmax", &["h"], "y", vec![int("axis", 1)])], vec![])).unwrap();
-    assert!(graph.softmax);
-    let inside = vec![node("Softmax", &["x"], "h", vec![]), node("Relu", &["h"], "y", vec![])];
-    assert!(import(&model(&[3], inside, vec![])).unwrap_err().contains("only at the end"));
+fn functions_at_the_end_are_left_to_the_receiver() {
+    let ended = |nodes: Vec<NodeProto>, extents: &[i64]| import(&model(extents, nodes, vec![])).unwrap();
+    let softmax = ended(vec![node("Relu", &["x"], "h", vec![]), node("Softmax", &["h"], "y", vec![int("axis", 1)])], &[3]);
+    assert_eq!(softmax.outputs[0].finish, [Finish::Softmax(Along { len: 3, inner: 1 })]);
+    // of each pixel's two classes, moved and renamed after it; x is two classes of two by three pixels
+    let x: Vec<f32> = (0..24).map(|v| (v * 7 % 12) as f32 / 4.0 - 1.0).collect();
+    let odds = |n: usize, pixel: usize| {
+        let [a, b] = [x[n * 12 + pixel], x[n * 12 + 6 + pixel]].map(f32::exp);
+        [a / (a + b), b / (a + b)]
+    };
+    let wanted =
+        |f: &dyn Fn(usize, usize) -> Vec<f32>| (0..2).flat_map(|n| (0..6).flat_map(move |pixel| f(n, pixel))).collect::<Vec<f32>>();
+    let pixels = |operator: &str, attributes: Vec<AttributeProto>| {
+        let nodes = vec![
+            node(operator, &["x"], "p", [vec![int("axis", 1)], attributes].concat()),
+            node("Transpose", &["p"], "q", vec![ints("perm", &[0, 2, 3, 1])]),
+            node("Identity", &["q"], "y", vec![]),
+        ];
+        let graph = ended(nodes, &[2, 2, 3]);
+        let again = onnx::import(&onnx::export(&graph, "pixels").unwrap()).unwrap();
+        let [once, twice] = [&graph, &again].map(|graph| answered(graph, &x).swap_remove(0));
+        assert_eq!(once, twice);
+        once
+    };
+    let close = |a: &[f32], b: &[f32]| assert!(a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4), "{a:?} {b:?}");
+    close(&pixels("Softmax", vec![]), &wanted(&|n, pixel| odds(n, pixel).to_vec()));
+    close(&pixels("LogSoftmax", vec![]), &wanted(&|n, pixel| odds(n, pixel).map(f32::ln).to_vec()));
+    close(&pixels("ArgMax", vec![int("keepdims", 1)]), &wanted(&|n, pixel| vec![if odds(n, pixel)[1] > 0.5 { 1.0 } else { 0.0 }]));
+    // a sigmoid, and a softmax as a further output of the same value
+    let mut both = model(&[3], vec![node("Sigmoid", &["x"], "y", vec![]), node("Softmax", &["x"], "p", vec![])], vec![]);
+    both.graph.as_mut().unwrap().output.push(info("p", &[]));
+    let outputs = answered(&import(&both).unwrap(), &[0.0, 1.0, 3.0]);
+    close(&outputs[0], &[0.5, 0.731_058_6, 0.952_574_1]);
+    close(&outputs[1], &[0.042_010_07, 0.114_195_2, 0.843_794_8]);
+}
+
+#[test]
+fn functions_in_the_middle_are_refused_by_name() {
+    for (operator, reader) in [("Softmax", "Relu"), ("Sigmoid", "Neg"), ("LogSoftmax", "Conv"), ("ArgMax", "Relu"), ("Softmax", "Clip")] {
+        let nodes = vec![node(operator, &["x"], "h", vec![]), node(reader, &["h", "k", "k"], "y", vec![])];
+        let nodes = if operator == "ArgMax" { vec![node(operator, &["x"], "h", vec![int("axis", 1)]), nodes[1].clone()] } else { nodes };
+        let error = import(&model(&[3], nodes, vec![floats("k", &[1], &[1.0])])).unwrap_err();
+        for word in ["'h'", operator, "only at the end"] {
+            assert!(error.contains(word), "{operator} {reader}: {error}");
+        }
+    }
+    for operator in ["Softmax", "LogSoftmax", "ArgMax"] {
+        let error = import(&model(&[3], vec![node(operator, &["x"], "y", vec![int("axis", 0)])], vec![])).unwrap_err();
+        assert!(error.contains("axis of the batch"), "{error}");
+    }
 }
 
 #[test]
@@ -150,7 +204,7 @@ fn errors_say_what_and_where() {
     says(vec![node("Conv", &["x", "w"], "y", vec![])], vec![floats("w", &[0, 2, 1, 1], &[])], &["'w'", "zero"]);
     says(vec![node("MaxPool", &["x"], "y", vec![ints("kernel_shape", &[0, 1])])], vec![], &["the MaxPool", "at least 1"]);
     says(vec![node("MaxPool", &["x"], "y", vec![ints("kernel_shape", &[i64::MAX, 1])])], vec![], &["kernel_shape"]);
-    for function in ["Sigmoid", "LRN", "Softplus"] {
+    for function in ["Tanh", "LRN", "Softplus"] {
         says(vec![node(function, &["x"], "y", vec![])], vec![], &[function, "no protocol computes yet"]);
     }
     // inputs of a batch stay apart

@@ -7,9 +7,10 @@ use std::{
 };
 use trishade::nn::{
     Graph,
+    finish::Finish,
     graph::{GraphInput, InputKind},
     onnx,
-    ops::{Multiply, Op},
+    ops::{Multiply, Op, Sum},
 };
 
 fn trishade(args: &[&str]) -> Output {
@@ -212,4 +213,33 @@ fn several_inputs_are_given_by_their_names() {
     fails(&infer(&model, &[&named_a, &named_short]), 1, &["2 items of input 'b=c', but 3 of 'a'"]);
     let checked = trishade(&[&["check", &model, "--calibrate"], &[named_a.as_str(), &named_b][..]].concat());
     assert!(checked.status.success(), "{}", err(&checked));
+}
+
+#[test]
+fn one_score_is_a_number_and_a_class_where_labels_are_given() {
+    let folder = Folder::new("one-score");
+    let mut graph = Graph::new(&[1]);
+    let shifted = graph.push("shift", Sum { factors: vec![2.0], constant: -1.0 }, &[0]);
+    let logit = graph.with_outputs(&[("y", shifted)]);
+    let mut sigmoid = logit.clone();
+    sigmoid.outputs[0].finish = vec![Finish::Sigmoid];
+    let [x, labels] = ["x.npy", "labels-idx1-ubyte"].map(|name| folder.at(name));
+    array(&x, &[4, 1], &[0.0, 0.25, 0.75, 1.0]);
+    std::fs::write(&labels, [0, 0, 8, 1, 0, 0, 0, 4, 0, 0, 1, 0]).unwrap();
+    for (name, graph, scores, from) in [
+        ("logit.onnx", logit, [-1.0, -0.5, 0.5, 1.0], "class 1 above 0)"),
+        ("sigmoid.onnx", sigmoid, [0.268_941, 0.377_541, 0.622_459, 0.731_059], "class 1 above 0.5)"),
+    ] {
+        let model = folder.at(name);
+        std::fs::write(&model, onnx::export(&graph, "one").unwrap()).unwrap();
+        let arguments = ["infer", "--model", &model, "--device", "cpu", "--input", &x, "--labels", &labels];
+        let said = err(&trishade(&arguments));
+        assert!(said.contains("75.00 %") && said.contains(from) && !said.contains("class 0"), "{said}");
+        let printed = |i: usize| said.split(&format!("input {i}: ")).nth(1)?.split_whitespace().next()?.parse::<f64>().ok();
+        assert!((0..4).all(|i| printed(i).is_some_and(|score| (score - scores[i]).abs() < 1e-4)), "{said}");
+        let object = json(&trishade(&[&arguments[..], &["--json"]].concat()));
+        assert_eq!((&object["predictions"], &object["accuracy"]), (&serde_json::json!([0, 0, 1, 1]), &serde_json::json!(0.75)));
+        assert_eq!(object["probabilities"].is_null(), name == "logit.onnx");
+        fails(&[&arguments[..], &["--reveal", "argmax"]].concat(), 1, &["one score", "reveal logits"]);
+    }
 }

@@ -1,6 +1,10 @@
 //! The result of an inference: predictions, scores, costs.
 
-use super::profile::Profile;
+use super::{
+    finish::{Finish, finished, gives_probabilities},
+    graph::GraphOutput,
+    profile::Profile,
+};
 use crate::{fixed::decode_all, party::Meter, ring::Word};
 
 /// The part of the result that the owner of the inputs learns.
@@ -23,8 +27,8 @@ pub struct Answer {
     pub logits: Vec<Vec<f32>>,
     /// Outputs of the model besides the first; none if only the index was revealed.
     pub others: Vec<OtherOutput>,
-    /// The model ends with a softmax; see [`probabilities`](Self::probabilities).
-    pub softmax: bool,
+    /// Functions that end the first output; see [`outputs`](Self::outputs).
+    pub finish: Vec<Finish>,
     /// Its cost.
     pub cost: Cost,
     /// The same by layer, if the session keeps it ([`Session::with_profile`](super::Session::with_profile)).
@@ -36,7 +40,7 @@ pub struct Answer {
 pub struct OtherOutput {
     /// Name in the model.
     pub name: String,
-    /// The values of each input.
+    /// The values of each input, with the functions that end them.
     pub values: Vec<Vec<f32>>,
 }
 
@@ -86,15 +90,14 @@ pub fn best(scores: &[f32], count: usize) -> Vec<usize> {
 }
 
 impl Answer {
-    /// The softmax of the logits, computed in the clear by whoever has received them.
-    pub fn probabilities(&self) -> Vec<Vec<f32>> {
-        let softmax = |row: &Vec<f32>| {
-            let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let exponentials: Vec<f32> = row.iter().map(|v| (v - top).exp()).collect();
-            let sum: f32 = exponentials.iter().sum();
-            exponentials.iter().map(|e| e / sum).collect()
-        };
-        self.logits.iter().map(softmax).collect()
+    /// The first output of each input as the model gives it: softmax, sigmoid and the like that end it are computed here, in the clear.
+    pub fn outputs(&self) -> Vec<Vec<f32>> {
+        self.logits.iter().map(|row| finished(&self.finish, row)).collect()
+    }
+
+    /// The same if it ends with probabilities.
+    pub fn probabilities(&self) -> Option<Vec<Vec<f32>>> {
+        gives_probabilities(&self.finish).then(|| self.outputs())
     }
 }
 
@@ -109,7 +112,7 @@ impl Answer {
                 None => self.others.push(other),
             }
         }
-        self.softmax = more.softmax;
+        self.finish = more.finish;
         let (cost, other) = (&mut self.cost, more.cost);
         cost.rounds += other.rounds;
         cost.bytes_sent.iter_mut().zip(other.bytes_sent).for_each(|(sum, bytes)| *sum += bytes);
@@ -134,11 +137,12 @@ impl Answer {
     }
 
     /// The revealed words of `count` inputs of a further output.
-    pub(super) fn take_other(&mut self, index: usize, name: &str, words: &[Word], count: usize, fraction_bits: u32) {
+    pub(super) fn take_other(&mut self, index: usize, output: &GraphOutput, words: &[Word], count: usize, fraction_bits: u32) {
         if self.others.len() <= index {
-            self.others.push(OtherOutput { name: name.into(), values: Vec::new() });
+            self.others.push(OtherOutput { name: output.name.clone(), values: Vec::new() });
         }
-        self.others[index].values.extend(words.chunks(words.len() / count).map(|row| decode_all(row, fraction_bits)));
+        let values = words.chunks(words.len() / count).map(|row| finished(&output.finish, &decode_all(row, fraction_bits)));
+        self.others[index].values.extend(values);
     }
 }
 

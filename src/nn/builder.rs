@@ -187,7 +187,7 @@ impl Builder {
 
     /// The network whose output is the current value.
     pub fn build(mut self) -> Graph {
-        self.graph.outputs = vec![GraphOutput { name: "output".into(), value: self.current }];
+        self.graph.outputs = vec![GraphOutput { name: "output".into(), value: self.current, finish: Vec::new() }];
         self.graph
     }
 

@@ -1,6 +1,7 @@
 //! A network as a graph of values, as importers make it and passes rewrite it.
 
 use super::{
+    finish::Finish,
     ops::{Joins, Op},
     value::{Tensor, Value, ValueId},
 };
@@ -51,6 +52,8 @@ pub struct GraphOutput {
     pub name: String,
     /// The value.
     pub value: ValueId,
+    /// Functions of it that whoever receives it computes in the clear.
+    pub finish: Vec<Finish>,
 }
 
 /// The size of a network, for one item.
@@ -77,8 +80,6 @@ pub struct Graph {
     pub outputs: Vec<GraphOutput>,
     /// One more than the largest number in use.
     pub values: usize,
-    /// The first output ends with a softmax, which the receiver of the scores computes in the clear.
-    pub softmax: bool,
 }
 
 impl Graph {
@@ -192,7 +193,7 @@ impl Graph {
 
     /// Names the results; the first is the one that predictions are made from.
     pub fn with_outputs(mut self, outputs: &[(&str, ValueId)]) -> Self {
-        self.outputs = outputs.iter().map(|&(name, value)| GraphOutput { name: name.into(), value }).collect();
+        self.outputs = outputs.iter().map(|&(name, value)| GraphOutput { name: name.into(), value, finish: Vec::new() }).collect();
         self
     }
 }

@@ -432,7 +432,6 @@ impl Lowering {
             parameters: self.parameters,
             outputs: self.graph.outputs,
             values: self.operands.len(),
-            softmax: self.graph.softmax,
             fraction_bits: self.fixed.fraction_bits(),
             range: None,
         };

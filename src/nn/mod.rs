@@ -9,6 +9,7 @@ pub mod bounds;
 pub mod builder;
 pub mod estimate;
 mod execute;
+pub mod finish;
 pub mod graph;
 pub mod lower;
 #[cfg(feature = "onnx")]

@@ -140,13 +140,13 @@ impl Program {
                 return Err(Error::Peer(format!("party {party} sent a result of other sizes than the model's outputs have")));
             }
         }
-        let mut answer = Answer { softmax: self.softmax(), ..Answer::default() };
+        let mut answer = Answer { finish: self.outputs()[0].finish.clone(), ..Answer::default() };
         let bits = self.results(count)?.into_iter().map(|result| result.fraction_bits);
         for (i, (named, bits)) in self.outputs().iter().zip(bits).enumerate().take(lengths.len()) {
             let words = protocol::combine(parts.map(|outputs| &outputs[i][..]));
             match i {
                 0 => answer.take(&words, count, reveal, bits),
-                _ => answer.take_other(i - 1, &named.name, &words, count, bits),
+                _ => answer.take_other(i - 1, named, &words, count, bits),
             }
         }
         answer.cost.bytes_to_owner = 3 * 8 * lengths.iter().sum::<usize>() as u64;

@@ -3,6 +3,7 @@
 //! A program that somebody else has sent becomes a [`Program`] only through the checks of [`Program::try_from`].
 
 use super::{
+    finish,
     graph::{GraphInput, GraphOutput, InputKind},
     ops::{Bits, Step as Action},
     value::{Operand, Value, ValueId},
@@ -46,7 +47,6 @@ pub struct Program {
     parameters: Vec<ProgramParameter>,
     outputs: Vec<GraphOutput>,
     values: usize,
-    softmax: bool,
     fraction_bits: u32,
     range: Option<[f32; 2]>,
 }
@@ -65,8 +65,6 @@ pub struct Unchecked {
     pub outputs: Vec<GraphOutput>,
     /// Numbers of values in use.
     pub values: usize,
-    /// The first output ends with a softmax.
-    pub softmax: bool,
     /// Fraction bits of a run.
     pub fraction_bits: u32,
     /// The range of inputs for which bits of comparisons are proven.
@@ -92,7 +90,7 @@ impl TryFrom<Unchecked> for Program {
     /// fit for one item.
     fn try_from(program: Unchecked) -> Result<Self> {
         let bad = |what: String| Error::Model(format!("architecture: {what}"));
-        let Unchecked { steps, inputs, parameters, outputs, values, softmax, fraction_bits, range } = program;
+        let Unchecked { steps, inputs, parameters, outputs, values, fraction_bits, range } = program;
         Fixed::new(fraction_bits).map_err(|e| bad(e.to_string()))?;
         if steps.len() > MOST_STEPS || values > MOST_VALUES || outputs.is_empty() || inputs.is_empty() || inputs.len() > values {
             let counts = (steps.len(), inputs.len(), outputs.len());
@@ -108,7 +106,7 @@ impl TryFrom<Unchecked> for Program {
         if range.is_some_and(|[low, high]| low.is_nan() || high.is_nan() || low > high) {
             return Err(bad("a range of inputs without a number in it".into()));
         }
-        let program = Self { steps, inputs, parameters, outputs, values, softmax, fraction_bits, range };
+        let program = Self { steps, inputs, parameters, outputs, values, fraction_bits, range };
         program.operands(1).map_err(|e| bad(e.to_string()))?;
         Ok(program)
     }
@@ -138,11 +136,6 @@ impl Program {
     /// Numbers of values in use.
     pub fn values(&self) -> usize {
         self.values
-    }
-
-    /// Whether the first output ends with a softmax.
-    pub fn softmax(&self) -> bool {
-        self.softmax
     }
 
     /// The fraction bits of a run.
@@ -194,7 +187,9 @@ impl Program {
         }
         for output in &self.outputs {
             match operands.get(output.value).and_then(Option::as_ref) {
-                Some(operand) if !operand.value.whole => {}
+                Some(operand) if !operand.value.whole => {
+                    finish::length(&output.finish, operand.value.item().iter().product())?;
+                }
                 _ => return Err(Error::Model(format!("the output '{}' is a value that no step makes", output.name))),
             }
         }

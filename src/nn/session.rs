@@ -240,7 +240,7 @@ impl Session {
         }
         let mut prepared = VecDeque::from(prepared);
         let profile = self.profiled.then(|| Profile::of(program));
-        let mut answer = Answer { softmax: program.softmax(), profile, ..Answer::default() };
+        let mut answer = Answer { finish: program.outputs()[0].finish.clone(), profile, ..Answer::default() };
         answer.cost.bytes_from_owners = model.bytes;
         let (began, shares, all) = (clock::now(), shares_of_work(program)?, values.len() / size);
         for part in values.chunks(batch.saturating_mul(size)) {
@@ -355,7 +355,7 @@ impl Session {
             let words = mpc::combine([&summands[0], &summands[1], &summands[2]]);
             match output {
                 0 => answer.take(&words, batch.count, batch.reveal, fraction_bits[0]),
-                _ => answer.take_other(output - 1, &program.outputs()[output].name, &words, batch.count, fraction_bits[output]),
+                _ => answer.take_other(output - 1, &program.outputs()[output], &words, batch.count, fraction_bits[output]),
             }
         }
         Ok(())

@@ -1,22 +1,54 @@
 //! The results of an inference and its costs, for people and as JSON.
 
-use crate::terminal;
+use crate::{args::Reveal, terminal};
 use serde_json::json;
-use trishade::nn::{Answer, answer};
+use trishade::{
+    Error, Result,
+    nn::{Answer, answer},
+};
+
+/// An error if only the index of the largest of one score is asked for: it is 0 whatever the score.
+pub fn worth_an_index(scores: usize, reveal: Reveal) -> Result<()> {
+    match (scores, reveal) {
+        (1, Reveal::Argmax) => {
+            Err(Error::Input("--reveal argmax: the model gives one score, whose index says nothing; reveal logits".into()))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// The share of predictions that are right.
-pub fn accuracy(labels: &[usize], predictions: &[usize]) -> f64 {
+fn accuracy(labels: &[usize], predictions: &[usize]) -> f64 {
     let right = labels.iter().zip(predictions).filter(|(label, found)| label == found).count();
     right as f64 / predictions.len().max(1) as f64
 }
 
+/// The score from which on an input with one score is of class 1: a probability of one half, or the score that stands for it.
+fn threshold(answer: &Answer) -> Option<f32> {
+    let one = answer.logits.first().is_some_and(|row| row.len() == 1);
+    one.then(|| if answer.probabilities().is_some() { 0.5 } else { 0.0 })
+}
+
+/// The class of each input: that of its largest score, or of two by its only one.
+fn classes_of(answer: &Answer) -> Vec<usize> {
+    match threshold(answer) {
+        Some(threshold) => answer.outputs().iter().map(|row| usize::from(row[0] > threshold)).collect(),
+        None => answer.predictions.clone(),
+    }
+}
+
+/// The share of an answer's classes that are right.
+pub fn right(labels: Option<&[usize]>, answer: &Answer) -> Option<f64> {
+    labels.map(|labels| accuracy(labels, &classes_of(answer)))
+}
+
 /// Prints one JSON object on standard output; `range_check` are the seconds that a look at the range took beforehand.
 pub fn print(answer: &Answer, accuracy: Option<f64>, range_check: Option<f64>, device: &str) {
-    let cost = &answer.cost;
+    let (cost, outputs, probabilities) = (&answer.cost, answer.outputs(), answer.probabilities());
     let others: serde_json::Map<_, _> = answer.others.iter().map(|other| (other.name.clone(), json!(other.values))).collect();
     let mut object = json!({
-        "predictions": answer.predictions,
-        "logits": answer.logits,
+        "predictions": if answer.logits.is_empty() { answer.predictions.clone() } else { classes_of(answer) },
+        "logits": if probabilities.is_some() { &answer.logits } else { &outputs },
         "others": others,
         "accuracy": accuracy,
         "rounds": cost.rounds,
@@ -28,16 +60,21 @@ pub fn print(answer: &Answer, accuracy: Option<f64>, range_check: Option<f64>, d
         "device": device,
         "parties": 3,
     });
-    if answer.softmax {
-        object["probabilities"] = json!(answer.probabilities());
+    if let Some(probabilities) = probabilities {
+        object["probabilities"] = json!(probabilities);
     }
     terminal::print(&object.to_string());
 }
 
-/// The best classes of the first inputs.
+/// The best classes of the first inputs, or their only scores.
 pub fn predictions(answer: &Answer, names: &[String], classes: &[String], top: usize) {
+    let only = threshold(answer).map(|_| answer.outputs());
     for (i, prediction) in answer.predictions.iter().enumerate().take(20) {
         let name = names.get(i).cloned().unwrap_or_else(|| format!("input {i}"));
+        if let Some(scores) = &only {
+            terminal::say(&format!("  {name}: {:.6}", scores[i][0]));
+            continue;
+        }
         let line = |class: usize| {
             let score = answer.logits.get(i).map_or(String::new(), |row| format!("  (score {:.4})", row[class]));
             format!("class {class}{}{score}", classes.get(class).map_or(String::new(), |name| format!(" {name}")))
@@ -63,7 +100,8 @@ pub fn predictions(answer: &Answer, names: &[String], classes: &[String], top: u
 pub fn report(answer: &Answer, accuracy: Option<f64>, device: &str) {
     let mut rows = vec![];
     if let Some(accuracy) = accuracy {
-        rows.push(("accuracy", format!("{:.2} %", accuracy * 100.0)));
+        let where_from = threshold(answer).map_or(String::new(), |threshold| format!(" (class 1 above {threshold})"));
+        rows.push(("accuracy", format!("{:.2} %{where_from}", accuracy * 100.0)));
     }
     rows.extend(costs(answer));
     rows.push(("device", device.to_owned()));

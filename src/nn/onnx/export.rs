@@ -7,7 +7,8 @@ use super::schema::{
 use crate::{
     Error, Result,
     nn::{
-        graph::{Graph, GraphInput, InputKind},
+        finish::{self, Along, Finish},
+        graph::{Graph, GraphInput, GraphOutput, InputKind},
         ops::{Attribute, Names, Writer},
         value::{Value, ValueId},
     },
@@ -37,12 +38,10 @@ pub fn export(graph: &Graph, name: &str) -> Result<Vec<u8>> {
         node.op.write(&mut file, &Names { inputs: &inputs, from: &from, output: &names[node.output], to: &shape(node.output)? });
     }
     let mut outputs = Vec::new();
-    for (i, output) in graph.outputs.iter().enumerate() {
+    for output in &graph.outputs {
         file.name = (format!("output {}", output.name), 1);
-        if names[output.value] != output.name || (i == 0 && graph.softmax) {
-            let operator = if i == 0 && graph.softmax { "Softmax" } else { "Identity" };
-            let attributes = if operator == "Softmax" { vec![Attribute::Int("axis", -1)] } else { Vec::new() };
-            file.push(operator, std::slice::from_ref(&names[output.value]), &output.name, attributes);
+        if names[output.value] != output.name || !output.finish.is_empty() {
+            file.finish(&names[output.value], output, shape(output.value)?.item())?;
         }
         outputs.push(info(&output.name, shape(output.value)?.item(), FLOAT));
     }
@@ -61,7 +60,7 @@ fn value_name(graph: &Graph, value: ValueId) -> String {
         return input.name.clone();
     }
     match graph.outputs.iter().position(|output| output.value == value) {
-        Some(i) if !(i == 0 && graph.softmax) => graph.outputs[i].name.clone(),
+        Some(i) if graph.outputs[i].finish.is_empty() => graph.outputs[i].name.clone(),
         _ => format!("value_{value}"),
     }
 }
@@ -84,6 +83,46 @@ impl File {
     fn initializer(&mut self, name: &str, data_type: i32, extents: &[usize], raw_data: Vec<u8>) {
         let dims = extents.iter().map(|&extent| extent as i64).collect();
         self.initializers.push(TensorProto { dims, data_type, name: name.into(), raw_data, ..Default::default() });
+    }
+
+    /// The functions that end an output, each on extents in which its axis is one of its own.
+    fn finish(&mut self, value: &str, output: &GraphOutput, item: &[usize]) -> Result<()> {
+        let (mut from, mut row) = (value.to_owned(), item.iter().product::<usize>());
+        for finish in &output.finish {
+            let (operator, along) = match finish {
+                Finish::Softmax(along) => ("Softmax", *along),
+                Finish::LogSoftmax(along) => ("LogSoftmax", *along),
+                Finish::ArgMax { along, .. } => ("ArgMax", *along),
+                Finish::Sigmoid | Finish::Move(_) => ("Sigmoid", Along { len: row, inner: 1 }),
+            };
+            let (flat, after) = (self.fresh(), self.fresh());
+            let extents = [row / (along.len * along.inner).max(1), along.len, along.inner];
+            let writer: &mut dyn Writer = self;
+            match finish {
+                Finish::Move(indices) => {
+                    writer.reshape(&from, &[row], &flat);
+                    let indices = writer.integers(&indices.iter().map(|&at| at.into()).collect::<Vec<i64>>());
+                    writer.push("Gather", &[flat, indices], &after, vec![Attribute::Int("axis", 1)]);
+                }
+                Finish::Sigmoid => writer.push(operator, &[from], &after, Vec::new()),
+                _ => {
+                    writer.reshape(&from, &extents, &flat);
+                    writer.push(operator, &[flat], &after, vec![Attribute::Int("axis", 2)]);
+                }
+            }
+            row = finish::length(std::slice::from_ref(finish), row)?;
+            from = after;
+        }
+        let writer: &mut dyn Writer = self;
+        if output.finish.is_empty() {
+            writer.push("Identity", &[from], &output.name, Vec::new());
+            return Ok(());
+        }
+        match row == item.iter().product::<usize>() {
+            true => writer.reshape(&from, item, &output.name),
+            false => writer.reshape(&from, &[row], &output.name),
+        }
+        Ok(())
     }
 
     fn unused(&self) -> String {

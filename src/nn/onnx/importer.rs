@@ -9,6 +9,7 @@ use super::{
 use crate::{
     Error, Result,
     nn::{
+        finish::Finish,
         graph::{Graph, GraphInput, InputKind, Node},
         ops::Op,
         value::{Tensor, Value, ValueId},
@@ -49,6 +50,8 @@ pub struct Importer {
     pub opset: i64,
     /// The operators that read a name; an output of the model is read by one without a name.
     pub readers: HashMap<String, Vec<String>>,
+    /// Names of what is computed in the clear.
+    pub finished: HashMap<String, Finished>,
     /// Elements of minus infinity around a value, by its name and for each of its axes.
     pub framed: HashMap<String, Vec<(i64, i64)>>,
     /// Name of the node that is read, and how many operations it has become.
@@ -62,6 +65,19 @@ pub enum Meaning {
     Value(ValueId),
     /// Numbers that the model brings.
     Constant(Constant),
+}
+
+/// A value with functions that are computed in the clear.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// The value that is revealed.
+    pub value: ValueId,
+    /// The functions, in order.
+    pub finish: Vec<Finish>,
+    /// The operator that made it so.
+    pub operator: String,
+    /// Extents of the result, as the model sees them.
+    pub extents: Vec<usize>,
 }
 
 impl Importer {
@@ -95,6 +111,7 @@ impl Importer {
             batch_read: false,
             opset,
             readers: readers(proto),
+            finished: HashMap::new(),
             framed: HashMap::new(),
             node: Default::default(),
         })
@@ -135,10 +152,13 @@ impl Importer {
 
     pub fn meaning(&self, node: &NodeProto, i: usize) -> Result<Meaning> {
         let name = node.input.get(i).filter(|name| !name.is_empty()).ok_or_else(|| Error::Model(format!("input {i} is missing")))?;
-        self.names
-            .get(name)
-            .cloned()
-            .ok_or_else(|| Error::Model(format!("input '{name}' is neither made by an earlier node nor an initializer")))
+        match (self.names.get(name), self.finished.get(name)) {
+            (Some(meaning), _) => Ok(meaning.clone()),
+            (None, Some(Finished { operator, .. })) => Err(Error::Model(format!(
+                "input '{name}' is made by {operator}, which is supported only at the end, where whoever receives the result computes it in the clear"
+            ))),
+            (None, None) => Err(Error::Model(format!("input '{name}' is neither made by an earlier node nor an initializer"))),
+        }
     }
 
     /// Input `i` as a value that is computed.

@@ -54,6 +54,12 @@ impl Importer {
             return self.pad(node, attributes, x).map(Meaning::Value);
         }
         let extents = self.extents(x)?;
+        let layout = self.layout_of(node, attributes, &extents)?;
+        self.moved(x, &layout).map(Meaning::Value)
+    }
+
+    /// The layout operation of a node on a value of these extents.
+    pub(super) fn layout_of(&self, node: &NodeProto, attributes: &mut Attributes<'_>, extents: &[usize]) -> Result<Layout> {
         let mut integers = |i: usize, name: &str| match self.integers(node, i)? {
             Some(array) => Ok(Some(array)),
             None => Ok(attributes.ints(name).map(Array::list)),
@@ -66,8 +72,7 @@ impl Importer {
             _ => Default::default(),
         };
         let batch = self.batched.then_some(self.batch);
-        let layout = layout_of(&node.op_type, &extents, given, attributes, batch)?;
-        self.moved(x, &layout).map(Meaning::Value)
+        layout_of(&node.op_type, extents, given, attributes, batch)
     }
 
     /// Values and constants one after another.

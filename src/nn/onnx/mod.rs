@@ -9,6 +9,7 @@ mod attributes;
 mod constant;
 mod elements;
 mod elementwise;
+mod ends;
 mod export;
 mod fold;
 mod importer;

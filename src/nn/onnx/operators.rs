@@ -20,10 +20,10 @@ use crate::{
 };
 
 /// The operators that an import understands. Arithmetic and layout operations are also computed on constants.
-pub const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, ConstantOfShape, Conv, \
+pub const SUPPORTED: &str = "Abs, Add, ArgMax (at the end), AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, ConstantOfShape, Conv, \
 ConvTranspose, DepthToSpace, DequantizeLinear (of weights), Div (by constants), Dropout, Expand, Flatten, Gather, Gemm, GlobalAveragePool, GlobalMaxPool, \
-HardSigmoid, HardSwish, Identity, If (of constants), LeakyRelu, MatMul, Max, MaxPool, Mean, Min, Mul, Neg, PRelu, Pad, Pow (whole powers), ReduceMax, ReduceMean, \
-ReduceSum, Relu, Reshape, Resize, Shape, Slice, Softmax (at the end), SpaceToDepth, Split, Squeeze, Sub, Sum, Tile, Transpose, \
+HardSigmoid, HardSwish, Identity, If (of constants), LeakyRelu, LogSoftmax (at the end), MatMul, Max, MaxPool, Mean, Min, Mul, Neg, PRelu, Pad, Pow (whole powers), ReduceMax, ReduceMean, \
+ReduceSum, Relu, Reshape, Resize, Shape, Sigmoid (at the end), Slice, Softmax (at the end), SpaceToDepth, Split, Squeeze, Sub, Sum, Tile, Transpose, \
 Unsqueeze, Upsample, Where (by constants)";
 
 impl Importer {
@@ -202,8 +202,7 @@ impl Importer {
 /// Why an operator is not there.
 fn refusal(name: &str) -> String {
     let reason = match name {
-        "Sigmoid"
-        | "Tanh"
+        "Tanh"
         | "Exp"
         | "Log"
         | "Sqrt"
@@ -216,8 +215,6 @@ fn refusal(name: &str) -> String {
         | "Softplus"
         | "Softsign"
         | "Mish"
-        | "LogSoftmax"
-        | "Softmax"
         | "LRN"
         | "LayerNormalization"
         | "InstanceNormalization"

@@ -1,7 +1,6 @@
 //! The walk over a model's nodes: each is read, its outputs get meanings.
 
 use super::{
-    array::place_of,
     attributes::Attributes,
     constant::Constant,
     importer::{Importer, Meaning},
@@ -17,17 +16,12 @@ use crate::{
 impl Importer {
     /// Reads every node; the graph, and whether the size of the batch was looked at.
     pub fn run(mut self, proto: &GraphProto) -> Result<(Graph, bool)> {
-        let first = proto.output.first().ok_or_else(|| Error::Model("the model has no output".into()))?.name.as_str();
+        if proto.output.is_empty() {
+            return Err(Error::Model("the model has no output".into()));
+        }
         for (i, node) in proto.node.iter().enumerate() {
-            let seen = if self.graph.softmax { Some(first) } else { None };
-            if seen.is_some_and(|softmax| node.input.iter().any(|name| name == softmax)) {
-                return Err(Error::Model(format!(
-                    "{}: an operator after Softmax; Softmax is supported only at the end",
-                    describe(node, i)
-                )));
-            }
             self.node = (if node.name.is_empty() { format!("{}_{i}", node.op_type) } else { node.name.clone() }, 0);
-            self.read_node(node, first).map_err(|e| match e {
+            self.read_node(node).map_err(|e| match e {
                 Error::Model(what) | Error::Input(what) => Error::Model(format!("{}: {what}", describe(node, i))),
                 Error::Range(what) => Error::Range(format!("{}: {what}", describe(node, i))),
                 other => other,
@@ -35,17 +29,19 @@ impl Importer {
         }
         for output in &proto.output {
             let name = &output.name;
-            match self.names.get(name) {
-                Some(Meaning::Value(value)) => self.graph.outputs.push(GraphOutput { name: name.clone(), value: *value }),
-                Some(Meaning::Constant(_)) => return Err(Error::Model(format!("the output '{name}' is a constant"))),
-                None => return Err(Error::Model(format!("no node makes the output '{name}'"))),
-            }
+            let (value, finish) = match (self.names.get(name), self.finished.get(name)) {
+                (Some(Meaning::Value(value)), _) => (*value, Vec::new()),
+                (None, Some(finished)) => (finished.value, finished.finish.clone()),
+                (Some(Meaning::Constant(_)), _) => return Err(Error::Model(format!("the output '{name}' is a constant"))),
+                (None, None) => return Err(Error::Model(format!("no node makes the output '{name}'"))),
+            };
+            self.graph.outputs.push(GraphOutput { name: name.clone(), value, finish });
         }
         self.graph.shapes(1)?;
         Ok((self.graph, self.batch_read))
     }
 
-    fn read_node(&mut self, proto: &NodeProto, first_output: &str) -> Result<()> {
+    fn read_node(&mut self, proto: &NodeProto) -> Result<()> {
         if !(proto.domain.is_empty() || proto.domain == "ai.onnx") {
             return Err(Error::Model(format!("operators of the domain '{}' are not supported; supported: {SUPPORTED}", proto.domain)));
         }
@@ -53,10 +49,13 @@ impl Importer {
             return Err(Error::Model("the node has no output".into()));
         };
         let mut attributes = Attributes::new(proto);
+        if let Some(finished) = self.ended(proto, &mut attributes)? {
+            self.finished.insert(made.clone(), finished);
+            return attributes.done();
+        }
         let results = match proto.op_type.as_str() {
-            "Softmax" => vec![self.softmax(proto, made == first_output, &mut attributes)?],
             "Split" => self.split(proto, &mut attributes)?,
-            "If" => self.branch(proto, first_output, &mut attributes)?,
+            "If" => self.branch(proto, &mut attributes)?,
             _ => vec![self.operator(proto, &mut attributes)?],
         };
         attributes.done()?;
@@ -69,7 +68,7 @@ impl Importer {
     }
 
     /// The branch of If that a constant condition takes, as if its nodes stood here.
-    fn branch(&mut self, proto: &NodeProto, first_output: &str, attributes: &mut Attributes<'_>) -> Result<Vec<Meaning>> {
+    fn branch(&mut self, proto: &NodeProto, attributes: &mut Attributes<'_>) -> Result<Vec<Meaning>> {
         let condition = match self.meaning(proto, 0)? {
             Meaning::Constant(Constant::Integers(condition)) if condition.values.len() == 1 => condition.values[0] != 0,
             _ => return Err(Error::Model("If with a constant condition is supported".into())),
@@ -85,7 +84,7 @@ impl Importer {
         let outer = self.node.clone();
         for (i, node) in branch.node.iter().enumerate() {
             self.node = (format!("{} {}", outer.0, if node.name.is_empty() { &node.op_type } else { &node.name }), 0);
-            self.read_node(node, first_output).map_err(|e| Error::Model(format!("in its branch, {}: {e}", describe(node, i))))?;
+            self.read_node(node).map_err(|e| Error::Model(format!("in its branch, {}: {e}", describe(node, i))))?;
         }
         self.node = outer;
         let made = |output: &ValueInfoProto| {
@@ -93,23 +92,6 @@ impl Importer {
             known.ok_or_else(|| Error::Model(format!("no node of the branch makes '{}'", output.name)))
         };
         branch.output.iter().take(proto.output.len()).map(made).collect()
-    }
-
-    /// Softmax over all scores of an input, at the end: the receiver of the scores computes it.
-    fn softmax(&mut self, proto: &NodeProto, ends: bool, attributes: &mut Attributes<'_>) -> Result<Meaning> {
-        if !ends {
-            return Err(Error::Model("Softmax is supported only at the end, where it is done in the clear".into()));
-        }
-        let x = self.value(proto, 0)?;
-        let extents = self.extents(x)?;
-        let axis = place_of(attributes.int("axis", if self.opset < 13 { 1 } else { -1 }), extents.len())?;
-        // before operator set 13 all axes from this one on are one
-        let together: usize = if self.opset < 13 { extents[axis..].iter().product() } else { extents[axis] };
-        if together != extents.iter().product::<usize>() {
-            return Err(Error::Model(format!("Softmax is supported over all scores of an input; here over {together} of {extents:?}")));
-        }
-        self.graph.softmax = true;
-        Ok(Meaning::Value(x))
     }
 }
 

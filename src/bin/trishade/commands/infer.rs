@@ -24,6 +24,7 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
     if batch == 0 {
         return Err(Error::Input("--batch 0: at least one input a run".into()).into());
     }
+    answers::worth_an_index(graph.output_shape(1)?.elements(), options.reveal)?;
     let micro = options.micro_batch.map_or(usize::MAX, usize::from);
     let mut session = engine::session(&options.engine)?.with_micro_batches(micro);
     if options.profile || options.trace.is_some() {
@@ -48,7 +49,7 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
     if let (Some(path), Some(profile)) = (&options.trace, &answer.profile) {
         std::fs::write(path, profile.trace()).map_err(|e| Error::File(format!("cannot write the trace {}: {e}", path.display())))?;
     }
-    let accuracy = labels.map(|labels| answers::accuracy(&labels, &answer.predictions));
+    let accuracy = answers::right(labels.as_deref(), &answer);
     let device = session.parties()[0].device().name();
     if options.json {
         answers::print(&answer, accuracy, range_check, &device)

@@ -60,6 +60,7 @@ fn infer(options: &ClientInfer) -> Result<(), Error> {
     connection.ready()?;
     let id = connection.find(&options.model_id)?;
     let program = connection.architecture(&id)?;
+    answers::worth_an_index(program.results(1)?[0].value.shape.elements(), options.reveal)?;
     let inputs = inputs::read(&options.input, program.inputs(), options.preprocess)?;
     let labels = inputs.true_classes(options.classes.labels.as_deref())?;
     let classes = inputs.class_names(options.classes.classes.as_deref())?;
@@ -69,7 +70,7 @@ fn infer(options: &ClientInfer) -> Result<(), Error> {
     let answer = connection.infer(&id, &program, &inputs.values, request, |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     let answer = answer?;
-    let accuracy = labels.map(|labels| answers::accuracy(&labels, &answer.predictions));
+    let accuracy = answers::right(labels.as_deref(), &answer);
     let device = format!("three parties of {}", options.caller.cluster.display());
     if options.json {
         answers::print(&answer, accuracy, None, &device);
