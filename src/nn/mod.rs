@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod bounds;
 pub mod builder;
+mod draft;
 pub mod estimate;
 mod execute;
 pub mod finish;
