@@ -293,15 +293,14 @@ impl Lowering {
     /// Fraction bits that the weights of all terms get besides a run's, so that small ones are as precise as large ones. Their sums then
     /// are no larger as words than those of usual weights, and the truncation takes the bits off again.
     fn more_bits(&self, terms: &[Term], bounds: Option<[f32; 2]>) -> u32 {
-        let most = |tensor: &Tensor| tensor.values.iter().fold(0.0, |most: f32, w| most.max(w.abs()));
         let bits = |source: &Source| match source {
-            Source::Constant(_, tensor) => spare_bits(most(tensor), SMALL_WEIGHT).saturating_sub(1),
+            Source::Constant(_, tensor) => spare_bits(tensor.largest(), SMALL_WEIGHT).saturating_sub(1),
             Source::Value(_) => 0,
         };
         let weights = terms.iter().map(|term| bits(&term.factors[1])).min().unwrap_or(0);
         // a bias and bounds stand at the bits of the sums; bounds outside the range are none
         let biases = terms.iter().filter_map(|term| term.bias.as_ref()).map(|bias| match bias {
-            Source::Constant(_, tensor) => most(tensor),
+            Source::Constant(_, tensor) => tensor.largest(),
             Source::Value(_) => f32::INFINITY,
         });
         let bounds = bounds.into_iter().flatten().map(f32::abs).filter(|&bound| f64::from(bound) < self.fixed.limit());

@@ -210,7 +210,7 @@ const UNBALANCED: f32 = 10.0;
 fn balance(graph: &mut Graph) {
     let largest = |graph: &Graph, node: usize| -> Option<f32> {
         let weights = graph.constants.get(graph.nodes[node].inputs.get(1)?)?;
-        Some(weights.values.iter().fold(0.0, |most: f32, w| most.max(w.abs()))).filter(|&most| most > 0.0)
+        Some(weights.largest()).filter(|&most| most > 0.0)
     };
     for i in 0..graph.nodes.len() {
         let Some(first) = largest(graph, i) else { continue };

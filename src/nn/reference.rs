@@ -48,7 +48,7 @@ pub fn run_all_f32(graph: &Graph, items: &[f32], batch: usize) -> Result<Vec<Ten
 
 /// The first output of a model on items, in fixed point. Errors name the step whose values leave the range.
 pub fn run_fixed(model: &LoweredModel, items: &[f32], batch: usize) -> Result<Vec<f32>> {
-    let outputs = walk_fixed(model, items, batch, |step, bits| if bits > ROOM { Err(overflow(model, step, bits)) } else { Ok(()) })?;
+    let outputs = walk_fixed(model, items, batch, fits(model))?;
     let bits = model.program.results(batch)?[0].fraction_bits;
     Ok(decode_all(&outputs[0], bits))
 }
@@ -69,7 +69,12 @@ pub fn walk_fixed(
 /// [`Error::Range`] names the first step that one leaves, the bits that it needs and the remedy. Nothing else tells a run that has
 /// overflowed from one that has not: its shares are uniform either way.
 pub fn check_range(model: &LoweredModel, items: &[f32], batch: usize) -> Result<()> {
-    walk(model, items, batch, false, |step, bits| if bits > ROOM { Err(overflow(model, step, bits)) } else { Ok(()) }).map(drop)
+    walk(model, items, batch, false, fits(model)).map(drop)
+}
+
+/// Ends a walk at the first step that a value overflows.
+fn fits(model: &LoweredModel) -> impl Fn(usize, u32) -> Result<()> + '_ {
+    |step, bits| if bits > ROOM { Err(overflow(model, step, bits)) } else { Ok(()) }
 }
 
 /// The error of a value that needs more bits than there are.

@@ -25,6 +25,13 @@ impl Tensor {
     }
 }
 
+impl Tensor {
+    /// The largest absolute value.
+    pub fn largest(&self) -> f32 {
+        self.values.iter().fold(0.0, |most, v| most.max(v.abs()))
+    }
+}
+
 /// Shape of a value. A value per item has the batch as its first extent; a *whole* one, such as a weight, belongs to all items.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Value {

@@ -17,12 +17,6 @@ pub fn worth_an_index(scores: usize, reveal: Reveal) -> Result<()> {
     }
 }
 
-/// The share of predictions that are right.
-fn accuracy(labels: &[usize], predictions: &[usize]) -> f64 {
-    let right = labels.iter().zip(predictions).filter(|(label, found)| label == found).count();
-    right as f64 / predictions.len().max(1) as f64
-}
-
 /// The score from which on an input with one score is of class 1: a probability of one half, or the score that stands for it.
 fn threshold(answer: &Answer) -> Option<f32> {
     let one = answer.logits.first().is_some_and(|row| row.len() == 1);
@@ -39,16 +33,19 @@ fn classes_of(answer: &Answer) -> Vec<usize> {
 
 /// The share of an answer's classes that are right.
 pub fn right(labels: Option<&[usize]>, answer: &Answer) -> Option<f64> {
-    labels.map(|labels| accuracy(labels, &classes_of(answer)))
+    labels.map(|labels| {
+        let found = classes_of(answer);
+        labels.iter().zip(&found).filter(|(label, found)| label == found).count() as f64 / found.len().max(1) as f64
+    })
 }
 
 /// Prints one JSON object on standard output; `range_check` are the seconds that a look at the range took beforehand.
 pub fn print(answer: &Answer, accuracy: Option<f64>, range_check: Option<f64>, device: &str) {
-    let (cost, outputs, probabilities) = (&answer.cost, answer.outputs(), answer.probabilities());
+    let (cost, probabilities) = (&answer.cost, answer.probabilities());
     let others: serde_json::Map<_, _> = answer.others.iter().map(|other| (other.name.clone(), json!(other.values))).collect();
     let mut object = json!({
         "predictions": if answer.logits.is_empty() { answer.predictions.clone() } else { classes_of(answer) },
-        "logits": if probabilities.is_some() { &answer.logits } else { &outputs },
+        "logits": if probabilities.is_some() { answer.logits.clone() } else { answer.outputs() },
         "others": others,
         "accuracy": accuracy,
         "rounds": cost.rounds,

@@ -4,7 +4,7 @@
 #[cfg(feature = "onnx")]
 use super::onnx::{Names, Writer};
 use super::{
-    gather::strided,
+    gather::{picked, strided},
     operation::{Float, Operation},
 };
 use crate::{
@@ -35,8 +35,7 @@ impl Operation for Expand {
     }
 
     fn floats(&self, inputs: &[Float<'_>], _: &Value) -> Vec<f32> {
-        let (row, indices) = (inputs[0].value.item().iter().product(), self.indices(inputs[0].value.item()));
-        inputs[0].values.chunks(row).flat_map(|row| indices.iter().map(|&at| row[at as usize])).collect()
+        picked(&self.indices(inputs[0].value.item()), inputs[0].value, inputs[0].values)
     }
 
     #[cfg(feature = "onnx")]

@@ -86,9 +86,14 @@ impl Gather {
     }
 
     fn of<T: Copy + Default>(&self, x: &Value, values: &[T]) -> Vec<T> {
-        let row = |row: &[T]| self.indices.iter().map(|&at| row.get(at as usize).copied().unwrap_or_default()).collect::<Vec<T>>();
-        values.chunks(values.len() / x.batch()).flat_map(row).collect()
+        picked(&self.indices, x, values)
     }
+}
+
+/// Elements of each item by their indices, zero where there is none.
+pub(super) fn picked<T: Copy + Default>(indices: &[u32], x: &Value, values: &[T]) -> Vec<T> {
+    let row = |row: &[T]| indices.iter().map(|&at| row.get(at as usize).copied().unwrap_or_default()).collect::<Vec<T>>();
+    values.chunks(values.len() / x.batch()).flat_map(row).collect()
 }
 
 /// For each element of an item of these extents the index `sum_d i_d strides[d]` of an element of another.

@@ -3,7 +3,10 @@
 
 #[cfg(feature = "onnx")]
 use super::onnx::{Names, Writer};
-use super::operation::{Float, Operation};
+use super::{
+    gather::picked,
+    operation::{Float, Operation},
+};
 use crate::{
     Result,
     nn::value::{Value, misfit},
@@ -32,8 +35,7 @@ impl Operation for Tile {
     }
 
     fn floats(&self, inputs: &[Float<'_>], output: &Value) -> Vec<f32> {
-        let (row, indices) = (inputs[0].value.item().iter().product(), self.indices(inputs[0].value, output));
-        inputs[0].values.chunks(row).flat_map(|row| indices.iter().map(|&at| row[at as usize])).collect()
+        picked(&self.indices(inputs[0].value, output), inputs[0].value, inputs[0].values)
     }
 
     #[cfg(feature = "onnx")]
