@@ -12,6 +12,7 @@ mod hardware;
 mod inputs;
 mod memory;
 mod npy;
+mod progress;
 #[cfg(feature = "net")]
 mod seeded;
 mod terminal;

@@ -1,4 +1,4 @@
-//! The terminal: lines, numbers with units, tables, digits, progress, colour where it is wanted.
+//! The terminal: lines, numbers with units, tables, digits, colour where it is wanted.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -81,17 +81,4 @@ pub fn images(images: &[&[f32]], height: usize, width: usize) {
         }
         say(line.trim_end());
     }
-}
-
-/// A progress bar on standard error, hidden where that is no terminal.
-pub fn progress(total: u64, what: &'static str) -> indicatif::ProgressBar {
-    let bar = indicatif::ProgressBar::new(total);
-    if let Ok(style) = indicatif::ProgressStyle::with_template("  {msg} [{bar:40}] {percent} % {eta} left") {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar.set_message(what);
-    if !io::stderr().is_terminal() {
-        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-    }
-    bar
 }

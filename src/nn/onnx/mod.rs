@@ -19,12 +19,14 @@ mod operators;
 mod resize;
 pub mod schema;
 mod spatial;
+mod survey;
 mod tensor;
 mod walk;
 
 pub use export::export;
 pub use importer::Options;
 pub use operators::SUPPORTED;
+pub use survey::{Blocker, Coverage, Survey};
 
 use super::graph::Graph;
 use crate::{Error, Result};
@@ -67,27 +69,15 @@ fn import_from(bytes: &[u8], folder: Option<&Path>, options: Options) -> Result<
     Ok(graph)
 }
 
-/// An operator of a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Coverage {
-    /// Its name, after its domain if that is not ONNX's own.
-    pub operator: String,
-    /// Nodes of it.
-    pub nodes: usize,
-    /// Whether it is among those that are [`SUPPORTED`].
-    pub supported: bool,
-}
-
-/// The operators of a model by name, whether or not it can be imported.
-pub fn operators(bytes: &[u8]) -> Result<Vec<Coverage>> {
-    let (graph, _) = decode(bytes)?;
-    let mut counts = std::collections::BTreeMap::<String, usize>::new();
-    for node in &graph.node {
-        let own = node.domain.is_empty() || node.domain == "ai.onnx";
-        *counts.entry(if own { node.op_type.clone() } else { format!("{}.{}", node.domain, node.op_type) }).or_default() += 1;
+/// The operators of a model's file, and everything that keeps it from being imported, each with a remedy where there is one.
+pub fn survey(path: &Path) -> Result<Survey> {
+    let bytes = std::fs::read(path).map_err(|e| Error::File(format!("cannot read the model {}: {e}", path.display())))?;
+    let (proto, options) = (decode(&bytes)?, Options::default());
+    let mut survey = survey::survey(&proto, path.parent(), options);
+    if let (true, Err(e)) = (survey.blockers.is_empty(), import_from(&bytes, path.parent(), options)) {
+        survey.blockers.push(Blocker::of_model(e));
     }
-    let supported = |name: &str| SUPPORTED.split(", ").any(|one| one.split(' ').next() == Some(name));
-    Ok(counts.into_iter().map(|(operator, nodes)| Coverage { supported: supported(&operator), operator, nodes }).collect())
+    Ok(survey)
 }
 
 /// The graph of a model and its operator set, if that is supported.

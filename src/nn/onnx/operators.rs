@@ -199,31 +199,36 @@ impl Importer {
     }
 }
 
-/// Why an operator is not there.
-fn refusal(name: &str) -> String {
+/// Why an operator is not there, and what may stand in its place.
+pub(super) fn refusal(name: &str) -> String {
     let reason = match name {
-        "Tanh"
-        | "Exp"
-        | "Log"
-        | "Sqrt"
-        | "Reciprocal"
-        | "Erf"
-        | "Gelu"
-        | "Elu"
-        | "Selu"
-        | "Celu"
-        | "Softplus"
-        | "Softsign"
-        | "Mish"
-        | "LRN"
+        "Tanh" | "Erf" | "Gelu" | "Elu" | "Selu" | "Celu" | "Softplus" | "Softsign" | "Mish" | "Swish" | "ThresholdedRelu" => {
+            "an activation that no protocol computes yet: train with Relu, LeakyRelu, HardSwish or HardSigmoid in its place"
+        }
+        "Exp" | "Log" | "Sqrt" | "Reciprocal" | "Sin" | "Cos" | "Einsum" | "CumSum" | "Mod" => {
+            "it is computed from constants only: leave it out of the network, or to whoever receives the output"
+        }
+        "LRN"
         | "LayerNormalization"
         | "InstanceNormalization"
         | "GroupNormalization"
-        | "LpNormalization" => "a function that no protocol computes yet; ",
-        "LSTM" | "GRU" | "RNN" | "Loop" | "If" | "Scan" => "a model whose course depends on its steps; ",
-        _ => "",
+        | "LpNormalization"
+        | "RMSNormalization"
+        | "MeanVarianceNormalization" => {
+            "a normalisation by statistics of the input, which no protocol computes yet: BatchNormalization costs nothing"
+        }
+        "LSTM" | "GRU" | "RNN" | "Loop" | "Scan" => {
+            "a model whose course depends on its steps: unroll it, or use convolutions or attention"
+        }
+        "Greater" | "Less" | "GreaterOrEqual" | "LessOrEqual" | "Equal" | "Not" | "And" | "Or" | "Xor" | "Sign" => {
+            "comparisons of computed values are no values of a model yet: Max, Min, Clip and Relu compare"
+        }
+        "QuantizeLinear" | "DynamicQuantizeLinear" | "QLinearConv" | "QLinearMatMul" | "ConvInteger" | "MatMulInteger" => {
+            "quantised activations: export the model with floats, fixed-point numbers are made here"
+        }
+        _ => "express it by operators that are",
     };
-    format!("this operator is not supported: {reason}supported: {SUPPORTED}")
+    format!("this operator is not supported; {reason}. Supported: {SUPPORTED}")
 }
 
 /// Weights (out, in) of a constant factor on the `left` or on the right, and whether it is a vector.

@@ -20,8 +20,7 @@ impl Importer {
             return Err(Error::Model("the model has no output".into()));
         }
         for (i, node) in proto.node.iter().enumerate() {
-            self.node = (if node.name.is_empty() { format!("{}_{i}", node.op_type) } else { node.name.clone() }, 0);
-            self.read_node(node).map_err(|e| match e {
+            self.read(node, i).map_err(|e| match e {
                 Error::Model(what) | Error::Input(what) => Error::Model(format!("{}: {what}", describe(node, i))),
                 Error::Range(what) => Error::Range(format!("{}: {what}", describe(node, i))),
                 other => other,
@@ -39,6 +38,12 @@ impl Importer {
         }
         self.graph.shapes(1)?;
         Ok((self.graph, self.batch_read))
+    }
+
+    /// Reads node `i`: its outputs get meanings, or its operations are added.
+    pub(super) fn read(&mut self, node: &NodeProto, i: usize) -> Result<()> {
+        self.node = (if node.name.is_empty() { format!("{}_{i}", node.op_type) } else { node.name.clone() }, 0);
+        self.read_node(node)
     }
 
     fn read_node(&mut self, proto: &NodeProto) -> Result<()> {
@@ -95,6 +100,7 @@ impl Importer {
     }
 }
 
-fn describe(node: &NodeProto, index: usize) -> String {
+/// The node in an error's words.
+pub(super) fn describe(node: &NodeProto, index: usize) -> String {
     if node.name.is_empty() { format!("{} (node {index})", node.op_type) } else { format!("{} '{}'", node.op_type, node.name) }
 }

@@ -6,7 +6,7 @@ use crate::{
     args::{Caller, ClientCommand, ClientInfer, InputRange},
     engine,
     failure::Failure,
-    inputs, terminal,
+    inputs, progress, terminal,
 };
 use serde_json::json;
 use std::{ops::RangeInclusive, path::Path};
@@ -17,14 +17,14 @@ use trishade::{
 
 pub fn run(command: &ClientCommand) -> Result<(), Failure> {
     match command {
-        ClientCommand::Upload { caller, model, name, range_bits } => upload(caller, model, name.as_deref(), range_bits.clone())?,
+        ClientCommand::Upload { caller, model, name, range_bits } => upload(caller, model.path(), name.as_deref(), range_bits.clone())?,
         ClientCommand::Models { caller, json } => models(caller, *json)?,
         ClientCommand::Infer(options) => infer(options)?,
     }
     Ok(())
 }
 
-fn upload(caller: &Caller, model: &Path, name: Option<&str>, range: Option<InputRange>) -> Result<(), Error> {
+fn upload(caller: &Caller, model: &Path, name: Option<&str>, range: Option<InputRange>) -> Result<(), Failure> {
     let graph = engine::graph(model)?;
     let from_file = || {
         let text = model.display().to_string();
@@ -33,12 +33,11 @@ fn upload(caller: &Caller, model: &Path, name: Option<&str>, range: Option<Input
     };
     let (setup, how) = caller::open(caller)?;
     let connection = Connection::open(&setup, how)?;
-    let bar = terminal::progress(1000, "sharing the weights");
     let name = name.map_or_else(from_file, str::to_owned);
-    let moved = |done| bar.set_position((done * 1000.0) as u64);
-    let id = connection.upload_for(&name, &graph, range.map(RangeInclusive::from), moved);
-    bar.finish_and_clear();
-    terminal::print(&id?);
+    let id = progress::of("sharing the weights", |bar| {
+        connection.upload_for(&name, &graph, range.map(RangeInclusive::from), |done| bar.set(done))
+    })?;
+    terminal::print(&id);
     Ok(())
 }
 
@@ -66,10 +65,9 @@ fn infer(options: &ClientInfer) -> Result<(), Error> {
     let classes = inputs.class_names(options.classes.classes.as_deref())?;
     let request = InferOptions { batch: options.batch.into(), in_flight: options.in_flight.into(), reveal: options.reveal.into() };
     connection.prepare(&id, inputs.count, request)?;
-    let bar = terminal::progress(inputs.count as u64, "private inference");
-    let answer = connection.infer(&id, &program, &inputs.values, request, |done| bar.set_position(done as u64));
-    bar.finish_and_clear();
-    let answer = answer?;
+    let answer = progress::of("private inference", |bar| {
+        connection.infer(&id, &program, &inputs.values, request, |done| bar.set(done as f64 / inputs.count as f64))
+    })?;
     let accuracy = answers::right(labels.as_deref(), &answer);
     let device = format!("three parties of {}", options.caller.cluster.display());
     if options.json {

@@ -1,0 +1,103 @@
+//! The survey of a model: its operators, and everything that keeps it from being imported, not only the first.
+
+use super::{
+    importer::{Importer, Options},
+    operators::{self, SUPPORTED},
+    schema::{GraphProto, NodeProto},
+    walk,
+};
+use crate::Error;
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+};
+
+/// The operators of a model, and what keeps it from being imported.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Its operators by name.
+    pub operators: Vec<Coverage>,
+    /// Reasons in the order of the nodes; none if the model can be imported.
+    pub blockers: Vec<Blocker>,
+}
+
+/// An operator of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coverage {
+    /// Its name, after its domain if that is not ONNX's own.
+    pub operator: String,
+    /// Nodes of it.
+    pub nodes: usize,
+    /// Whether no node of it is a blocker.
+    pub supported: bool,
+}
+
+/// A reason why a model cannot be imported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocker {
+    /// The operator; empty if it is about the model as a whole.
+    pub operator: String,
+    /// Nodes with this reason.
+    pub nodes: usize,
+    /// The first of them.
+    pub first: String,
+    /// The reason, and what can be done.
+    pub why: String,
+}
+
+/// The operators of a graph, and all that keeps it from being imported. What follows a node that cannot be read is not known: of the
+/// nodes there only operators that are not supported at all are told.
+pub(super) fn survey((proto, opset): &(GraphProto, i64), folder: Option<&Path>, options: Options) -> Survey {
+    let blockers = match Importer::new((proto, *opset), folder, options, 1) {
+        Ok(importer) => blockers(importer, proto),
+        Err(e) => vec![Blocker::of_model(e)],
+    };
+    let mut counts = BTreeMap::<String, usize>::new();
+    proto.node.iter().for_each(|node| *counts.entry(full_name(node)).or_default() += 1);
+    let supported = |operator: &String| blockers.iter().all(|one| one.operator != *operator);
+    let operators = counts.into_iter().map(|(operator, nodes)| Coverage { supported: supported(&operator), operator, nodes }).collect();
+    Survey { operators, blockers }
+}
+
+fn blockers(mut importer: Importer, proto: &GraphProto) -> Vec<Blocker> {
+    let (mut found, mut unknown) = (Vec::<Blocker>::new(), HashSet::<&str>::new());
+    for (i, node) in proto.node.iter().enumerate() {
+        let (operator, follows) = (full_name(node), node.input.iter().any(|name| unknown.contains(name.as_str())));
+        let why = match follows {
+            true => (!is_supported(&operator)).then(|| operators::refusal(&operator)),
+            false => importer.read(node, i).err().map(reason),
+        };
+        if follows || why.is_some() {
+            unknown.extend(node.output.iter().filter(|name| !name.is_empty()).map(String::as_str));
+        }
+        let Some(why) = why else { continue };
+        match found.iter_mut().find(|one| one.operator == operator && one.why == why) {
+            Some(same) => same.nodes += 1,
+            None => found.push(Blocker { operator, nodes: 1, first: walk::describe(node, i), why }),
+        }
+    }
+    found
+}
+
+impl Blocker {
+    /// A reason that is not one node's.
+    pub(super) fn of_model(error: Error) -> Self {
+        Self { operator: String::new(), nodes: 0, first: String::new(), why: reason(error) }
+    }
+}
+
+fn full_name(node: &NodeProto) -> String {
+    let own = node.domain.is_empty() || node.domain == "ai.onnx";
+    if own { node.op_type.clone() } else { format!("{}.{}", node.domain, node.op_type) }
+}
+
+fn is_supported(operator: &str) -> bool {
+    SUPPORTED.split(", ").any(|one| one.split(' ').next() == Some(operator))
+}
+
+fn reason(error: Error) -> String {
+    match error {
+        Error::Model(what) | Error::Range(what) | Error::Input(what) => what,
+        other => other.to_string(),
+    }
+}
