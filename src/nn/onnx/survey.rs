@@ -1,7 +1,8 @@
 //! The survey of a model: its operators, and everything that keeps it from being imported, not only the first.
 
 use super::{
-    importer::{Importer, Options},
+    batch::Batch,
+    importer::Importer,
     operators::{self, SUPPORTED},
     schema::{GraphProto, NodeProto},
     walk,
@@ -39,27 +40,34 @@ pub struct Blocker {
     pub operator: String,
     /// Nodes with this reason.
     pub nodes: usize,
-    /// The first of them.
+    /// The first of them, or the model.
     pub first: String,
     /// The reason, and what can be done.
     pub why: String,
 }
 
-/// The operators of a graph, and all that keeps it from being imported. What follows a node that cannot be read is not known: of the
-/// nodes there only operators that are not supported at all are told.
-pub(super) fn survey((proto, opset): &(GraphProto, i64), folder: Option<&Path>, options: Options) -> Survey {
-    let blockers = match Importer::new((proto, *opset), folder, options, 1) {
-        Ok(importer) => blockers(importer, proto),
-        Err(e) => vec![Blocker::of_model(e)],
-    };
-    let mut counts = BTreeMap::<String, usize>::new();
-    proto.node.iter().for_each(|node| *counts.entry(full_name(node)).or_default() += 1);
-    let supported = |operator: &String| blockers.iter().all(|one| one.operator != *operator);
-    let operators = counts.into_iter().map(|(operator, nodes)| Coverage { supported: supported(&operator), operator, nodes }).collect();
-    Survey { operators, blockers }
+impl Survey {
+    /// The operators of a graph with these blockers.
+    pub(super) fn new(proto: &GraphProto, blockers: Vec<Blocker>) -> Self {
+        let mut counts = BTreeMap::<String, usize>::new();
+        proto.node.iter().for_each(|node| *counts.entry(full_name(node)).or_default() += 1);
+        let supported = |operator: &String| blockers.iter().all(|one| one.operator != *operator);
+        let operators = counts.into_iter().map(|(operator, nodes)| Coverage { supported: supported(&operator), operator, nodes }).collect();
+        Self { operators, blockers }
+    }
 }
 
-fn blockers(mut importer: Importer, proto: &GraphProto) -> Vec<Blocker> {
+/// All that keeps a graph from being imported, which has ended with this error. What follows a node that cannot be read is not known: of
+/// the nodes there only operators that are not supported at all are told.
+pub(super) fn blockers((proto, opset): &(GraphProto, i64), folder: Option<&Path>, batch: Batch, error: Error) -> Vec<Blocker> {
+    let found = Importer::new((proto, *opset), folder, batch).map_or(Vec::new(), |importer| of_nodes(importer, proto));
+    match found.is_empty() {
+        true => vec![Blocker { operator: String::new(), nodes: 0, first: "the model".into(), why: reason(error) }],
+        false => found,
+    }
+}
+
+fn of_nodes(mut importer: Importer, proto: &GraphProto) -> Vec<Blocker> {
     let (mut found, mut unknown) = (Vec::<Blocker>::new(), HashSet::<&str>::new());
     for (i, node) in proto.node.iter().enumerate() {
         let (operator, follows) = (full_name(node), node.input.iter().any(|name| unknown.contains(name.as_str())));
@@ -77,13 +85,6 @@ fn blockers(mut importer: Importer, proto: &GraphProto) -> Vec<Blocker> {
         }
     }
     found
-}
-
-impl Blocker {
-    /// A reason that is not one node's.
-    pub(super) fn of_model(error: Error) -> Self {
-        Self { operator: String::new(), nodes: 0, first: String::new(), why: reason(error) }
-    }
 }
 
 fn full_name(node: &NodeProto) -> String {
