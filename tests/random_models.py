@@ -567,14 +567,26 @@ def outputs(answer, count):
     return [np.array([value for row in rows[i] for value in np.ravel(row)], float) for i in range(count)]
 
 
+def reason(said):
+    """The operator and the beginning of a refusal, without the names of the case."""
+    operator, _, why = said.partition(".onnx: ")[2].partition(" '")
+    return f"{operator}: {why.partition(': ')[2].partition('. Supported')[0][:100]}"
+
+
+def nearly_even(scores, axis):
+    """Whether the largest score along an axis is hardly larger than the next."""
+    ordered = np.sort(scores, axis)
+    return scores.shape[axis] > 1 and (np.diff(ordered.take([-2, -1], axis), axis=axis) < 1e-3).any()
+
+
 def judge(program, net, scratch, label):
     """The verdict on a case, and what there is to say."""
     made = [net.last] + ([sorted(net.values)[-1]] if len(net.values) % 3 == 0 else [])
     made = [name for i, name in enumerate(made) if name not in made[:i] and name != "x"]
-    integer = any(node.op_type == "ArgMax" and node.output[0] == made[0] for node in net.nodes)
     wanted = [net.values[name] for name in made]
     dtypes = [np.int64 if value.dtype == np.int64 else np.float32 for value in wanted]
-    if integer and len(set(net.values[net.nodes[-1].input[0]].ravel().round(4))) < net.values[net.nodes[-1].input[0]].size:
+    last = net.nodes[-1]
+    if last.op_type == "ArgMax" and nearly_even(net.values[last.input[0]], last.attribute[0].i):
         return "even", "two scores are nearly the same"
     model, x = os.path.join(scratch, f"{label}.onnx"), os.path.join(scratch, f"{label}.npy")
     onnx.save(net.model(list(zip(made, dtypes))), model)
@@ -585,10 +597,11 @@ def judge(program, net, scratch, label):
     except subprocess.TimeoutExpired:
         return "HANGS", ""
     said = run.stderr.decode("utf8", "replace").strip().replace("\n", " ")
+    said = said[said.find("error:") :]
     if run.returncode not in (0, 1, 5) or "panicked" in said:
-        return "FAILS", said[-300:]
+        return "FAILS", said[:300]
     if run.returncode:
-        return "refused", said[-300:]
+        return "refused", said
     got = outputs(json.loads(run.stdout), len(made))
     for name, values, right in zip(made, got, wanted):
         if values.size != right.size:
@@ -629,7 +642,7 @@ def main():
         for (kind, seed), name, verdict, why in pool.map(one, jobs):
             counts[name][verdict] += 1
             if verdict == "refused":
-                reasons[why.split("): ")[-1][:110]] += 1
+                reasons[reason(why)] += 1
             elif verdict not in ("equal", "even", "unmade"):
                 print(f"{verdict} {kind}{seed[1]} {name}: {why}", flush=True)
     total = collections.Counter()

@@ -46,10 +46,9 @@ impl Importer {
                 let x = self.activation(node, 0)?;
                 self.push(Relu, &[x])
             }
-            // |x| = 2 relu(x) - x
             "Abs" => {
                 let x = self.activation(node, 0)?;
-                self.with_relu(x, [2.0, -1.0])
+                self.absolute(x)
             }
             "LeakyRelu" => {
                 let (x, alpha) = (self.activation(node, 0)?, attributes.float("alpha", 0.01));
@@ -228,6 +227,11 @@ impl Importer {
             }
             (Numbers(_), Numbers(_)) => Err(constants()),
         }
+    }
+
+    /// `|x| = 2 relu(x) - x`.
+    pub(super) fn absolute(&mut self, x: ValueId) -> Result<ValueId> {
+        self.with_relu(x, [2.0, -1.0])
     }
 
     /// `factors[0] relu(x) + factors[1] x`.

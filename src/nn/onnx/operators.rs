@@ -23,8 +23,8 @@ use crate::{
 /// The operators that an import understands. Arithmetic and layout operations are also computed on constants.
 pub const SUPPORTED: &str = "Abs, Add, ArgMax (at the end), AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, ConstantOfShape, Conv, \
 ConvTranspose, DepthToSpace, DequantizeLinear (of weights), Div (by constants), Dropout, Expand, Flatten, Gather, Gemm, GlobalAveragePool, GlobalMaxPool, \
-HardSigmoid, HardSwish, Identity, If (of constants), LeakyRelu, LogSoftmax (at the end), MatMul, Max, MaxPool, Mean, Min, Mul, Neg, PRelu, Pad, Pow (whole powers), ReduceMax, ReduceMean, \
-ReduceSum, Relu, Reshape, Resize, Shape, Sigmoid (at the end), Slice, Softmax (at the end), SpaceToDepth, Split, Squeeze, Sub, Sum, Tile, Transpose, \
+HardSigmoid, HardSwish, Identity, If (of constants), LeakyRelu, LogSoftmax (at the end), MatMul, Max, MaxPool, Mean, Min, Mul, Neg, PRelu, Pad, Pow (whole powers), ReduceL1, ReduceMax, ReduceMean, ReduceMin, \
+ReduceSum, ReduceSumSquare, Relu, Reshape, Resize, Shape, Sigmoid (at the end), Slice, Softmax (at the end), SpaceToDepth, Split, Squeeze, Sub, Sum, Tile, Transpose, \
 Unsqueeze, Upsample, Where (by constants)";
 
 impl Importer {
@@ -54,7 +54,7 @@ impl Importer {
             "MatMul" => self.matmul(node),
             "BatchNormalization" => self.batch_normalization(node, attributes),
             "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => self.pool(node, attributes),
-            "ReduceMean" | "ReduceSum" | "ReduceMax" => self.reduce(node, attributes),
+            "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceL1" | "ReduceSumSquare" => self.reduce(node, attributes),
             "Resize" | "Upsample" => self.resize(node, attributes),
             "Add" | "Sub" | "Mul" | "Div" | "Sum" | "Mean" | "Max" | "Min" | "Neg" | "Abs" | "Relu" | "LeakyRelu" | "PRelu" | "Clip"
             | "HardSigmoid" | "HardSwish" | "Pow" | "Where" => self.elementwise(node, attributes),

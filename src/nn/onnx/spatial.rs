@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Error, Result,
     nn::{
-        ops::{AveragePool, Conv, MaxPool, Op, Reduce, Reduction, SumPool},
+        ops::{AveragePool, Conv, MaxPool, Multiply, Op, Reduce, Reduction, Sum, SumPool},
         value::{Tensor, ValueId},
     },
     shape::{Axis, Shape},
@@ -162,9 +162,31 @@ impl Importer {
         self.affine(sum, &Array { extents: vec![rows.len(), columns.len()], values: shares }, &Array::one(0.0))
     }
 
-    /// Along any axes but the batch's.
+    /// Reductions along any axes but the batch's.
     pub(super) fn reduce(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<ValueId> {
         let x = self.activation(node, 0)?;
+        match node.op_type.as_str() {
+            "ReduceMean" => self.reduced(x, Reduction::Mean, node, attributes),
+            "ReduceMax" => self.reduced(x, Reduction::Max, node, attributes),
+            // the smallest is the negative of the largest negative
+            "ReduceMin" => {
+                let turned = self.push(Sum::scaled(-1.0), &[x])?;
+                let largest = self.reduced(turned, Reduction::Max, node, attributes)?;
+                self.push(Sum::scaled(-1.0), &[largest])
+            }
+            "ReduceL1" => {
+                let x = self.absolute(x)?;
+                self.reduced(x, Reduction::Sum, node, attributes)
+            }
+            "ReduceSumSquare" => {
+                let x = self.push(Multiply, &[x, x])?;
+                self.reduced(x, Reduction::Sum, node, attributes)
+            }
+            _ => self.reduced(x, Reduction::Sum, node, attributes),
+        }
+    }
+
+    fn reduced(&mut self, x: ValueId, reduction: Reduction, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<ValueId> {
         let view = self.view(x)?;
         let rank = view.extents.len();
         let keeps = attributes.int("keepdims", 1) != 0;
@@ -178,11 +200,6 @@ impl Importer {
         if self.batch.kept(&view).is_some_and(|at| gone.contains(&at)) {
             return Err(apart());
         }
-        let reduction = match node.op_type.as_str() {
-            "ReduceMean" => Reduction::Mean,
-            "ReduceSum" => Reduction::Sum,
-            _ => Reduction::Max,
-        };
         let axes = (0..rank).filter(|d| gone.contains(d)).filter_map(|d| view.place.of_item(d)).collect();
         let y = self.push(Reduce { axes, reduction }, &[x])?;
         let extent = |d: usize| if gone.contains(&d) { keeps.then_some(1) } else { Some(view.extents[d]) };

@@ -57,7 +57,7 @@ impl Survey {
     }
 }
 
-/// All that keeps a graph from being imported, which has ended with this error. What follows a node that cannot be read is not known: of
+/// Every reason that keeps a graph from being imported, which has ended with this error. Nothing is known of what follows a node that cannot be read: of
 /// the nodes there only operators that are not supported at all are told.
 pub(super) fn blockers((proto, opset): &(GraphProto, i64), folder: Option<&Path>, batch: Batch, error: Error) -> Vec<Blocker> {
     let found = Importer::new((proto, *opset), folder, batch).map_or(Vec::new(), |importer| of_nodes(importer, proto));
