@@ -173,13 +173,13 @@ pub fn late_biases(graph: &mut Graph, size: f32) -> Result<()> {
             continue;
         }
         let part = |late: bool| bias.values.iter().map(move |&b| if (b.abs() >= size) == late { b } else { 0.0 });
-        let early = graph.constant(Tensor { shape: bias.shape.clone(), values: part(false).collect() });
+        let before = graph.constant(Tensor { shape: bias.shape.clone(), values: part(false).collect() });
         let copies = if matches!(graph.nodes[i].op, Op::Conv(_)) { 1 } else { output.item().iter().product::<usize>() / bias.values.len() };
         let late = part(true).collect::<Vec<f32>>().repeat(copies);
         let late = graph.constant(Tensor::new([late.len()], late)?);
         let (name, output) = (format!("{} bias", graph.nodes[i].name), graph.nodes[i].output);
         let product = graph.fresh();
-        graph.nodes[i].inputs[2] = early;
+        graph.nodes[i].inputs[2] = before;
         graph.nodes[i].output = product;
         graph.nodes.insert(i + 1, Node { name, op: Sum::of_two().into(), inputs: vec![product, late], output });
         if graph.readers(value) == 0 {

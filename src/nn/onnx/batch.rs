@@ -3,7 +3,7 @@
 
 use super::{
     array::Array,
-    layout::Layout,
+    layout::{Layout, apart},
     schema::{GraphProto, ValueInfoProto},
 };
 use crate::{Error, Result, kernels::gather::NONE};
@@ -81,11 +81,6 @@ impl View {
     pub fn is_in_order(&self) -> bool {
         self.place.axis().is_none_or(|at| self.extents[..at].iter().all(|&extent| extent == 1))
     }
-}
-
-/// The error of what acts on the batch.
-pub fn apart() -> Error {
-    Error::Model("it acts on the axis of the batch, whose inputs stay apart".into())
 }
 
 fn mixed() -> Error {

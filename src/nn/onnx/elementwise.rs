@@ -245,6 +245,7 @@ impl Importer {
         let x = self.activation(node, 0)?;
         let slope = self.weights(node, 1, "slope")?;
         let slope = Array { extents: slope.shape.extents().to_vec(), values: slope.values };
+        let x = self.like(x, &slope)?;
         let relu = self.push(Relu, &[x])?;
         let below = self.push(Sum { factors: vec![1.0, -1.0], constant: 0.0 }, &[x, relu])?;
         let scaled = self.scaled(below, slope)?;

@@ -3,8 +3,9 @@
 use super::{
     array::{Array, elements, place_of},
     attributes::Attributes,
-    batch::{View, apart},
+    batch::View,
     importer::{Finished, Importer},
+    layout::apart,
     schema::NodeProto,
     tensor,
 };

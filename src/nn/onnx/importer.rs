@@ -41,7 +41,7 @@ pub struct Importer {
     /// Shape of each value of the graph, for a batch of one.
     pub shapes: HashMap<ValueId, Value>,
     /// Where the model has the batch of each value.
-    pub places: HashMap<ValueId, Place>,
+    pub batch_axes: HashMap<ValueId, Place>,
     /// The batch that the model is read with.
     pub batch: Batch,
     /// The size of the batch was looked at.
@@ -91,8 +91,8 @@ impl Importer {
             let (name, constant) = tensor::sparse(sparse, folder)?;
             names.insert(name, Meaning::Constant(constant));
         }
-        let places: HashMap<ValueId, Place> = given(proto).map(|input| batch.of_input(input)).enumerate().collect();
-        let inputs = given(proto).zip(0..).map(|(input, value)| graph_input(input, places[&value] == Place::Own(0)));
+        let batch_axes: HashMap<ValueId, Place> = given(proto).map(|input| batch.of_input(input)).enumerate().collect();
+        let inputs = given(proto).zip(0..).map(|(input, value)| graph_input(input, batch_axes[&value] == Place::Own(0)));
         let inputs = inputs.collect::<Result<Vec<GraphInput>>>()?;
         if inputs.is_empty() {
             return Err(Error::Model("the model has no input".into()));
@@ -107,7 +107,7 @@ impl Importer {
             graph,
             names,
             shapes,
-            places,
+            batch_axes,
             batch,
             batch_read: false,
             opset,
@@ -129,8 +129,8 @@ impl Importer {
         let node = Node { name, op: op.into(), inputs: inputs.to_vec(), output };
         let shapes: Vec<Value> = inputs.iter().filter_map(|v| self.shapes.get(v).cloned()).collect();
         self.shapes.insert(output, node.output_value(&shapes)?);
-        if let Some(&place) = inputs.first().and_then(|first| self.places.get(first)) {
-            self.places.insert(output, place);
+        if let Some(&place) = inputs.first().and_then(|first| self.batch_axes.get(first)) {
+            self.batch_axes.insert(output, place);
         }
         self.graph.nodes.push(node);
         Ok(output)
@@ -168,7 +168,7 @@ impl Importer {
     /// Adds an operation; its value, whose batch the model has elsewhere.
     pub fn push_at(&mut self, op: impl Into<Op>, inputs: &[ValueId], place: Place) -> Result<ValueId> {
         let output = self.push(op, inputs)?;
-        self.places.insert(output, place);
+        self.batch_axes.insert(output, place);
         Ok(output)
     }
 
@@ -241,7 +241,7 @@ impl Importer {
     /// A value as the model sees it.
     pub fn view(&self, value: ValueId) -> Result<View> {
         let item = &self.shape(value)?.extents()[1..];
-        Ok(View::new(item, self.places.get(&value).copied().unwrap_or(Place::Nowhere)))
+        Ok(View::new(item, self.batch_axes.get(&value).copied().unwrap_or(Place::Nowhere)))
     }
 
     /// Extents as the model sees them.

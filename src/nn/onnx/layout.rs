@@ -4,7 +4,6 @@
 use super::{
     array::{Array, broadcast, place_of},
     attributes::Attributes,
-    batch::apart,
     constant::Constant,
 };
 use crate::{Error, Result};
@@ -115,6 +114,11 @@ struct Rule<'a> {
 
 fn needed(given: Option<Array<i64>>, what: &str) -> Result<Array<i64>> {
     given.ok_or_else(|| Error::Model(format!("the {what} must be constant integers")))
+}
+
+/// The error of what acts on the batch.
+pub fn apart() -> Error {
+    Error::Model("it acts on the axis of the batch, whose inputs stay apart".into())
 }
 
 impl Rule<'_> {

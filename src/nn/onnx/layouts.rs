@@ -3,10 +3,10 @@
 use super::{
     array::{Array, elements, place_of},
     attributes::Attributes,
-    batch::{Batch, Place, View, apart},
+    batch::{Batch, Place, View},
     constant::Constant,
     importer::{Importer, Meaning},
-    layout::{Edge, Layout, layout_of},
+    layout::{Edge, Layout, apart, layout_of},
     schema::NodeProto,
 };
 use crate::{

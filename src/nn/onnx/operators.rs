@@ -3,11 +3,11 @@
 use super::{
     array::{Array, broadcast},
     attributes::Attributes,
-    batch::{Batch, View, apart},
+    batch::{Batch, View},
     constant::Constant,
     fold,
     importer::{Importer, Meaning},
-    layout::Layout,
+    layout::{Layout, apart},
     schema::NodeProto,
     tensor,
 };

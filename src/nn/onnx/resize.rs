@@ -1,6 +1,12 @@
 //! Resize and Upsample: nearest elements are moved; linear interpolation is a product with a public matrix along each axis.
 
-use super::{array::place_of, attributes::Attributes, batch::apart, importer::Importer, layout::Layout, schema::NodeProto};
+use super::{
+    array::place_of,
+    attributes::Attributes,
+    importer::Importer,
+    layout::{Layout, apart},
+    schema::NodeProto,
+};
 use crate::{
     Error, Result,
     nn::value::{Tensor, ValueId},

@@ -3,9 +3,8 @@
 use super::{
     array::{Array, place_of},
     attributes::Attributes,
-    batch::apart,
     importer::Importer,
-    layout::{Edge, Layout},
+    layout::{Edge, Layout, apart},
     schema::NodeProto,
 };
 use crate::{
@@ -208,7 +207,7 @@ impl Importer {
         let item = made.item();
         match item == self.shape(y)?.extents()[1..] {
             true => {
-                self.places.insert(y, made.place);
+                self.batch_axes.insert(y, made.place);
                 Ok(y)
             }
             false => self.push_at(Op::reshape(item), &[y], made.place),
