@@ -193,7 +193,7 @@ fn errors_say_what_and_where() {
         let error = import(&model(&[2, 4, 4], nodes, initializers)).unwrap_err();
         words.iter().for_each(|word| assert!(error.contains(word), "'{error}' does not say '{word}'"));
     };
-    says(vec![node("LSTM", &["x"], "y", vec![])], vec![], &["LSTM", "the LSTM", "supported: Abs, Add"]);
+    says(vec![node("LSTM", &["x"], "y", vec![])], vec![], &["LSTM", "the LSTM", "Supported: Abs, Add"]);
     says(vec![node("Relu", &["x"], "y", vec![int("fancy", 1)])], vec![], &["the Relu", "fancy"]);
     says(vec![node("Relu", &["z"], "y", vec![])], vec![], &["'z'"]);
     says(vec![node("Relu", &["x"], "q", vec![])], vec![], &["output 'y'"]);
@@ -249,6 +249,40 @@ fn arithmetic_between_activations_and_constants() {
     let numbers = vec![floats("half", &[1, 2, 1], &[0.5, 0.25]), floats("one", &[], &[1.0]), floats("zero", &[], &[0.0])];
     let y = run(&model(&[2, 2], nodes, numbers), &[1.0, -2.0, 8.0, -8.0]);
     assert_eq!(y, [1.0, 2.0, 8.0, 3.0, 0.0, -2.0, 0.0, -8.0]);
+}
+
+#[test]
+fn reductions_along_any_axes() {
+    let x: Vec<f32> = (0..24).map(|i| ((i * 7 + 3) % 11) as f32 / 2.0 - 2.5).collect();
+    let fold = |op: &str, values: &[f32]| match op {
+        "ReduceSum" => values.iter().sum(),
+        "ReduceMean" => values.iter().sum::<f32>() / values.len() as f32,
+        "ReduceMax" => values.iter().copied().fold(f32::MIN, f32::max),
+        "ReduceMin" => values.iter().copied().fold(f32::MAX, f32::min),
+        "ReduceL1" => values.iter().map(|v| v.abs()).sum(),
+        _ => values.iter().map(|v| v * v).sum::<f32>(),
+    };
+    for op in ["ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceSumSquare"] {
+        for axes in [&[1][..], &[2], &[-1], &[1, 2], &[-1, -2, 1]] {
+            for keepdims in [0, 1] {
+                // the axes are an input of ReduceSum from set 13 on, of the others from 18
+                let (input, attributes, constants) = match op {
+                    "ReduceSum" => (&["x", "axes"][..], vec![int("keepdims", keepdims)], vec![integers("axes", axes)]),
+                    _ => (&["x"][..], vec![int("keepdims", keepdims), ints("axes", axes)], Vec::new()),
+                };
+                let gone: Vec<usize> = axes.iter().map(|&axis| axis.rem_euclid(4) as usize).collect();
+                let rest = |at: [usize; 3]| [1, 2, 3].map(|d| if gone.contains(&d) { 0 } else { at[d - 1] });
+                let mut groups = std::collections::BTreeMap::<[usize; 3], Vec<f32>>::new();
+                for (e, v) in x.iter().enumerate() {
+                    groups.entry(rest([e / 12, e / 4 % 3, e % 4])).or_default().push(*v);
+                }
+                let expected: Vec<f32> = groups.values().map(|values| fold(op, values)).collect();
+                let found = run(&model(&[2, 3, 4], vec![node(op, input, "y", attributes)], constants), &x);
+                let apart = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(found.len() == expected.len() && apart < 1e-4, "{op} {axes:?}: {found:?} {expected:?}");
+            }
+        }
+    }
 }
 
 #[test]
