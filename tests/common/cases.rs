@@ -148,6 +148,9 @@ fn compared(got: &[Vec<f32>], outputs: &[TensorProto]) -> Verdict {
         let Some(want) = numbers(output).or_else(|| Some(indices()?.collect())) else {
             return Verdict::Failed("the expected output holds no numbers".into());
         };
+        // what does not depend on the input is given for each item
+        let once = output.data_type == 7 && got.len() > want.len() && got.chunks(want.len()).all(|row| row == want);
+        let got = if once { &got[..want.len()] } else { got };
         if got.len() != want.len() {
             return Verdict::Failed(format!("{} values where {} are expected", got.len(), want.len()));
         }
