@@ -50,6 +50,11 @@ pub fn length(all: &[Finish], row: usize) -> Result<usize> {
     }
 }
 
+/// Extents of an item after all functions: a row where elements have moved.
+pub fn extents(all: &[Finish], item: &[usize]) -> Vec<usize> {
+    all.iter().fold(item.to_vec(), |item, finish| finish.extents(item))
+}
+
 /// Whether they end with probabilities.
 pub fn gives_probabilities(all: &[Finish]) -> bool {
     let last = all.iter().rev().find(|finish| !matches!(finish, Finish::Move(_)));
@@ -83,6 +88,22 @@ impl Finish {
             Self::Sigmoid => Ok(row),
             Self::Move(indices) if indices.len() <= row && indices.iter().all(|&at| (at as usize) < row) => Ok(indices.len()),
             _ => Err(bad()),
+        }
+    }
+
+    fn extents(&self, mut item: Vec<usize>) -> Vec<usize> {
+        match self {
+            Self::Softmax(_) | Self::LogSoftmax(_) | Self::Sigmoid => item,
+            Self::ArgMax { along, .. } => {
+                let is_it = |&axis: &usize| item[axis] == along.len && item[axis + 1..].iter().product::<usize>() == along.inner;
+                match (0..item.len()).find(is_it) {
+                    Some(axis) => _ = item.remove(axis),
+                    // of several axes together
+                    None => item = vec![item.iter().product::<usize>() / along.len.max(1)],
+                }
+                item
+            }
+            Self::Move(indices) => vec![indices.len()],
         }
     }
 
@@ -149,6 +170,16 @@ mod tests {
             assert!(length(std::slice::from_ref(&finish), 12).is_err(), "{finish:?}");
         }
         assert!(length(&vec![Finish::Sigmoid; 17], 12).is_err());
+    }
+
+    #[test]
+    fn extents_after_functions() {
+        let after = |finish: Finish, item: &[usize]| extents(&[finish], item);
+        let argmax = |len, inner| Finish::ArgMax { along: Along { len, inner }, last: false };
+        assert_eq!(after(Finish::Softmax(Along { len: 2, inner: 6 }), &[2, 2, 3]), [2, 2, 3]);
+        assert_eq!((after(argmax(2, 6), &[2, 2, 3]), after(argmax(3, 1), &[2, 2, 3])), (vec![2, 3], vec![2, 2]));
+        assert_eq!((after(argmax(12, 1), &[2, 2, 3]), after(argmax(3, 1), &[3])), (vec![1], vec![]));
+        assert_eq!(after(Finish::Move(vec![1, 0]), &[2, 2, 3]), [2]);
     }
 
     #[test]

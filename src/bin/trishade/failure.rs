@@ -1,5 +1,6 @@
 //! How a command fails, and the exit code that says so.
 
+use crate::terminal::escaped;
 use std::fmt::{self, Display};
 use trishade::Error;
 
@@ -8,14 +9,17 @@ use trishade::Error;
 pub enum Failure {
     /// An error of the library.
     Library(Error),
+    /// An option that does not go with the model or the data.
+    Usage(String),
     /// A check of the program on itself or on a model that did not pass.
     Check(String),
 }
 
 impl Failure {
-    /// 1 failure, 3 no such device, 4 peer or network, 5 a check failed; clap ends the program with 2 on wrong usage.
+    /// 1 failure, 3 no such device, 4 peer or network, 5 a check failed; 2 wrong usage, of which clap sees most.
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Usage(_) => 2,
             Self::Check(_) => 5,
             Self::Library(Error::Device(_)) => 3,
             Self::Library(Error::Peer(_) | Error::OutOfStep(_)) => 4,
@@ -33,8 +37,8 @@ impl From<Error> for Failure {
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Library(error) => error.fmt(f),
-            Self::Check(report) => f.write_str(report),
+            Self::Library(error) => f.write_str(&escaped(&error.to_string())),
+            Self::Usage(what) | Self::Check(what) => f.write_str(what),
         }
     }
 }
