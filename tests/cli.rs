@@ -3,10 +3,12 @@
 
 mod common;
 
+use prost::Message;
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
 };
+use trishade::nn::onnx::schema::*;
 
 const MODEL: &str = "examples/models/lenet_mnist.onnx";
 const IMAGES: &str = "examples/data/mnist100.npy";
@@ -192,7 +194,7 @@ fn bench_prints_rows_and_compares_them() {
     let file = json(&all);
     let signs: Vec<_> = file["rows"].as_array().unwrap().iter().map(|row| row["sign"].as_str().unwrap()).take(4).collect();
     assert_eq!(signs, ["six", "five", "short", "auto: five"]);
-    fails(&["bench", "micro", "--device", "cpu", "--filter", "nothing of that name"], 1, &["no case"]);
+    fails(&["bench", "micro", "--device", "cpu", "--filter", "nothing of that name"], 2, &["no case"]);
     fails(&["bench", "--device", "cpu", "--compare", MODEL], 1, &["not JSON"]);
 }
 
@@ -219,18 +221,104 @@ fn infer_fails(model: &str, input: &str, more: &[&str], code: i32, words: &[&str
 
 #[test]
 fn bad_input_is_one_clear_error() {
-    fails(&["infer"], 2, &["--model"]);
     fails(&["dance"], 2, &["dance"]);
     infer_fails("/nowhere.onnx", IMAGES, &[], 1, &["/nowhere.onnx"]);
     infer_fails(MODEL, "/nowhere.npy", &[], 1, &["/nowhere.npy"]);
     infer_fails(IMAGES, IMAGES, &[], 1, &["not an ONNX model"]);
     infer_fails(MODEL, MODEL, &[], 1, &["not a file of a kind that is known", ".npy"]);
-    infer_fails(MODEL, IMAGES, &["--batch", "0"], 1, &["--batch 0"]);
-    infer_fails(MODEL, IMAGES, &["--fraction-bits", "40"], 1, &["40", "8 to 26"]);
     infer_fails(MODEL, IMAGES, &["--labels", IMAGES], 1, &["78400 labels for 100 inputs"]);
     let whole = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(MODEL)).unwrap();
     let half = Scratch::new("half.onnx", &whole[..whole.len() / 2]);
     infer_fails(half.path(), IMAGES, &[], 1, &["half.onnx", "damaged"]);
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    for command in ["infer", "plan", "check"] {
+        fails(&[command], 2, &["--model"]);
+        let others: &[&str] = if command == "infer" { &["--input", IMAGES] } else { &[] };
+        fails(&[&[command, MODEL, "--model", MODEL], others].concat(), 2, &["cannot be used with"]);
+        let with = |more: &[&'static str]| [&[command, MODEL], others, more].concat();
+        fails(&with(&["--batch", "0"]), 2, &["--batch", "0"]);
+        fails(&with(&["--fraction-bits", "40"]), 2, &["40", "8..=26"]);
+        fails(&[&[command, "zoo:perceptron"], others].concat(), 2, &["perceptron", "resnet50"]);
+    }
+    fails(&["infer", MODEL, "--input", IMAGES, "--top", "0"], 2, &["--top"]);
+    fails(&["infer", MODEL, "--input", IMAGES, "--max-memory", "much"], 2, &["much"]);
+    fails(&["plan", MODEL, "--range-bits", "1:0"], 2, &["LOW:HIGH"]);
+    fails(&["bench", "--device", "cpu", "--filter", "no such case"], 2, &["no such case"]);
+    fails(&["bench", "-r", "0"], 2, &["-r"]);
+    fails(&["doctor", "--cluster", "cluster.toml", "--timeout=-1"], 2, &["--timeout"]);
+}
+
+#[test]
+fn a_model_is_given_by_its_place_or_by_name() {
+    for command in ["plan", "check"] {
+        let by = |args: &[&str]| json(&trishade(&[&[command, "--json"], args].concat()));
+        assert_eq!(by(&[MODEL]), by(&["--model", MODEL]));
+    }
+    let by = |args: &[&str]| json(&trishade(&[&["infer", "--json", "--device", "cpu", "--input", IMAGES], args].concat()));
+    assert_eq!(by(&["--model", MODEL])["predictions"], by(&["--batch", "50", MODEL])["predictions"]);
+}
+
+/// A model from `x` of four numbers an item to `y`.
+fn model(nodes: &[(&str, &str, &str)]) -> Vec<u8> {
+    let info = |name: &str, extents: &[Option<i64>]| ValueInfoProto {
+        name: name.into(),
+        r#type: Some(TypeProto {
+            tensor_type: Some(TensorTypeProto {
+                elem_type: 1,
+                shape: Some(TensorShapeProto {
+                    dim: extents.iter().map(|&dim_value| DimensionProto { dim_value, dim_param: None }).collect(),
+                }),
+            }),
+        }),
+    };
+    let node = |&(op_type, input, output): &(&str, &str, &str)| NodeProto {
+        input: vec![input.into()],
+        output: vec![output.into()],
+        name: format!("node {output}"),
+        op_type: op_type.into(),
+        ..Default::default()
+    };
+    let graph = GraphProto {
+        node: nodes.iter().map(node).collect(),
+        input: vec![info("x", &[None, Some(4)])],
+        output: vec![info("y", &[])],
+        ..Default::default()
+    };
+    let opset = OperatorSetIdProto { domain: String::new(), version: 17 };
+    ModelProto { ir_version: 8, graph: Some(graph), opset_import: vec![opset] }.encode_to_vec()
+}
+
+#[test]
+fn check_tells_all_that_keeps_a_model_from_running_and_infer_agrees() {
+    let nodes = [("Relu", "x", "a"), ("Tanh", "a", "b"), ("Relu", "b", "c"), ("Tanh", "c", "d"), ("LRN", "d", "e"), ("Exp", "x", "y")];
+    let file = Scratch::new("blocked.onnx", &model(&nodes));
+    let output = trishade(&["check", file.path(), "--json"]);
+    assert_eq!(output.status.code(), Some(5), "{}", err(&output));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let blockers = found["blockers"].as_array().unwrap();
+    let told: Vec<_> = blockers.iter().map(|b| (b["operator"].as_str().unwrap(), b["nodes"].as_u64().unwrap())).collect();
+    assert_eq!(told, [("Tanh", 2), ("LRN", 1), ("Exp", 1)]);
+    let supported = |name: &str| found["operators"].as_array().unwrap().iter().any(|o| o["operator"] == name && o["supported"] == true);
+    assert!(supported("Relu") && !supported("Tanh") && !supported("Exp"));
+    fails(&["check", file.path()], 5, &["node b' and 1 more", "HardSwish", "BatchNormalization", "constants only", "3 reasons"]);
+    // infer stops at the first of them
+    infer_fails(file.path(), IMAGES, &[], 1, &["node b", "HardSwish"]);
+    let file = Scratch::new("whole.onnx", &model(&[("Relu", "x", "y")]));
+    assert_eq!(json(&trishade(&["check", file.path(), "--json"]))["blockers"], serde_json::json!([]));
+    // what is found only when all is read
+    let file = Scratch::new("open.onnx", &model(&[("Relu", "x", "z")]));
+    fails(&["check", file.path()], 5, &["no node makes the output 'y'"]);
+}
+
+#[test]
+fn the_networks_are_listed_without_making_their_weights() {
+    let list = json(&trishade(&["zoo", "list", "--json"]));
+    let resnet = list.as_array().unwrap().iter().find(|one| one["name"] == "resnet50").unwrap();
+    assert_eq!(resnet["input"], serde_json::json!([3, 224, 224]));
+    assert!(resnet["parameters"].as_u64().unwrap() > 25_000_000);
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn errors_say_what_and_where() {
     let flat = || node("Flatten", &["x"], "f", vec![]);
     says(vec![flat(), node("Mul", &["x", "f"], "y", vec![])], vec![], &["broadcasting", "batch"]);
     says(vec![flat(), node("MatMul", &["x", "f"], "y", vec![])], vec![], &["two matrices for each input of the batch"]);
-    says(vec![flat(), node("Add", &["f", "c"], "y", vec![])], vec![floats("c", &[1, 1, 32], &[1.0; 32])], &["in front of the batch"]);
+    says(vec![flat(), node("Add", &["f", "c"], "y", vec![])], vec![floats("c", &[5, 32], &[1.0; 160])], &["broadcasting", "batch"]);
     says(vec![node("Pow", &["x", "e"], "y", vec![])], vec![floats("e", &[1], &[0.5])], &["power of 0.5"]);
     says(vec![node("Tile", &["x", "r"], "y", vec![])], vec![integers("r", &[2, 1, 1, 1])], &["axis of the batch"]);
     says(vec![node("Tile", &["x", "r"], "y", vec![])], vec![integers("r", &[1, 1, 0, 1])], &["positive number of copies"]);

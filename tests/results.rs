@@ -158,6 +158,32 @@ fn outputs_are_saved_with_names_and_shapes() {
 }
 
 #[test]
+fn an_output_that_moves_at_its_end_has_the_shape_that_it_moves_to() {
+    let folder = Folder::new("moved");
+    let mut graph = Graph::new(&[2, 3]);
+    let twice = graph.push("twice", Sum { factors: vec![2.0], constant: 0.0 }, &[0]);
+    let mut graph = graph.with_outputs(&[("y", twice)]);
+    // the classes of three pixels, last
+    let along = Along { len: 2, inner: 3 };
+    graph.outputs[0].finish = vec![Finish::Softmax(along), Finish::Move(vec![0, 3, 1, 4, 2, 5]), Finish::Shape(vec![3, 1, 2])];
+    let index = |finish: &[Finish]| [&[Finish::ArgMax { along, last: false }], finish].concat();
+    graph.outputs.push(GraphOutput { name: "index".into(), value: twice, finish: index(&[]) });
+    graph.outputs.push(GraphOutput { name: "kept".into(), value: twice, finish: index(&[Finish::Shape(vec![1, 3])]) });
+    let (model, x) = (folder.model("moved.onnx", &graph), folder.write("x.csv", "0,1,2,0,0,3\n"));
+    let object = json(&trishade(&infer(&model, &x, &["--json"])));
+    let shape = |i: usize| object["outputs"][i]["shape"].to_string();
+    assert_eq!([shape(0), shape(1), shape(2)], ["[1,3,1,2]", "[1,3]", "[1,1,3]"]);
+    let file = folder.at("y.npz");
+    assert!(trishade(&infer(&model, &x, &["-o", &file])).status.success());
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(folder.read("y.npz"))).unwrap();
+    let mut bytes = Vec::new();
+    zip.by_name("y.npy").unwrap().read_to_end(&mut bytes).unwrap();
+    let (shape, values) = array::<f32>(&bytes);
+    let wanted = [0.5, 0.5, 0.880_797, 0.119_203, 0.119_203, 0.880_797];
+    assert!(shape == [1, 3, 1, 2] && values.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-4), "{values:?}");
+}
+
+#[test]
 fn one_output_is_an_array_and_only_the_class_an_integer() {
     let folder = Folder::new("array");
     let file = folder.at("y.npy");

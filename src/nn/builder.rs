@@ -28,6 +28,8 @@ pub struct Builder {
     name: Option<String>,
     /// Factor of the next layer's random weights.
     gain: f64,
+    /// Weights are zeros.
+    outline: bool,
 }
 
 impl Builder {
@@ -42,7 +44,13 @@ impl Builder {
             weights: None,
             name: None,
             gain: 1.0,
+            outline: false,
         })
+    }
+
+    /// The network with zeros for weights, which take no time to make: for its shapes and counts.
+    pub fn outline(self) -> Self {
+        Self { outline: true, ..self }
     }
 
     /// Layers that are [`named`](Self::named) take their weights from here: NAME.weight, NAME.bias. Every layer with weights must
@@ -246,6 +254,9 @@ impl Builder {
     fn weights(&mut self, shape: Shape) -> Result<Tensor> {
         if let Some(weights) = &self.weights {
             return weights.get(&format!("{}.weight", self.layer()?), &shape);
+        }
+        if self.outline {
+            return Ok(Tensor { values: vec![0.0; shape.elements()], shape });
         }
         let fan_in = shape.elements() / shape.extents()[0];
         let limit = (6.0 / fan_in as f64).sqrt() * std::mem::replace(&mut self.gain, 1.0);

@@ -3,10 +3,10 @@
 use super::{
     draft::{Draft, MOST_BITS, SMALL_WEIGHT, Source, Term, spare_bits},
     graph::{Graph, Node},
-    ops::{Addend, Bits, Bound, Combine, Form, Joins, Lowered, MaxPool, Product, Step as Action},
-    passes::normalise,
+    ops::{Addend, Bits, Bound, Combine, Form, Joins, Lowered, MaxPool, Product, Step as Action, runs},
+    passes::{late_biases, normalise},
     program::{Program, ProgramParameter, Step, Unchecked},
-    value::{Operand, Parameter, ROOM, Tensor, Value, ValueId, encode},
+    value::{Operand, Parameter, ROOM, Tensor, Value, ValueId, encode, encode_addend},
 };
 use crate::{Error, Result, fixed::Fixed};
 use std::{collections::HashMap, sync::Arc};
@@ -24,8 +24,18 @@ pub struct LoweredModel {
 #[derive(Clone)]
 pub struct Parameters {
     fixed: Fixed,
-    /// A name for errors, the numbers, the fraction bits.
-    tensors: Vec<(String, Arc<Tensor>, u32)>,
+    tensors: Vec<Secret>,
+}
+
+/// The numbers of one parameter.
+#[derive(Clone)]
+struct Secret {
+    /// A name for errors.
+    what: String,
+    tensor: Arc<Tensor>,
+    fraction_bits: u32,
+    /// Nothing is multiplied with it.
+    added: bool,
 }
 
 impl Parameters {
@@ -36,8 +46,12 @@ impl Parameters {
 
     /// One of them, by its place.
     pub fn encoded_at(&self, at: usize) -> Result<Parameter> {
-        let (what, tensor, bits) = &self.tensors[at];
-        Ok(Parameter { shape: tensor.shape.clone(), words: encode(self.fixed, what, &tensor.values, *bits)? })
+        let Secret { what, tensor, fraction_bits, added } = &self.tensors[at];
+        let words = match added {
+            true => encode_addend(what, &tensor.values, *fraction_bits)?,
+            false => encode(self.fixed, what, &tensor.values, *fraction_bits)?,
+        };
+        Ok(Parameter { shape: tensor.shape.clone(), words })
     }
 }
 
@@ -52,7 +66,9 @@ impl std::fmt::Debug for Parameters {
 /// [`Error::Model`] names a node that does not fit, [`Error::Range`] public numbers that do not.
 pub fn lower(graph: &Graph, fixed: Fixed) -> Result<LoweredModel> {
     graph.shapes(1)?;
-    let mut lowering = Lowering::new(normalise(graph.clone())?, fixed)?;
+    let mut normal = normalise(graph.clone())?;
+    late_biases(&mut normal, fixed.limit() as f32)?;
+    let mut lowering = Lowering::new(normal, fixed)?;
     while !lowering.graph.nodes.is_empty() {
         lowering.next()?;
     }
@@ -67,7 +83,7 @@ struct Lowering {
     operands: Vec<Option<Operand>>,
     steps: Vec<Step>,
     parameters: Vec<ProgramParameter>,
-    tensors: Vec<(String, Arc<Tensor>, u32)>,
+    tensors: Vec<Secret>,
     /// The parameter that a constant has become, by its fraction bits.
     placed: HashMap<(ValueId, u32), (ValueId, Arc<Tensor>)>,
 }
@@ -90,7 +106,7 @@ impl Lowering {
             self.graph.nodes[..partner].rotate_left(1);
             return Ok(());
         }
-        let Node { name, op, inputs, output } = self.graph.nodes.remove(0);
+        let Node { name, op, mut inputs, output } = self.graph.nodes.remove(0);
         match op.lowered() {
             Lowered::Form(form) => {
                 let terms = vec![self.term(&name, form, &inputs)];
@@ -99,6 +115,10 @@ impl Lowering {
                 self.product(draft)
             }
             Lowered::Joins => {
+                for input in &mut inputs {
+                    let source = self.source(*input);
+                    *input = self.placed(&source, self.fixed.fraction_bits(), true, || format!("constants of '{name}'"))?;
+                }
                 let bits = self.fraction_bits(&inputs)?;
                 if let (Joins::Sum(&[factor], constant), &[value]) = (op.joins(), &inputs[..])
                     && spare_bits(factor.abs(), 1.0) > Combine::MORE
@@ -223,7 +243,7 @@ impl Lowering {
         for (&value, &factor) in inputs.iter().zip(factors) {
             if value == draft.output {
                 own = factor;
-            } else if self.operand(value).is_ok_and(|operand| operand.fraction_bits <= wide) {
+            } else if self.joins_before(value, factor, wide) {
                 residuals.push((value, factor));
             } else if let Some(partner) = self.product_of(value).filter(|&partner| self.could_be_term(partner, factor, wide)) {
                 terms.push((self.graph.nodes[partner].output, factor));
@@ -246,6 +266,14 @@ impl Lowering {
         Ok(true)
     }
 
+    /// Whether a value or a constant can be added to sums with so many fraction bits.
+    fn joins_before(&self, value: ValueId, factor: f32, wide: u32) -> bool {
+        match self.graph.constants.get(&value) {
+            Some(tensor) => tensor.largest() * factor.abs() < f32::powi(2.0, ROOM as i32 - 1 - wide as i32),
+            None => self.operand(value).is_ok_and(|operand| operand.fraction_bits <= wide),
+        }
+    }
+
     /// Whether a node that makes a product can be a term of sums with so many fraction bits, times a factor.
     fn could_be_term(&self, node: usize, factor: f32, wide: u32) -> bool {
         let inputs = &self.graph.nodes[node].inputs;
@@ -262,11 +290,12 @@ impl Lowering {
     fn product(&mut self, draft: Draft) -> Result<()> {
         let Draft { name, terms, residuals, pool, bounds, output } = draft;
         let f = self.fixed.fraction_bits();
-        let more = if residuals.is_empty() { self.more_bits(&terms, bounds) } else { 0 };
+        let residuals: Vec<(Source, f32)> = residuals.into_iter().map(|(value, factor)| (self.source(value), factor)).collect();
+        let more = self.more_bits(&terms, &residuals, bounds);
         let mut factors = Vec::new();
         for term in &terms {
             for (source, bits) in term.factors.iter().zip([f, f + more]) {
-                factors.push(self.placed(source, bits, || format!("weights of '{}'", term.name))?);
+                factors.push(self.placed(source, bits, false, || format!("weights of '{}'", term.name))?);
             }
         }
         let [x, y] = [self.operand(factors[0])?.clone(), self.operand(factors[1])?.clone()];
@@ -275,14 +304,26 @@ impl Lowering {
         let (mut inputs, mut addends) = (factors, Vec::new());
         for term in &terms {
             if let Some(bias) = &term.bias {
-                inputs.push(self.placed(bias, wide, || format!("bias of '{}'", term.name))?);
+                inputs.push(self.placed(bias, wide, true, || format!("bias of '{}'", term.name))?);
                 addends.push(Addend { factor: 1, inner: term.form.inner(&sums) });
             }
         }
-        for (value, factor) in residuals {
-            let bits = wide - self.operand(value)?.fraction_bits;
-            addends.push(Addend { factor: encode(self.fixed, &format!("factors of '{name}'"), &[factor], bits)?[0], inner: 0 });
-            inputs.push(value);
+        for (source, factor) in residuals {
+            let (factor, inner, source) = match source {
+                Source::Value(value) => {
+                    let bits = wide - self.operand(value)?.fraction_bits;
+                    (encode(self.fixed, &format!("factors of '{name}'"), &[factor], bits)?[0], 0, Source::Value(value))
+                }
+                Source::Constant(value, mut tensor) => {
+                    if factor != 1.0 {
+                        Arc::make_mut(&mut tensor).values.iter_mut().for_each(|v| *v *= factor);
+                    }
+                    let inner = runs(&sums, &Value::whole(tensor.shape.clone())).unwrap_or(1);
+                    (1, inner, Source::Constant(value, tensor))
+                }
+            };
+            addends.push(Addend { factor, inner });
+            inputs.push(self.placed(&source, wide, true, || format!("constants of '{name}'"))?);
         }
         let truncation = wide.saturating_sub(f);
         let bound = bounds.map(|[low, high]| Bound::new(self.fixed, &name, low, high, wide - truncation)).transpose()?;
@@ -292,14 +333,18 @@ impl Lowering {
 
     /// Fraction bits that the weights of all terms get besides a run's, so that small ones are as precise as large ones. Their sums then
     /// are no larger as words than those of usual weights, and the truncation takes the bits off again.
-    fn more_bits(&self, terms: &[Term], bounds: Option<[f32; 2]>) -> u32 {
+    fn more_bits(&self, terms: &[Term], residuals: &[(Source, f32)], bounds: Option<[f32; 2]>) -> u32 {
+        if residuals.iter().any(|(source, _)| matches!(source, Source::Value(_))) {
+            return 0;
+        }
         let bits = |source: &Source| match source {
             Source::Constant(_, tensor) => spare_bits(tensor.largest(), SMALL_WEIGHT).saturating_sub(1),
             Source::Value(_) => 0,
         };
         let weights = terms.iter().map(|term| bits(&term.factors[1])).min().unwrap_or(0);
         // a bias and bounds stand at the bits of the sums; bounds outside the range are none
-        let biases = terms.iter().filter_map(|term| term.bias.as_ref()).map(|bias| match bias {
+        let added = terms.iter().filter_map(|term| term.bias.as_ref()).chain(residuals.iter().map(|(source, _)| source));
+        let biases = added.map(|bias| match bias {
             Source::Constant(_, tensor) => tensor.largest(),
             Source::Value(_) => f32::INFINITY,
         });
@@ -310,7 +355,7 @@ impl Lowering {
     }
 
     /// A constant as a parameter of so many fraction bits; a value that is computed as it is.
-    fn placed(&mut self, source: &Source, fraction_bits: u32, what: impl Fn() -> String) -> Result<ValueId> {
+    fn placed(&mut self, source: &Source, fraction_bits: u32, added: bool, what: impl Fn() -> String) -> Result<ValueId> {
         let (constant, tensor) = match source {
             Source::Value(value) => return Ok(*value),
             Source::Constant(constant, tensor) => (*constant, tensor),
@@ -324,7 +369,7 @@ impl Lowering {
         let value = self.operands.len();
         self.operands.push(Some(Operand { value: Value::whole(tensor.shape.clone()), fraction_bits }));
         self.parameters.push(ProgramParameter { value, shape: tensor.shape.clone(), fraction_bits });
-        self.tensors.push((what(), tensor.clone(), fraction_bits));
+        self.tensors.push(Secret { what: what(), tensor: tensor.clone(), fraction_bits, added });
         self.placed.insert((constant, fraction_bits), (value, tensor.clone()));
         Ok(value)
     }

@@ -4,7 +4,7 @@
 
 use super::{
     graph::{Graph, Node},
-    ops::{Expansion, Joins, Op, Sum},
+    ops::{Expansion, Joins, Lowered, Op, Sum},
     value::{Tensor, Value, ValueId},
 };
 use crate::{Error, Result, kernels::gather::NONE};
@@ -49,8 +49,8 @@ fn fold_affine(graph: &mut Graph, shapes: &[Option<Value>]) -> bool {
         let held: Vec<Option<&Tensor>> = held.iter().map(Option::as_deref).collect();
         let Some([scale, shift]) = graph.nodes[i].op.scale_and_shift(&held) else { continue };
         let Some(maker) = graph.maker(from).filter(|_| graph.readers(from) == 1) else { continue };
-        let flat = shapes.get(from).and_then(Option::as_ref).is_some_and(|value| value.shape.rank() == 2);
-        if !with_constants(graph, maker, |op, constants| op.take_affine(constants, flat, scale, shift)) {
+        let Some(value) = shapes.get(from).and_then(Option::as_ref) else { continue };
+        if !with_constants(graph, maker, |op, constants| op.take_affine(constants, value.item(), &scale, &shift)) {
             continue;
         }
         graph.nodes[maker].output = graph.nodes[i].output;
@@ -161,6 +161,34 @@ fn one_layout(graph: &mut Graph, shapes: &[Option<Value>]) -> bool {
     false
 }
 
+/// Entries of biases from this size on are added to what a product gives, after its truncation: before it they would not fit.
+pub fn late_biases(graph: &mut Graph, size: f32) -> Result<()> {
+    let shapes = graph.shapes(1)?;
+    for i in (0..graph.nodes.len()).rev() {
+        let Some(&value) = graph.nodes[i].inputs.get(2).filter(|_| matches!(graph.nodes[i].op.lowered(), Lowered::Form(_))) else {
+            continue;
+        };
+        let (Some(bias), Some(output)) = (graph.constants.get(&value).cloned(), &shapes[graph.nodes[i].output]) else { continue };
+        if bias.largest() < size {
+            continue;
+        }
+        let part = |late: bool| bias.values.iter().map(move |&b| if (b.abs() >= size) == late { b } else { 0.0 });
+        let before = graph.constant(Tensor { shape: bias.shape.clone(), values: part(false).collect() });
+        let copies = if matches!(graph.nodes[i].op, Op::Conv(_)) { 1 } else { output.item().iter().product::<usize>() / bias.values.len() };
+        let late = part(true).collect::<Vec<f32>>().repeat(copies);
+        let late = graph.constant(Tensor::new([late.len()], late)?);
+        let (name, output) = (format!("{} bias", graph.nodes[i].name), graph.nodes[i].output);
+        let product = graph.fresh();
+        graph.nodes[i].inputs[2] = before;
+        graph.nodes[i].output = product;
+        graph.nodes.insert(i + 1, Node { name, op: Sum::of_two().into(), inputs: vec![product, late], output });
+        if graph.readers(value) == 0 {
+            graph.constants.remove(&value);
+        }
+    }
+    Ok(())
+}
+
 /// Factors beyond this, or below its inverse, would take too many bits of the weights that they go into.
 const LARGEST_FACTOR: f32 = 16.0;
 
@@ -228,7 +256,7 @@ fn balance(graph: &mut Graph) {
             let factor = f32::powi(2.0, (apart / 2.0) as i32);
             if with_constants(graph, reader, |op, constants| op.take_factor(constants, 1.0 / factor)) {
                 let (scale, shift) = (vec![factor; channels], vec![0.0; channels]);
-                if !with_constants(graph, i, |op, constants| op.take_affine(constants, true, &scale, &shift)) {
+                if !with_constants(graph, i, |op, constants| op.take_affine(constants, &[channels], &scale, &shift)) {
                     with_constants(graph, reader, |op, constants| op.take_factor(constants, factor));
                 }
             }

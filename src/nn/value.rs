@@ -91,19 +91,20 @@ pub struct Parameter {
 /// Bits of the absolute value that a truncation can take: below 2^62.
 pub const ROOM: u32 = 62;
 
-/// `round(v 2^bits)` of numbers that fit a run's range and this precision; errors name `what` and the element.
+/// `round(v 2^bits)` of numbers that fit this precision and, where they have a run's, its range; errors name `what` and the element.
 pub fn encode(fixed: Fixed, what: &str, values: &[f32], bits: u32) -> Result<Vec<Word>> {
-    let words = fixed.encode(what, values)?;
-    if bits == fixed.fraction_bits() {
-        return Ok(words);
-    }
+    if bits == fixed.fraction_bits() { fixed.encode(what, values) } else { encode_addend(what, values, bits) }
+}
+
+/// The same of numbers that nothing is multiplied with, which may be as large as there is room for.
+pub fn encode_addend(what: &str, values: &[f32], bits: u32) -> Result<Vec<Word>> {
     let scale = f64::powi(2.0, bits as i32);
     let limit = f64::powi(2.0, ROOM as i32);
     let word = |(i, &v): (usize, &f32)| match f64::from(v) * scale {
         scaled if scaled.abs() < limit => Ok(scaled.round() as i64 as u64),
-        _ => {
-            Err(Error::Range(format!("{what}: element {i} does not fit {bits} fraction bits; scale the model or use fewer fraction bits")))
-        }
+        _ => Err(Error::Range(format!(
+            "{what}: element {i} is too large for {bits} fraction bits; scale the model or use fewer fraction bits"
+        ))),
     };
     values.iter().enumerate().map(word).collect()
 }

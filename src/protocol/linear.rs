@@ -13,6 +13,12 @@ pub fn add(p: &Party, x: &Arith, y: &Arith) -> Arith {
     both(x, y, |x, y| linear::add(p.device(), x, y))
 }
 
+/// `[x + y]`, y broadcast over x.
+pub fn add_to_each(p: &Party, x: &Arith, y: &Arith, broadcast: Broadcast) -> Arith {
+    let sum = |x: &Buffer, y: &Buffer| linear::affine(p.device(), x, y, Some(broadcast), [1, 1, 0]);
+    Arith { shape: x.shape.clone(), own: sum(&x.own, &y.own), next: sum(&x.next, &y.next) }
+}
+
 /// `[x - y]`, equal shapes.
 pub fn sub(p: &Party, x: &Arith, y: &Arith) -> Arith {
     both(x, y, |x, y| linear::sub(p.device(), x, y))

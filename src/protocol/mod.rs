@@ -66,7 +66,7 @@ pub use io::{
 #[cfg(feature = "seeded")]
 pub use io::{promise_seeded, share_seeded};
 pub use layout::{concat, gather, window_sum};
-pub use linear::{accumulate, add, add_products, add_public, add_public_split, scale, sub, xor};
+pub use linear::{accumulate, add, add_products, add_public, add_public_split, add_to_each, scale, sub, xor};
 pub use maximum::{argmax, max, max_pool};
 pub use product::{and, convolution, matmul, mul, product};
 pub use relu::{activate, activate_clip, clip, relu, rescale};

@@ -130,7 +130,7 @@ impl<'a> Results<'a> {
         let (count, row) = (self.answer.predictions.len(), self.first.numbers());
         let of_classes = self.predictions.as_ref().filter(|_| self.first.is_row() || self.answer.logits.is_empty());
         if of_classes.is_none() && row > SHORT {
-            self.outputs.iter().for_each(|output| terminal::print(&summary(output)));
+            self.outputs.iter().for_each(|output| terminal::show(&summary(output)));
             return;
         }
         let shown = if terminal::is_shown() { count.min(SHOWN) } else { count };
@@ -140,14 +140,14 @@ impl<'a> Results<'a> {
                 Some(predictions) => self.show_classes(&name, i, predictions[i], names),
                 None => {
                     let numbers: Vec<String> = self.outputs[0].values[i * row..][..row].iter().map(|v| format!("{v:.6}")).collect();
-                    terminal::print(&format!("{name}: {}", numbers.join(" ")));
+                    terminal::show(&format!("{name}: {}", numbers.join(" ")));
                 }
             }
         }
         if shown < count {
-            terminal::print(&format!("and {} more; -o FILE and --json have all", count - shown));
+            terminal::show(&format!("and {} more; -o FILE and --json have all", count - shown));
         }
-        self.outputs.iter().skip(1).for_each(|output| terminal::print(&summary(output)));
+        self.outputs.iter().skip(1).for_each(|output| terminal::show(&summary(output)));
     }
 
     fn show_classes(&self, name: &str, item: usize, class: usize, names: &Names<'_>) {
@@ -163,10 +163,10 @@ impl<'a> Results<'a> {
             format!("class {class}{of_class}{score}")
         };
         match scores.filter(|_| names.top > 1) {
-            None => terminal::print(&format!("{name}: {}", line(class))),
+            None => terminal::show(&format!("{name}: {}", line(class))),
             Some(row) => {
-                terminal::print(&format!("{name}:"));
-                answer::best(row, names.top).into_iter().for_each(|class| terminal::print(&format!("  {}", line(class))));
+                terminal::show(&format!("{name}:"));
+                answer::best(row, names.top).into_iter().for_each(|class| terminal::show(&format!("  {}", line(class))));
             }
         }
     }

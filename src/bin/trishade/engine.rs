@@ -1,8 +1,8 @@
 //! From the options to a device, and from a device to a session.
 
-use crate::args::Engine;
 #[cfg(feature = "gpu")]
 use crate::tuning::tuned;
+use crate::{args::Engine, failure::Failure};
 use std::path::Path;
 use trishade::{
     Result,
@@ -67,11 +67,16 @@ fn named(name: &str) -> Result<Device> {
 }
 
 /// The model that a path names: an ONNX file, or `zoo:NAME` with random weights.
-pub fn graph(model: &Path) -> Result<Graph> {
-    match model.to_str().and_then(|name| name.strip_prefix("zoo:")) {
-        Some(name) => zoo::network(name),
-        None => onnx::open(model),
+pub fn graph(model: &Path) -> std::result::Result<Graph, Failure> {
+    match of_zoo(model) {
+        Some(name) => zoo::network(name).map_err(|e| Failure::Usage(e.to_string())),
+        None => Ok(onnx::open(model)?),
     }
+}
+
+/// The name of a network that the program knows.
+pub fn of_zoo(model: &Path) -> Option<&str> {
+    model.to_str()?.strip_prefix("zoo:")
 }
 
 /// Runs a future to its end on this thread.

@@ -9,14 +9,14 @@ use trishade::Error;
 pub enum Failure {
     /// An error of the library.
     Library(Error),
-    /// An option that does not go with the model or the data.
+    /// Arguments that do not go together, or name what there is not.
     Usage(String),
     /// A check of the program on itself or on a model that did not pass.
     Check(String),
 }
 
 impl Failure {
-    /// 1 failure, 3 no such device, 4 peer or network, 5 a check failed; 2 wrong usage, of which clap sees most.
+    /// 1 failure, 2 wrong usage, as clap has it, 3 no such device, 4 peer or network, 5 a check failed.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
@@ -38,7 +38,7 @@ impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Library(error) => f.write_str(&escaped(&error.to_string())),
-            Self::Usage(what) | Self::Check(what) => f.write_str(what),
+            Self::Usage(report) | Self::Check(report) => f.write_str(report),
         }
     }
 }

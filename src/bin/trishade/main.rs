@@ -15,6 +15,7 @@ mod memory;
 mod npy;
 mod npz;
 mod outputs;
+mod progress;
 #[cfg(feature = "net")]
 mod seeded;
 mod terminal;

@@ -116,7 +116,7 @@ impl Outline {
     }
 
     fn last(&self) -> Option<&Finish> {
-        self.finish.iter().rev().find(|finish| !matches!(finish, Finish::Move(_)))
+        self.finish.iter().rev().find(|finish| !matches!(finish, Finish::Move(_) | Finish::Shape(_)))
     }
 }
 

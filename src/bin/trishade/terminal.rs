@@ -1,5 +1,5 @@
-//! The terminal: lines no wider than it, text of others without control characters, numbers with units, tables, digits, progress, colour
-//! where it is wanted.
+//! The terminal: lines no wider than it, text of others without control characters, numbers with units, tables, digits, colour where it is
+//! wanted.
 
 use std::io::{self, IsTerminal, Write};
 use terminal_size::terminal_size_of;
@@ -17,8 +17,13 @@ pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
 }
 
-/// Writes a line to standard output, of a terminal as many as it takes.
-pub fn print(line: &str) {
+/// Writes to standard output, as it is.
+pub fn print(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// Writes a line for people to standard output, of a terminal as many as it takes.
+pub fn show(line: &str) {
     let width = if is_shown() { columns_of(terminal_size_of(io::stdout())) } else { None };
     let _ = writeln!(io::stdout(), "{}", wrapped(line, width, indent(line) + 2).join("\n"));
 }
@@ -205,19 +210,6 @@ pub fn images(images: &[&[f32]], height: usize, width: usize) {
         }
         say(line.trim_end());
     }
-}
-
-/// A progress bar on standard error, hidden where that is no terminal.
-pub fn progress(total: u64, what: &'static str) -> indicatif::ProgressBar {
-    let bar = indicatif::ProgressBar::new(total);
-    if let Ok(style) = indicatif::ProgressStyle::with_template("  {msg} [{bar:40}] {percent} % {eta} left") {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar.set_message(what);
-    if !io::stderr().is_terminal() {
-        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-    }
-    bar
 }
 
 #[cfg(test)]

@@ -12,6 +12,14 @@ pub enum Constant {
 }
 
 impl Constant {
+    /// Its numbers as floats.
+    pub fn floats(&self) -> Array<f32> {
+        match self {
+            Self::Floats(array) => array.clone(),
+            Self::Integers(array) => array.map(|v| v as f32),
+        }
+    }
+
     /// Its extents.
     pub fn extents(&self) -> &[usize] {
         match self {

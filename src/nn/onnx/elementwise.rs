@@ -27,38 +27,37 @@ use Operand::{Numbers, Value};
 impl Importer {
     pub(super) fn elementwise(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<ValueId> {
         match node.op_type.as_str() {
-            "Add" | "Sum" => self.fold_operands(node, Self::plus),
-            "Max" => self.fold_operands(node, |s, a, b| s.larger(a, b, 1.0)),
+            "Add" | "Sum" => self.fold_operands(node, |a, b| a + b, Self::plus),
+            "Max" => self.fold_operands(node, f32::max, |s, a, b| s.larger(a, b, 1.0)),
             // min(a, b) = -max(-a, -b)
-            "Min" => self.fold_operands(node, |s, a, b| s.larger(a, b, -1.0)),
+            "Min" => self.fold_operands(node, f32::min, |s, a, b| s.larger(a, b, -1.0)),
             "Mean" => {
-                let sum = self.fold_operands(node, Self::plus)?;
+                let sum = self.fold_operands(node, |a, b| a + b, Self::plus)?;
                 self.push(Sum::scaled(1.0 / node.input.len() as f32), &[sum])
             }
             "Sub" => self.difference(node),
             "Mul" => self.product(node),
             "Div" => self.quotient(node),
             "Neg" => {
-                let x = self.value(node, 0)?;
+                let x = self.activation(node, 0)?;
                 self.push(Sum::scaled(-1.0), &[x])
             }
             "Relu" => {
-                let x = self.value(node, 0)?;
+                let x = self.activation(node, 0)?;
                 self.push(Relu, &[x])
             }
-            // |x| = 2 relu(x) - x
             "Abs" => {
-                let x = self.value(node, 0)?;
-                self.with_relu(x, [2.0, -1.0])
+                let x = self.activation(node, 0)?;
+                self.absolute(x)
             }
             "LeakyRelu" => {
-                let (x, alpha) = (self.value(node, 0)?, attributes.float("alpha", 0.01));
+                let (x, alpha) = (self.activation(node, 0)?, attributes.float("alpha", 0.01));
                 self.with_relu(x, [1.0 - alpha, alpha])
             }
             "PRelu" => self.prelu(node),
             "Clip" => self.clip(node, attributes),
             "HardSigmoid" => {
-                let (x, alpha, beta) = (self.value(node, 0)?, attributes.float("alpha", 0.2), attributes.float("beta", 0.5));
+                let (x, alpha, beta) = (self.activation(node, 0)?, attributes.float("alpha", 0.2), attributes.float("beta", 0.5));
                 let line = self.push(Sum { factors: vec![alpha], constant: beta }, &[x])?;
                 self.push(Clip { low: 0.0, high: 1.0 }, &[line])
             }
@@ -72,7 +71,7 @@ impl Importer {
     fn difference(&mut self, node: &NodeProto) -> Result<ValueId> {
         match self.operands(node)? {
             (Value(a), Value(b)) => self.combined(a, b, [1.0, -1.0]),
-            (Value(x), Numbers(c)) => self.shifted(x, map(&c, |v| -v)),
+            (Value(x), Numbers(c)) => self.shifted(x, c.map(|v| -v)),
             (Numbers(c), Value(x)) => {
                 let negated = self.push(Sum::scaled(-1.0), &[x])?;
                 self.shifted(negated, c)
@@ -95,14 +94,14 @@ impl Importer {
     fn quotient(&mut self, node: &NodeProto) -> Result<ValueId> {
         match self.operands(node)? {
             (Value(_), Numbers(c)) if c.values.contains(&0.0) => Err(Error::Range("a division by zero".into())),
-            (Value(x), Numbers(c)) => self.scaled(x, map(&c, f32::recip)),
+            (Value(x), Numbers(c)) => self.scaled(x, c.map(f32::recip)),
             _ => Err(Error::Model("a division by an activation is not supported; one by a constant is".into())),
         }
     }
 
     /// Bounds; the upper one wins where they are the wrong way round, as the operator has it.
     fn clip(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<ValueId> {
-        let x = self.value(node, 0)?;
+        let x = self.activation(node, 0)?;
         let (low, high) = (attributes.float("min", f32::NEG_INFINITY), attributes.float("max", f32::INFINITY));
         let low = self.bound(node, 1)?.unwrap_or(low);
         let high = self.bound(node, 2)?.unwrap_or(high);
@@ -111,7 +110,7 @@ impl Importer {
 
     /// `x min(max(x / 6 + 1/2, 0), 1)`.
     fn hard_swish(&mut self, node: &NodeProto) -> Result<ValueId> {
-        let x = self.value(node, 0)?;
+        let x = self.activation(node, 0)?;
         let line = self.push(Sum { factors: vec![1.0 / 6.0], constant: 0.5 }, &[x])?;
         let gate = self.push(Clip { low: 0.0, high: 1.0 }, &[line])?;
         self.push(Multiply, &[x, gate])
@@ -119,11 +118,12 @@ impl Importer {
 
     /// A small whole power, by multiplications.
     fn power(&mut self, node: &NodeProto) -> Result<ValueId> {
-        let x = self.value(node, 0)?;
-        let exponent = match self.operand(node, 1)? {
-            Numbers(array) if array.values.len() == 1 => array.values[0],
+        let x = self.activation(node, 0)?;
+        let exponents = match self.operand(node, 1)? {
+            Numbers(array) if array.values.iter().all(|v| *v == array.values[0]) => array,
             _ => return Err(Error::Model("Pow with one constant exponent is supported".into())),
         };
+        let (x, Some(&exponent)) = (self.like(x, &exponents)?, exponents.values.first()) else { return Err(constants()) };
         if exponent.fract() != 0.0 || !(1.0..=8.0).contains(&exponent) {
             return Err(Error::Model(format!("a power of {exponent}; whole ones from 1 to 8 are supported")));
         }
@@ -143,11 +143,7 @@ impl Importer {
         let no = yes.map(|m| 1.0 - m);
         let mut part = |i: usize, mask: Array<f32>| match self.operand(node, i)? {
             Value(x) => self.scaled(x, mask).map(Value),
-            Numbers(numbers) => {
-                let extents = broadcast(&mask.extents, &numbers.extents)?;
-                let pairs = mask.broadcast(&extents)?.values.into_iter().zip(numbers.broadcast(&extents)?.values);
-                Ok(Numbers(Array { values: pairs.map(|(m, v)| m * v).collect(), extents }))
-            }
+            Numbers(numbers) => pairs(&mask, &numbers, |m, v| if m == 0.0 { 0.0 } else { v }).map(Numbers),
         };
         let (yes, no) = (part(1, yes)?, part(2, no)?);
         self.plus(yes, no)
@@ -170,20 +166,34 @@ impl Importer {
         Ok((self.operand(node, 0)?, self.operand(node, 1)?))
     }
 
-    /// All inputs, the first two first.
-    fn fold_operands(&mut self, node: &NodeProto, f: impl Fn(&mut Self, Operand, Operand) -> Result<ValueId>) -> Result<ValueId> {
-        let mut all = self.operand(node, 0)?;
-        for i in 1..node.input.len() {
-            let next = self.operand(node, i)?;
-            all = Value(match (all, next) {
-                // a constant in front waits for what is computed
-                (Numbers(_), Numbers(_)) => return Err(constants()),
-                (a, b) => f(self, a, b)?,
-            });
+    /// All inputs: constants with each other, and then what is computed in its order.
+    fn fold_operands(
+        &mut self,
+        node: &NodeProto,
+        of_numbers: impl Fn(f32, f32) -> f32,
+        f: impl Fn(&mut Self, Operand, Operand) -> Result<ValueId>,
+    ) -> Result<ValueId> {
+        let (mut all, mut numbers) = (None, None);
+        for i in 0..node.input.len() {
+            match self.operand(node, i)? {
+                Numbers(c) => {
+                    numbers = Some(match numbers {
+                        None => c,
+                        Some(before) => pairs(&before, &c, &of_numbers)?,
+                    });
+                }
+                Value(x) => {
+                    all = Some(match all {
+                        None => x,
+                        Some(before) => f(self, Value(before), Value(x))?,
+                    });
+                }
+            }
         }
-        match all {
-            Value(value) => Ok(value),
-            Numbers(_) => Err(constants()),
+        match (all, numbers) {
+            (Some(all), Some(numbers)) => f(self, Value(all), Numbers(numbers)),
+            (Some(all), None) => Ok(all),
+            (None, _) => Err(constants()),
         }
     }
 
@@ -210,13 +220,18 @@ impl Importer {
                 self.push(Clip { low, high }, &[x])
             }
             (Value(x), Numbers(c)) | (Numbers(c), Value(x)) => {
-                let apart = self.shifted(x, map(&c, |v| -v))?;
+                let apart = self.shifted(x, c.map(|v| -v))?;
                 let (low, high) = if sign > 0.0 { (0.0, f32::INFINITY) } else { (f32::NEG_INFINITY, 0.0) };
                 let above = self.push(Clip { low, high }, &[apart])?;
                 self.shifted(above, c)
             }
             (Numbers(_), Numbers(_)) => Err(constants()),
         }
+    }
+
+    /// `|x| = 2 relu(x) - x`.
+    pub(super) fn absolute(&mut self, x: ValueId) -> Result<ValueId> {
+        self.with_relu(x, [2.0, -1.0])
     }
 
     /// `factors[0] relu(x) + factors[1] x`.
@@ -227,9 +242,10 @@ impl Importer {
 
     /// `relu(x) + slope (x - relu(x))`, the slopes being weights.
     fn prelu(&mut self, node: &NodeProto) -> Result<ValueId> {
-        let x = self.value(node, 0)?;
+        let x = self.activation(node, 0)?;
         let slope = self.weights(node, 1, "slope")?;
         let slope = Array { extents: slope.shape.extents().to_vec(), values: slope.values };
+        let x = self.like(x, &slope)?;
         let relu = self.push(Relu, &[x])?;
         let below = self.push(Sum { factors: vec![1.0, -1.0], constant: 0.0 }, &[x, relu])?;
         let scaled = self.scaled(below, slope)?;
@@ -252,61 +268,56 @@ impl Importer {
     }
 
     fn of_one_shape(&mut self, a: ValueId, b: ValueId) -> Result<[ValueId; 2]> {
-        let (first, second) = (self.extents(a)?, self.extents(b)?);
-        if self.batched && first.len() != second.len() {
-            return Err(Error::Model(format!(
-                "values of shapes {first:?} and {second:?}: broadcasting would put the batch of one beside another axis of the other"
-            )));
-        }
-        let extents = broadcast(&first, &second)?;
+        self.batch.meets(&self.view(a)?, &self.view(b)?)?;
+        let extents = broadcast(&self.extents(a)?, &self.extents(b)?)?;
         Ok([self.moved(a, &Layout::Broadcast(extents.clone()))?, self.moved(b, &Layout::Broadcast(extents))?])
     }
 
     /// The value with the axes that a constant adds to it.
     fn like(&mut self, x: ValueId, constant: &Array<f32>) -> Result<ValueId> {
-        let own = self.extents(x)?;
-        if self.batched && constant.extents.len() > own.len() {
-            return Err(Error::Model(format!(
-                "a constant of shape {:?} would add axes in front of the batch of {own:?}",
-                constant.extents
-            )));
-        }
-        let extents = broadcast(&own, &constant.extents)?;
+        let extents = broadcast(&self.extents(x)?, &constant.extents)?;
         self.moved(x, &Layout::Broadcast(extents))
     }
 
     fn scaled(&mut self, x: ValueId, scale: Array<f32>) -> Result<ValueId> {
-        let x = self.like(x, &scale)?;
-        let scale = self.numbers_for(x, &scale)?;
-        let shift = vec![0.0; scale.len()];
-        self.affine(x, scale, shift)
+        self.affine(x, &scale, &Array::one(0.0))
     }
 
-    fn shifted(&mut self, x: ValueId, shift: Array<f32>) -> Result<ValueId> {
+    /// `x + shift`.
+    pub(super) fn shifted(&mut self, x: ValueId, shift: Array<f32>) -> Result<ValueId> {
         let x = self.like(x, &shift)?;
-        let shift = self.numbers_for(x, &shift)?;
-        let scale = vec![1.0; shift.len()];
-        self.affine(x, scale, shift)
+        let numbers = self.batch.numbers(&shift, &self.view(x)?)?;
+        let [shift] = self.of_channels(x, [numbers])?;
+        let shift = self.list(shift)?;
+        self.push(Sum::of_two(), &[x, shift])
     }
 
-    /// `scale[c] x + shift[c]`.
-    pub(super) fn affine(&mut self, x: ValueId, scale: Vec<f32>, shift: Vec<f32>) -> Result<ValueId> {
+    /// `scale x + shift`, both constants broadcast with x.
+    pub(super) fn affine(&mut self, x: ValueId, scale: &Array<f32>, shift: &Array<f32>) -> Result<ValueId> {
+        let x = self.like(x, scale)?;
+        let view = self.view(x)?;
+        let numbers = [self.batch.numbers(scale, &view)?, self.batch.numbers(shift, &view)?];
+        let [scale, shift] = self.of_channels(x, numbers)?;
         let (scale, shift) = (self.list(scale)?, self.list(shift)?);
         self.push(Affine, &[x, scale, shift])
     }
 
-    /// The numbers of a constant for each channel of a value if they suffice, else for each of its elements.
-    pub(super) fn numbers_for(&self, x: ValueId, constant: &Array<f32>) -> Result<Vec<f32>> {
-        let all = constant.broadcast(&self.extents(x)?)?;
+    /// One number for each channel of a value where they suffice, in place of one for each of its elements.
+    fn of_channels<const N: usize>(&self, x: ValueId, numbers: [Vec<f32>; N]) -> Result<[Vec<f32>; N]> {
         let channels = self.shape(x)?.extents().get(1).copied().unwrap_or(1);
-        let inner = all.values.len() / channels;
-        let alike = all.values.chunks(inner).all(|chunk| chunk.iter().all(|v| *v == chunk[0]));
-        Ok(if alike { all.values.chunks(inner).map(|chunk| chunk[0]).collect() } else { all.values })
+        let inner = numbers[0].len() / channels;
+        let alike = |all: &Vec<f32>| all.chunks(inner).all(|chunk| chunk.iter().all(|v| *v == chunk[0]));
+        Ok(match numbers.iter().all(alike) {
+            true => numbers.map(|all| all.chunks(inner).map(|chunk| chunk[0]).collect()),
+            false => numbers,
+        })
     }
 }
 
-fn map(array: &Array<f32>, f: impl Fn(f32) -> f32) -> Array<f32> {
-    Array { extents: array.extents.clone(), values: array.values.iter().map(|&v| f(v)).collect() }
+fn pairs(a: &Array<f32>, b: &Array<f32>, f: impl Fn(f32, f32) -> f32) -> Result<Array<f32>> {
+    let extents = broadcast(&a.extents, &b.extents)?;
+    let (a, b) = (a.broadcast(&extents)?, b.broadcast(&extents)?);
+    Ok(Array { extents, values: a.values.iter().zip(&b.values).map(|(&a, &b)| f(a, b)).collect() })
 }
 
 fn constants() -> Error {

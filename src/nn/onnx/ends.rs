@@ -3,13 +3,14 @@
 use super::{
     array::{Array, elements, place_of},
     attributes::Attributes,
+    batch::View,
     importer::{Finished, Importer},
+    layout::apart,
     schema::NodeProto,
     tensor,
 };
 use crate::{
     Error, Result,
-    kernels::gather::NONE,
     nn::finish::{Along, Finish},
 };
 
@@ -19,8 +20,8 @@ impl Importer {
         let ends = matches!(node.op_type.as_str(), "Softmax" | "LogSoftmax" | "Sigmoid" | "ArgMax");
         let before = match node.input.first().and_then(|name| self.finished.get(name)) {
             Some(before) => before.clone(),
-            None if ends => match self.value(node, 0) {
-                Ok(value) => Finished { value, finish: Vec::new(), operator: String::new(), extents: self.extents(value)? },
+            None if ends => match self.activation(node, 0) {
+                Ok(value) => Finished { value, finish: Vec::new(), operator: String::new(), view: self.view(value)? },
                 // of a constant it is one
                 Err(_) => return Ok(None),
             },
@@ -48,7 +49,7 @@ impl Importer {
     }
 
     fn function(&mut self, node: &NodeProto, mut before: Finished, attributes: &mut Attributes<'_>) -> Result<Finished> {
-        let (name, rank) = (node.op_type.as_str(), before.extents.len());
+        let (name, rank) = (node.op_type.as_str(), before.view.extents.len());
         before.operator = name.into();
         if name == "Sigmoid" {
             before.finish.push(Finish::Sigmoid);
@@ -64,23 +65,24 @@ impl Importer {
             -1
         };
         let axis = place_of(attributes.int("axis", usual), rank)?;
-        if self.batched && axis == 0 {
-            return Err(Error::Model("it acts on the axis of the batch, whose inputs stay apart".into()));
+        let kept = self.batch.kept(&before.view);
+        if kept.is_some_and(|at| at == axis || (together && at > axis)) {
+            return Err(apart());
         }
-        let after = before.extents[axis + 1..].iter().product::<usize>();
-        let along = if together {
-            Along { len: before.extents[axis] * after, inner: 1 }
-        } else {
-            Along { len: before.extents[axis], inner: after }
-        };
+        let extents = &mut before.view.extents;
+        let after = extents[axis + 1..].iter().product::<usize>();
+        let along = if together { Along { len: extents[axis] * after, inner: 1 } } else { Along { len: extents[axis], inner: after } };
         before.finish.push(match name {
             "Softmax" => Finish::Softmax(along),
             "LogSoftmax" => Finish::LogSoftmax(along),
             _ => {
-                match attributes.int("keepdims", 1) {
-                    0 => drop(before.extents.remove(axis)),
-                    _ => before.extents[axis] = 1,
+                let gone = attributes.int("keepdims", 1) == 0;
+                extents[axis] = 1;
+                if gone {
+                    extents.remove(axis);
                 }
+                let at = before.view.place.axis().map(|at| at - usize::from(gone && at > axis));
+                before.view = self.batch.view(std::mem::take(extents), at);
                 Finish::ArgMax { along, last: attributes.int("select_last_index", 0) != 0 }
             }
         });
@@ -88,15 +90,12 @@ impl Importer {
     }
 
     fn moved_after(&mut self, node: &NodeProto, mut before: Finished, attributes: &mut Attributes<'_>) -> Result<Finished> {
-        let layout = self.layout_of(node, attributes, &before.extents)?;
-        if self.batched && !layout.keeps_batch() {
-            return Err(Error::Model("it moves elements between the inputs of a batch".into()));
-        }
-        let count = elements(&before.extents)?;
-        let moved = layout.run(&Array { extents: before.extents, values: (0..count as u32).collect() }, NONE)?;
+        let layout = self.layout_of(node, attributes, &before.view)?;
+        let (count, View { extents, place }) = (elements(&before.view.extents)?, before.view);
+        let (moved, place) = self.batch.moved((Array { extents, values: (0..count as u32).collect() }, place), &layout)?;
         if moved.values.iter().enumerate().any(|(i, &at)| i != at as usize) {
             before.finish.push(Finish::Move(moved.values));
         }
-        Ok(Finished { extents: moved.extents, ..before })
+        Ok(Finished { view: View { extents: moved.extents, place }, ..before })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     array::Array,
+    batch::{Batch, Place, View, given},
     constant::Constant,
     schema::{GraphProto, NodeProto, ValueInfoProto},
     tensor,
@@ -37,13 +38,12 @@ pub struct Importer {
     pub graph: Graph,
     /// Meanings of names so far.
     pub names: HashMap<String, Meaning>,
-    /// Shape of each value, the batch in front of those per item; a model without a batch has a batch of one that it does not
-    /// know of.
+    /// Shape of each value of the graph, for a batch of one.
     pub shapes: HashMap<ValueId, Value>,
-    /// The first extent of inputs is the batch.
-    pub batched: bool,
-    /// Inputs in a batch.
-    pub batch: usize,
+    /// Where the model has the batch of each value.
+    pub batch_axes: HashMap<ValueId, Place>,
+    /// The batch that the model is read with.
+    pub batch: Batch,
     /// The size of the batch was looked at.
     pub batch_read: bool,
     /// Operator set of the model.
@@ -76,13 +76,13 @@ pub struct Finished {
     pub finish: Vec<Finish>,
     /// The operator that made it so.
     pub operator: String,
-    /// Extents of the result, as the model sees them.
-    pub extents: Vec<usize>,
+    /// The result of one item, as the model sees it.
+    pub view: View,
 }
 
 impl Importer {
     /// Reads initializers and inputs.
-    pub fn new((proto, opset): (&GraphProto, i64), folder: Option<&Path>, options: Options, batch: usize) -> Result<Self> {
+    pub fn new((proto, opset): (&GraphProto, i64), folder: Option<&Path>, batch: Batch) -> Result<Self> {
         let mut names = HashMap::new();
         for tensor in &proto.initializer {
             names.insert(tensor.name.clone(), Meaning::Constant(tensor::read(tensor, folder)?));
@@ -91,14 +91,15 @@ impl Importer {
             let (name, constant) = tensor::sparse(sparse, folder)?;
             names.insert(name, Meaning::Constant(constant));
         }
-        let given = proto.input.iter().filter(|input| !names.contains_key(&input.name));
-        let inputs = given.map(|input| graph_input(input, options.batched)).collect::<Result<Vec<GraphInput>>>()?;
+        let batch_axes: HashMap<ValueId, Place> = given(proto).map(|input| batch.of_input(input)).enumerate().collect();
+        let inputs = given(proto).zip(0..).map(|(input, value)| graph_input(input, batch_axes[&value] == Place::Own(0)));
+        let inputs = inputs.collect::<Result<Vec<GraphInput>>>()?;
         if inputs.is_empty() {
             return Err(Error::Model("the model has no input".into()));
         }
         let mut shapes = HashMap::new();
         for (value, input) in inputs.iter().enumerate() {
-            shapes.insert(value, Value::per_item(Shape::new([&[batch], &input.extents[..]].concat())?));
+            shapes.insert(value, Value::per_item(Shape::new([&[1], &input.extents[..]].concat())?));
             names.insert(input.name.clone(), Meaning::Value(value));
         }
         let graph = Graph::with_inputs(inputs);
@@ -106,7 +107,7 @@ impl Importer {
             graph,
             names,
             shapes,
-            batched: options.batched,
+            batch_axes,
             batch,
             batch_read: false,
             opset,
@@ -117,7 +118,7 @@ impl Importer {
         })
     }
 
-    /// Adds an operation; its value.
+    /// Adds an operation; its value, whose batch lies where that of the first input does.
     pub fn push(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId> {
         let output = self.graph.fresh();
         self.node.1 += 1;
@@ -128,6 +129,9 @@ impl Importer {
         let node = Node { name, op: op.into(), inputs: inputs.to_vec(), output };
         let shapes: Vec<Value> = inputs.iter().filter_map(|v| self.shapes.get(v).cloned()).collect();
         self.shapes.insert(output, node.output_value(&shapes)?);
+        if let Some(&place) = inputs.first().and_then(|first| self.batch_axes.get(first)) {
+            self.batch_axes.insert(output, place);
+        }
         self.graph.nodes.push(node);
         Ok(output)
     }
@@ -161,8 +165,31 @@ impl Importer {
         }
     }
 
-    /// Input `i` as a value that is computed.
+    /// Adds an operation; its value, whose batch the model has elsewhere.
+    pub fn push_at(&mut self, op: impl Into<Op>, inputs: &[ValueId], place: Place) -> Result<ValueId> {
+        let output = self.push(op, inputs)?;
+        self.batch_axes.insert(output, place);
+        Ok(output)
+    }
+
+    /// Input `i` as a value that is computed, its batch in front.
     pub fn value(&self, node: &NodeProto, i: usize) -> Result<ValueId> {
+        let value = self.activation(node, i)?;
+        let view = self.view(value)?;
+        match (self.batch, view.place) {
+            (Batch::Absent, _) | (_, Place::Own(0)) => Ok(value),
+            (_, place) => {
+                let (name, extents) = (&node.input[i], self.batch.extents(&view));
+                let found = place.axis().map_or("none".into(), |at| format!("axis {at}"));
+                Err(Error::Model(format!(
+                    "input '{name}' of shape {extents:?} needs its batch as an axis of its own in front; found: {found}"
+                )))
+            }
+        }
+    }
+
+    /// Input `i` as a value that is computed, wherever its batch is.
+    pub fn activation(&self, node: &NodeProto, i: usize) -> Result<ValueId> {
         match self.meaning(node, i)? {
             Meaning::Value(value) => Ok(value),
             _ => Err(Error::Model(format!("input '{}' is a constant where an activation is expected", node.input[i]))),
@@ -211,19 +238,15 @@ impl Importer {
         self.shapes.get(&value).map(|value| &value.shape).ok_or_else(|| Error::Model("an input has no shape".into()))
     }
 
-    /// Extents as the model sees them, for a batch of one.
-    pub fn extents(&self, value: ValueId) -> Result<Vec<usize>> {
-        let extents = self.shape(value)?.extents();
-        Ok(if self.batched { [&[1], &extents[1..]].concat() } else { extents[1..].to_vec() })
+    /// A value as the model sees it.
+    pub fn view(&self, value: ValueId) -> Result<View> {
+        let item = &self.shape(value)?.extents()[1..];
+        Ok(View::new(item, self.batch_axes.get(&value).copied().unwrap_or(Place::Nowhere)))
     }
 
-    /// Extents of the graph from extents as the model sees them.
-    pub fn without_batch(&self, extents: &[usize]) -> Result<Vec<usize>> {
-        match (self.batched, extents) {
-            (false, all) => Ok(all.to_vec()),
-            (true, [1, rest @ ..]) => Ok(rest.to_vec()),
-            (true, all) => Err(Error::Model(format!("a shape {all:?} whose first extent is not that of the batch"))),
-        }
+    /// Extents as the model sees them.
+    pub fn extents(&self, value: ValueId) -> Result<Vec<usize>> {
+        Ok(self.batch.extents(&self.view(value)?))
     }
 }
 
@@ -238,7 +261,7 @@ fn readers(proto: &GraphProto) -> HashMap<String, Vec<String>> {
     all
 }
 
-/// Extents without the batch; only the batch may be free.
+/// Extents without the batch in front, if there is one; only the batch may be free.
 fn graph_input(input: &ValueInfoProto, batched: bool) -> Result<GraphInput> {
     let name = &input.name;
     let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());

@@ -50,17 +50,6 @@ impl Layout {
             Self::All(all) => all.iter().try_fold(x.clone(), |x, layout| layout.run(&x, fill)),
         }
     }
-
-    /// Whether inputs of a batch stay apart, the batch being axis 0.
-    pub fn keeps_batch(&self) -> bool {
-        match self {
-            Self::Transpose(order) => order.first() == Some(&0),
-            Self::Take(axis, _) => *axis > 0,
-            Self::Pad(pads, _) => pads.first() == Some(&(0, 0)),
-            Self::Reshape(extents) | Self::Broadcast(extents) => extents.first() == Some(&1),
-            Self::All(all) => all.iter().all(Self::keeps_batch),
-        }
-    }
 }
 
 impl Edge {
@@ -92,7 +81,7 @@ impl Constant {
 }
 
 /// The layout operation of an operator on an array of these extents; `given` are its integer inputs or attributes in their order.
-/// Axis 0 of an activation may be that of a batch, of so many items.
+/// One axis of an activation may be that of a batch.
 pub fn layout_of(
     name: &str,
     extents: &[usize],
@@ -117,7 +106,7 @@ pub fn layout_of(
     }
 }
 
-/// The extents that an operator meets, and the size of a batch if axis 0 is its.
+/// The extents that an operator meets, and the axis of a batch.
 struct Rule<'a> {
     extents: &'a [usize],
     batch: Option<usize>,
@@ -127,7 +116,8 @@ fn needed(given: Option<Array<i64>>, what: &str) -> Result<Array<i64>> {
     given.ok_or_else(|| Error::Model(format!("the {what} must be constant integers")))
 }
 
-fn apart() -> Error {
+/// The error of what acts on the batch.
+pub fn apart() -> Error {
     Error::Model("it acts on the axis of the batch, whose inputs stay apart".into())
 }
 
@@ -137,7 +127,7 @@ impl Rule<'_> {
     }
 
     fn is_batch(&self, axis: usize) -> bool {
-        self.batch.is_some() && axis == 0
+        self.batch == Some(axis)
     }
 
     fn transpose(&self, attributes: &mut Attributes<'_>) -> Result<Layout> {
@@ -164,9 +154,6 @@ impl Rule<'_> {
         let axes = needed(axes, "axes")?.values;
         let rank = self.rank() + axes.len();
         let axes = axes.iter().map(|&axis| place_of(axis, rank)).collect::<Result<Vec<_>>>()?;
-        if axes.iter().any(|&d| self.is_batch(d)) {
-            return Err(apart());
-        }
         let mut old = self.extents.iter();
         let extent = |d: usize| if axes.contains(&d) { Some(1) } else { old.next().copied() };
         let to: Option<Vec<usize>> = (0..rank).map(extent).collect();
@@ -178,28 +165,18 @@ impl Rule<'_> {
             axis if axis == self.rank() as i64 => self.rank(),
             axis => place_of(axis, self.rank())?,
         };
-        if self.is_batch(axis) {
-            return Err(apart());
-        }
         Ok(Layout::Reshape(vec![self.extents[..axis].iter().product(), self.extents[axis..].iter().product()]))
     }
 
     fn reshape(&self, shape: Option<Array<i64>>, attributes: &mut Attributes<'_>) -> Result<Layout> {
         let keeps_zeros = attributes.int("allowzero", 0) != 0;
-        let mut wanted = needed(shape, "shape")?.values;
-        if self.batch.is_some_and(|batch| wanted.first() == Some(&(batch as i64))) {
-            wanted[0] = 1;
-        }
-        resolve(self.extents, &wanted, keeps_zeros).map(Layout::Reshape)
+        resolve(self.extents, &needed(shape, "shape")?.values, keeps_zeros).map(Layout::Reshape)
     }
 
     fn expand(&self, shape: Option<Array<i64>>) -> Result<Layout> {
         let wanted = needed(shape, "shape")?.values;
         let bad = || Error::Model(format!("an expansion to {wanted:?}"));
-        let mut to = wanted.iter().map(|&e| usize::try_from(e).ok().filter(|&e| e > 0).ok_or_else(bad)).collect::<Result<Vec<_>>>()?;
-        if to.len() >= self.rank() && self.batch.is_some_and(|batch| to.first() == Some(&batch)) {
-            to[0] = 1;
-        }
+        let to = wanted.iter().map(|&e| usize::try_from(e).ok().filter(|&e| e > 0).ok_or_else(bad)).collect::<Result<Vec<_>>>()?;
         broadcast(self.extents, &to).map(Layout::Broadcast)
     }
 

@@ -3,8 +3,10 @@
 use super::{
     array::{Array, elements, place_of},
     attributes::Attributes,
+    batch::{Batch, Place, View},
+    constant::Constant,
     importer::{Importer, Meaning},
-    layout::{Edge, Layout, layout_of},
+    layout::{Edge, Layout, apart, layout_of},
     schema::NodeProto,
 };
 use crate::{
@@ -17,49 +19,51 @@ use crate::{
 };
 
 impl Importer {
-    /// An activation after a layout operation; itself if nothing moves.
+    /// An activation after a layout operation, in extents as the model sees them; itself if nothing moves.
     pub(super) fn moved(&mut self, x: ValueId, layout: &Layout) -> Result<ValueId> {
-        let extents = self.extents(x)?;
-        if self.batched && !layout.keeps_batch() {
-            return Err(Error::Model("it moves elements between the inputs of a batch".into()));
+        let view = self.view(x)?;
+        let (from, count) = (view.item(), elements(&view.extents)?);
+        let indices = Array { extents: view.extents, values: (0..count as u32).collect() };
+        let (indices, place) = self.batch.moved((indices, view.place), layout)?;
+        let to = View { extents: indices.extents, place }.item();
+        let unmoved = indices.values.len() == count && indices.values.iter().enumerate().all(|(i, &at)| i == at as usize);
+        match (unmoved, layout) {
+            (true, _) if (&to, place) == (&from, view.place) => Ok(x),
+            (true, _) => self.push_at(Op::reshape(to), &[x], place),
+            (false, Layout::Broadcast(_)) if to.len() == from.len() => self.push_at(Expand { extents: to }, &[x], place),
+            (false, _) => self.push_at(Op::gather(to, indices.values.into()), &[x], place),
         }
-        let count = elements(&extents)?;
-        if let Layout::Reshape(to) = layout {
-            let to = self.without_batch(to)?;
-            return if to == self.without_batch(&extents)? { Ok(x) } else { self.push(Op::reshape(to), &[x]) };
-        }
-        if matches!(layout, Layout::Broadcast(to) if *to == extents) {
-            return Ok(x);
-        }
-        // a batch stays in front
-        if let Layout::Broadcast(to) = layout
-            && to.len() == extents.len()
-        {
-            return self.push(Expand { extents: self.without_batch(to)? }, &[x]);
-        }
-        let indices = layout.run(&Array { extents, values: (0..count as u32).collect() }, NONE)?;
-        let extents = self.without_batch(&indices.extents)?;
-        self.push(Op::gather(extents, indices.values.into()), &[x])
+    }
+
+    /// A constant as a value that each item has, of such a view: nothing of an input, and the constant added to it.
+    pub(super) fn of_each_item(&mut self, constant: &Array<f32>, view: &View) -> Result<ValueId> {
+        let numbers = self.batch.numbers(constant, view)?;
+        let nothing = Op::gather(view.item(), vec![NONE; numbers.len()].into());
+        let nothing = self.push_at(nothing, &[0], view.place)?;
+        let numbers = self.list(numbers)?;
+        self.push(Sum::of_two(), &[nothing, numbers])
     }
 
     pub(super) fn layout(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<Meaning> {
         if node.op_type == "Concat" {
             return self.concat(node, attributes);
         }
-        let x = self.value(node, 0)?;
+        if let "DepthToSpace" | "SpaceToDepth" = node.op_type.as_str() {
+            self.value(node, 0)?;
+        }
+        let x = self.activation(node, 0)?;
         if node.op_type == "Tile" {
             return self.tile(node, x).map(Meaning::Value);
         }
         if node.op_type == "Pad" {
             return self.pad(node, attributes, x).map(Meaning::Value);
         }
-        let extents = self.extents(x)?;
-        let layout = self.layout_of(node, attributes, &extents)?;
+        let layout = self.layout_of(node, attributes, &self.view(x)?)?;
         self.moved(x, &layout).map(Meaning::Value)
     }
 
-    /// The layout operation of a node on a value of these extents.
-    pub(super) fn layout_of(&self, node: &NodeProto, attributes: &mut Attributes<'_>, extents: &[usize]) -> Result<Layout> {
+    /// The layout operation of a node on such a value.
+    pub(super) fn layout_of(&self, node: &NodeProto, attributes: &mut Attributes<'_>, view: &View) -> Result<Layout> {
         let mut integers = |i: usize, name: &str| match self.integers(node, i)? {
             Some(array) => Ok(Some(array)),
             None => Ok(attributes.ints(name).map(Array::list)),
@@ -71,38 +75,96 @@ impl Importer {
             "Expand" | "Gather" => [self.integers(node, 1)?, None, None, None],
             _ => Default::default(),
         };
-        let batch = self.batched.then_some(self.batch);
-        layout_of(&node.op_type, extents, given, attributes, batch)
+        layout_of(&node.op_type, &self.batch.extents(view), given, attributes, self.batch.kept(view))
     }
 
     /// Values and constants one after another.
     fn concat(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<Meaning> {
         let axis = attributes.int("axis", 1);
-        let values = (0..node.input.len()).map(|i| self.value(node, i)).collect::<Result<Vec<_>>>()?;
-        let first = *values.first().ok_or_else(|| Error::Model("nothing to put together".into()))?;
-        let axis = place_of(axis, self.extents(first)?.len())?;
-        match (self.batched, axis) {
-            (true, 0) => Err(Error::Model("it puts batches together; inputs of a batch stay apart".into())),
-            _ => self.push(Concat { axis: axis - usize::from(self.batched) }, &values).map(Meaning::Value),
+        let all = (0..node.input.len()).map(|i| self.meaning(node, i)).collect::<Result<Vec<_>>>()?;
+        let first = all.iter().find_map(|meaning| if let Meaning::Value(value) = meaning { Some(*value) } else { None });
+        let first = self.view(first.ok_or_else(|| Error::Model("nothing to put together".into()))?)?;
+        let axis = place_of(axis, first.extents.len())?;
+        if self.batch.kept(&first) == Some(axis) {
+            return Err(Error::Model("it puts batches together; inputs of a batch stay apart".into()));
         }
+        let mut values = Vec::new();
+        for meaning in all {
+            let value = match meaning {
+                Meaning::Value(value) => value,
+                Meaning::Constant(constant) => self.beside(&first, &constant, axis)?,
+            };
+            // of a batch of one the axis is like others
+            values.push(if self.batch == Batch::One && axis == 0 { self.in_full(value)? } else { value });
+        }
+        let place = self.view(values[0])?.place;
+        for &value in &values {
+            let view = self.view(value)?;
+            if view.place != place || view.extents.len() != first.extents.len() {
+                let (first, other) = (self.batch.extents(&first), self.batch.extents(&view));
+                return Err(Error::Model(format!("shapes {first:?} and {other:?} do not fit along axis {axis}")));
+            }
+        }
+        let joined = self.push(Concat { axis: place.of_item(axis).unwrap_or(axis) }, &values)?;
+        self.in_place(joined).map(Meaning::Value)
+    }
+
+    /// A constant as a value beside one, along an axis.
+    fn beside(&mut self, value: &View, constant: &Constant, axis: usize) -> Result<ValueId> {
+        let constant = constant.floats();
+        let own = self.batch.extents(value);
+        let fits = constant.rank() == own.len() && (0..own.len()).all(|d| d == axis || constant.extents[d] == own[d]);
+        if !fits || constant.values.is_empty() {
+            let other = &constant.extents;
+            return Err(Error::Model(format!("a value of shape {own:?} and a constant of shape {other:?} do not fit along axis {axis}")));
+        }
+        let mut extents = value.extents.clone();
+        extents[axis] = constant.extents[axis];
+        let at = value.place.axis();
+        self.of_each_item(&constant, &self.batch.view(extents, at))
+    }
+
+    /// A value of a batch of one with all the axes that the model sees as those of an item.
+    pub(super) fn in_full(&mut self, x: ValueId) -> Result<ValueId> {
+        let view = self.view(x)?;
+        if view.place == Place::Nowhere { Ok(x) } else { self.push_at(Op::reshape(view.extents), &[x], Place::Nowhere) }
+    }
+
+    /// The same value with the batch of one in front, if it has one.
+    pub(super) fn in_place(&mut self, x: ValueId) -> Result<ValueId> {
+        let view = self.view(x)?;
+        if self.batch != Batch::One || view.place != Place::Nowhere || view.extents.first() != Some(&1) {
+            return Ok(x);
+        }
+        self.push_at(Op::reshape(view.extents[1..].to_vec()), &[x], Place::Own(0))
     }
 
     /// Copies side by side; of the batch there is one.
     fn tile(&mut self, node: &NodeProto, x: ValueId) -> Result<ValueId> {
-        let extents = self.extents(x)?;
+        let view = self.view(x)?;
         let repeats = self.integers(node, 1)?.ok_or_else(|| Error::Model("repeats are missing".into()))?.values;
         let repeats: Option<Vec<usize>> = repeats.iter().map(|&copies| usize::try_from(copies).ok().filter(|&copies| copies > 0)).collect();
-        match repeats.filter(|repeats| repeats.len() == extents.len()) {
-            Some(repeats) if self.batched && repeats[0] != 1 => {
-                Err(Error::Model("it acts on the axis of the batch, whose inputs stay apart".into()))
+        let Some(mut repeats) = repeats.filter(|repeats| repeats.len() == view.extents.len()) else {
+            let extents = self.batch.extents(&view);
+            return Err(Error::Model(format!("one positive number of copies for each axis of {extents:?} is expected")));
+        };
+        match view.place.axis().filter(|&at| repeats[at] != 1) {
+            Some(_) if self.batch != Batch::One => Err(apart()),
+            Some(_) => {
+                let full = self.in_full(x)?;
+                self.push(Tile { repeats }, &[full])
             }
-            Some(repeats) => self.push(Tile { repeats: repeats[usize::from(self.batched)..].to_vec() }, &[x]),
-            None => Err(Error::Model(format!("one positive number of copies for each axis of {extents:?} is expected"))),
+            None => {
+                if let Place::Own(at) = view.place {
+                    repeats.remove(at);
+                }
+                self.push(Tile { repeats }, &[x])
+            }
         }
     }
 
     pub(super) fn split(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<Vec<Meaning>> {
-        let x = self.value(node, 0)?;
+        let x = self.activation(node, 0)?;
         let extents = self.extents(x)?;
         let axis = place_of(attributes.int("axis", 0), extents.len())?;
         let count = attributes.int("num_outputs", node.output.len() as i64).max(1) as usize;

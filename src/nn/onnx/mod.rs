@@ -1,11 +1,12 @@
 //! ONNX import: a model's bytes to a [`Graph`]. Nothing is trusted: every length, shape and number is checked, and what is
 //! not supported is an error that names the operator, the node and what is supported.
 //!
-//! A model is read with one input in its batch. Constants are computed at once (`fold`); what only moves an activation's
-//! elements moves an array of their places (`array`) and becomes one `Gather`.
+//! A model is read with the batch that it declares, or with any, whose axis is followed (`batch`). Constants are computed at once
+//! (`fold`); what only moves an activation's elements moves an array of their places (`array`) and becomes one `Gather`.
 
 mod array;
 mod attributes;
+mod batch;
 mod constant;
 mod elements;
 mod elementwise;
@@ -19,15 +20,18 @@ mod operators;
 mod resize;
 pub mod schema;
 mod spatial;
+mod survey;
 mod tensor;
 mod walk;
 
 pub use export::export;
 pub use importer::Options;
 pub use operators::SUPPORTED;
+pub use survey::{Blocker, Coverage, Survey};
 
 use super::graph::Graph;
 use crate::{Error, Result};
+use batch::Batch;
 use importer::Importer;
 use prost::Message;
 use schema::{GraphProto, ModelProto};
@@ -59,35 +63,40 @@ pub fn import_with(bytes: &[u8], options: Options) -> Result<Graph> {
 
 fn import_from(bytes: &[u8], folder: Option<&Path>, options: Options) -> Result<Graph> {
     let proto = decode(bytes)?;
-    let (graph, batch_read) = read(&proto, folder, options, 1)?;
+    let read = |batch| Importer::new((&proto.0, proto.1), folder, batch)?.run(&proto.0);
+    let declared = if options.batched { Batch::declared(batch::given(&proto.0))? } else { Some(Batch::Absent) };
+    if let Some(batch) = declared {
+        return Ok(read(batch)?.0);
+    }
     // what was computed from the size of a batch must not depend on it
-    if batch_read && read(&proto, folder, options, 3).map_or(true, |(other, _)| other != graph) {
-        return Err(Error::Model("the model computes something else for every size of a batch, besides shapes; export it for one".into()));
+    let uneven = || Error::Model("the model computes something else for every size of a batch, besides shapes; export it for one".into());
+    let [first, second] = ANY_BATCH.map(Batch::Many);
+    match read(first) {
+        Ok((graph, true)) if read(second).map_or(true, |(other, _)| other != graph) => Err(uneven()),
+        Ok((graph, _)) => Ok(graph),
+        // a model for any batch may hold shapes for one input
+        Err(_) => match read(Batch::Many(1))? {
+            (_, true) => Err(uneven()),
+            (graph, false) => Ok(graph),
+        },
     }
-    Ok(graph)
 }
 
-/// An operator of a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Coverage {
-    /// Its name, after its domain if that is not ONNX's own.
-    pub operator: String,
-    /// Nodes of it.
-    pub nodes: usize,
-    /// Whether it is among those that are [`SUPPORTED`].
-    pub supported: bool,
-}
+/// Batches that a model for any is read with: numbers that no shape is likely to hold.
+const ANY_BATCH: [usize; 2] = [7, 11];
 
-/// The operators of a model by name, whether or not it can be imported.
-pub fn operators(bytes: &[u8]) -> Result<Vec<Coverage>> {
-    let (graph, _) = decode(bytes)?;
-    let mut counts = std::collections::BTreeMap::<String, usize>::new();
-    for node in &graph.node {
-        let own = node.domain.is_empty() || node.domain == "ai.onnx";
-        *counts.entry(if own { node.op_type.clone() } else { format!("{}.{}", node.domain, node.op_type) }).or_default() += 1;
-    }
-    let supported = |name: &str| SUPPORTED.split(", ").any(|one| one.split(' ').next() == Some(name));
-    Ok(counts.into_iter().map(|(operator, nodes)| Coverage { supported: supported(&operator), operator, nodes }).collect())
+/// The operators of a model's file, and everything that keeps it from being imported, each with a remedy where there is one.
+pub fn survey(path: &Path) -> Result<Survey> {
+    let bytes = std::fs::read(path).map_err(|e| Error::File(format!("cannot read the model {}: {e}", path.display())))?;
+    let (proto, folder, options) = (decode(&bytes)?, path.parent(), Options::default());
+    let blockers = match import_from(&bytes, folder, options) {
+        Ok(_) => Vec::new(),
+        Err(e) => {
+            let batch = Batch::declared(batch::given(&proto.0)).ok().flatten().unwrap_or(Batch::Many(1));
+            survey::blockers(&proto, folder, batch, e)
+        }
+    };
+    Ok(Survey::new(&proto.0, blockers))
 }
 
 /// The graph of a model and its operator set, if that is supported.
@@ -105,9 +114,4 @@ fn decode(bytes: &[u8]) -> Result<(GraphProto, i64)> {
         None => return Err(Error::Model("not an ONNX model: it names no operator set".into())),
     };
     Ok((model.graph.ok_or_else(|| Error::Model("the model has no graph".into()))?, opset))
-}
-
-/// The graph for a batch of this size, and whether the size was looked at.
-fn read((proto, opset): &(GraphProto, i64), folder: Option<&Path>, options: Options, batch: usize) -> Result<(Graph, bool)> {
-    Importer::new((proto, *opset), folder, options, batch)?.run(proto)
 }

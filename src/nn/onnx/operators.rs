@@ -3,10 +3,11 @@
 use super::{
     array::{Array, broadcast},
     attributes::Attributes,
+    batch::{Batch, View},
     constant::Constant,
     fold,
     importer::{Importer, Meaning},
-    layout::Layout,
+    layout::{Layout, apart},
     schema::NodeProto,
     tensor,
 };
@@ -22,8 +23,8 @@ use crate::{
 /// The operators that an import understands. Arithmetic and layout operations are also computed on constants.
 pub const SUPPORTED: &str = "Abs, Add, ArgMax (at the end), AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, ConstantOfShape, Conv, \
 ConvTranspose, DepthToSpace, DequantizeLinear (of weights), Div (by constants), Dropout, Expand, Flatten, Gather, Gemm, GlobalAveragePool, GlobalMaxPool, \
-HardSigmoid, HardSwish, Identity, If (of constants), LeakyRelu, LogSoftmax (at the end), MatMul, Max, MaxPool, Mean, Min, Mul, Neg, PRelu, Pad, Pow (whole powers), ReduceMax, ReduceMean, \
-ReduceSum, Relu, Reshape, Resize, Shape, Sigmoid (at the end), Slice, Softmax (at the end), SpaceToDepth, Split, Squeeze, Sub, Sum, Tile, Transpose, \
+HardSigmoid, HardSwish, Identity, If (of constants), LeakyRelu, LogSoftmax (at the end), MatMul, Max, MaxPool, Mean, Min, Mul, Neg, PRelu, Pad, Pow (whole powers), ReduceL1, ReduceMax, ReduceMean, ReduceMin, \
+ReduceSum, ReduceSumSquare, Relu, Reshape, Resize, Shape, Sigmoid (at the end), Slice, Softmax (at the end), SpaceToDepth, Split, Squeeze, Sub, Sum, Tile, Transpose, \
 Unsqueeze, Upsample, Where (by constants)";
 
 impl Importer {
@@ -43,7 +44,7 @@ impl Importer {
             "Cast" => {
                 attributes.ignore(&["saturate"]);
                 match tensor::is_float(attributes.int("to", 0) as i32)? {
-                    true => self.value(node, 0),
+                    true => self.activation(node, 0),
                     false => Err(Error::Model("an activation cannot be cast to integers".into())),
                 }
             }
@@ -53,7 +54,7 @@ impl Importer {
             "MatMul" => self.matmul(node),
             "BatchNormalization" => self.batch_normalization(node, attributes),
             "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => self.pool(node, attributes),
-            "ReduceMean" | "ReduceSum" | "ReduceMax" => self.reduce(node, attributes),
+            "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceL1" | "ReduceSumSquare" => self.reduce(node, attributes),
             "Resize" | "Upsample" => self.resize(node, attributes),
             "Add" | "Sub" | "Mul" | "Div" | "Sum" | "Mean" | "Max" | "Min" | "Neg" | "Abs" | "Relu" | "LeakyRelu" | "PRelu" | "Clip"
             | "HardSigmoid" | "HardSwish" | "Pow" | "Where" => self.elementwise(node, attributes),
@@ -71,9 +72,8 @@ impl Importer {
             return attributes.constant().map(Some);
         }
         if let ("Shape" | "Size", Ok(Meaning::Value(value))) = (name, self.meaning(node, 0)) {
-            self.batch_read |= self.batched;
-            let shape = self.shape(value)?.extents();
-            let extents: Vec<i64> = shape[usize::from(!self.batched)..].iter().map(|&extent| extent as i64).collect();
+            self.batch_read |= matches!(self.batch, Batch::Many(_));
+            let extents: Vec<i64> = self.extents(value)?.iter().map(|&extent| extent as i64).collect();
             return match name {
                 "Shape" => fold::shape(&extents, attributes).map(Some),
                 _ => Ok(Some(Constant::Integers(Array::one(extents.iter().product())))),
@@ -91,7 +91,7 @@ impl Importer {
     }
 
     fn gemm(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<ValueId> {
-        let x = self.value(node, 0)?;
+        let x = self.activation(node, 0)?;
         attributes.only("transA", 0)?;
         let transposed = attributes.int("transB", 0) != 0;
         let (alpha, beta) = (attributes.float("alpha", 1.0), attributes.float("beta", 1.0));
@@ -101,19 +101,25 @@ impl Importer {
         }
         weights.values.iter_mut().for_each(|w| *w *= alpha);
         let out = weights.shape.extents().first().copied().unwrap_or(0);
-        let bias = match self.constant(node, 2)? {
-            None => vec![0.0; out],
-            Some(bias) if bias.values.len() == 1 => vec![bias.values[0] * beta; out],
-            Some(bias) if bias.values.len() == out && bias.shape.extents().last() == Some(&out) => {
-                bias.values.iter().map(|b| b * beta).collect()
+        let Some(bias) = self.constant(node, 2)? else { return self.linear(x, weights, vec![0.0; out]) };
+        let values: Vec<f32> = bias.values.iter().map(|b| b * beta).collect();
+        match bias.shape.extents().last() {
+            _ if values.len() == 1 => self.linear(x, weights, vec![values[0]; out]),
+            Some(&last) if (last, values.len()) == (out, out) => self.linear(x, weights, values),
+            // one for each row
+            _ => {
+                let product = self.linear(x, weights, vec![0.0; out])?;
+                self.shifted(product, Array { extents: bias.shape.extents().to_vec(), values })
             }
-            Some(bias) => return Err(Error::Model(format!("a bias of shape {} for {out} outputs", bias.shape))),
-        };
-        self.linear(x, weights, bias)
+        }
     }
 
     /// `W x + b` along the last extent, W (out, in).
     pub(super) fn linear(&mut self, x: ValueId, weights: Tensor, bias: Vec<f32>) -> Result<ValueId> {
+        let view = self.view(x)?;
+        if self.batch.kept(&view).is_some_and(|at| at + 1 == view.extents.len()) {
+            return Err(apart());
+        }
         let (weights, bias) = (self.parameter(weights), self.list(bias)?);
         self.push(MatMul { transposed: true }, &[x, weights, bias])
     }
@@ -122,6 +128,14 @@ impl Importer {
     fn matmul(&mut self, node: &NodeProto) -> Result<ValueId> {
         match (self.meaning(node, 0)?, self.meaning(node, 1)?) {
             (Meaning::Value(x), Meaning::Value(y)) => self.matrices(x, y),
+            (Meaning::Value(x), Meaning::Constant(y)) if stacked(&y) => {
+                let y = self.matrices_of(&y, x)?;
+                self.matrices(x, y)
+            }
+            (Meaning::Constant(x), Meaning::Value(y)) if stacked(&x) => {
+                let x = self.matrices_of(&x, y)?;
+                self.matrices(x, y)
+            }
             (Meaning::Value(x), Meaning::Constant(_)) => {
                 let (weights, vector) = matrix(self.weights(node, 1, "matrix")?, false)?;
                 let bias = vec![0.0; weights.shape.extents()[0]];
@@ -144,7 +158,7 @@ impl Importer {
     /// The last two axes exchanged.
     fn turned(&mut self, x: ValueId) -> Result<ValueId> {
         let rank = self.extents(x)?.len();
-        if rank < 2 + usize::from(self.batched) {
+        if rank < 2 {
             return Err(Error::Model(format!("a matrix is expected, found {:?}", self.extents(x)?)));
         }
         let mut order: Vec<usize> = (0..rank).collect();
@@ -161,25 +175,46 @@ impl Importer {
 
     /// Products of matrices of each item, the axes in front broadcast against each other.
     fn matrices(&mut self, x: ValueId, y: ValueId) -> Result<ValueId> {
-        let (a, b) = (self.extents(x)?, self.extents(y)?);
-        let least = 2 + usize::from(self.batched);
-        if a.len() < least || b.len() < least || (self.batched && a.len() != b.len()) {
+        let views = [self.view(x)?, self.view(y)?];
+        let [a, b] = views.each_ref().map(|view| self.batch.extents(view));
+        let inside = |view: &View| self.batch.kept(view).is_none_or(|at| at + 2 < view.extents.len());
+        if a.len() < 2 || b.len() < 2 || !views.iter().all(inside) || self.batch.meets(&views[0], &views[1]).is_err() {
             return Err(Error::Model(format!(
                 "a product of computed values of shapes {a:?} and {b:?}: two matrices for each input of the batch are supported"
             )));
         }
         let front = broadcast(&a[..a.len() - 2], &b[..b.len() - 2])?;
-        let x = self.moved(x, &Layout::Broadcast([&front[..], &a[a.len() - 2..]].concat()))?;
-        let y = self.moved(y, &Layout::Broadcast([&front[..], &b[b.len() - 2..]].concat()))?;
-        self.push(MatMul { transposed: false }, &[x, y])
+        let mut factors = [
+            self.moved(x, &Layout::Broadcast([&front[..], &a[a.len() - 2..]].concat()))?,
+            self.moved(y, &Layout::Broadcast([&front[..], &b[b.len() - 2..]].concat()))?,
+        ];
+        if front.is_empty() && self.batch == Batch::One {
+            factors = [self.in_full(factors[0])?, self.in_full(factors[1])?];
+        }
+        let product = self.push(MatMul { transposed: false }, &factors)?;
+        self.in_place(product)
+    }
+
+    /// Several constant matrices as a value that each item has, its axes those of another value.
+    fn matrices_of(&mut self, constant: &Constant, other: ValueId) -> Result<ValueId> {
+        let (constant, other) = (constant.floats(), self.view(other)?);
+        let rank = constant.rank().max(other.extents.len());
+        let padded = [&vec![1; rank - constant.rank()], &constant.extents[..]].concat();
+        let (mut extents, at) = (padded.clone(), other.place.axis());
+        let at = at.map(|at| at + rank - other.extents.len());
+        if let (Some(at), Some(own)) = (at, self.batch.kept(&other)) {
+            extents[at] = other.extents[own];
+        }
+        let view = self.batch.view(extents, at);
+        self.of_each_item(&constant.reshaped(padded)?, &view)
     }
 
     /// `scale (x - mean) / sqrt(variance + epsilon) + bias`.
     fn batch_normalization(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<usize> {
-        if !self.batched {
+        if self.batch == Batch::Absent {
             return Err(Error::Model("it needs channels behind a batch, and this model is read without one".into()));
         }
-        let x = self.value(node, 0)?;
+        let x = self.activation(node, 0)?;
         let epsilon = attributes.float("epsilon", 1e-5);
         attributes.ignore(&["momentum"]);
         attributes.only("spatial", 1)?;
@@ -195,35 +230,48 @@ impl Importer {
         }
         let factors: Vec<f32> = scale.iter().zip(&variance).map(|(s, v)| s / (v + epsilon).sqrt()).collect();
         let shift = factors.iter().zip(&mean).zip(&bias).map(|((f, m), b)| b - f * m).collect();
-        self.affine(x, factors, shift)
+        let inner = vec![1; self.view(x)?.extents.len().saturating_sub(2)];
+        let channels = |values: Vec<f32>| Array { extents: [&[values.len()], &inner[..]].concat(), values };
+        self.affine(x, &channels(factors), &channels(shift))
     }
 }
 
-/// Why an operator is not there.
-fn refusal(name: &str) -> String {
+/// Why an operator is not there, and what may stand in its place.
+pub(super) fn refusal(name: &str) -> String {
     let reason = match name {
-        "Tanh"
-        | "Exp"
-        | "Log"
-        | "Sqrt"
-        | "Reciprocal"
-        | "Erf"
-        | "Gelu"
-        | "Elu"
-        | "Selu"
-        | "Celu"
-        | "Softplus"
-        | "Softsign"
-        | "Mish"
-        | "LRN"
+        "Tanh" | "Erf" | "Gelu" | "Elu" | "Selu" | "Celu" | "Softplus" | "Softsign" | "Mish" | "Swish" | "ThresholdedRelu" => {
+            "an activation that no protocol computes yet: train with Relu, LeakyRelu, HardSwish or HardSigmoid in its place"
+        }
+        "Exp" | "Log" | "Sqrt" | "Reciprocal" | "Sin" | "Cos" | "Einsum" | "CumSum" | "Mod" => {
+            "it is computed from constants only: leave it out of the network, or to whoever receives the output"
+        }
+        "LRN"
         | "LayerNormalization"
         | "InstanceNormalization"
         | "GroupNormalization"
-        | "LpNormalization" => "a function that no protocol computes yet; ",
-        "LSTM" | "GRU" | "RNN" | "Loop" | "If" | "Scan" => "a model whose course depends on its steps; ",
-        _ => "",
+        | "LpNormalization"
+        | "RMSNormalization"
+        | "MeanVarianceNormalization" => {
+            "a normalisation by statistics of the input, which no protocol computes yet: BatchNormalization costs nothing"
+        }
+        "LSTM" | "GRU" | "RNN" | "Loop" | "Scan" => {
+            "a model whose course depends on its steps: unroll it, or use convolutions or attention"
+        }
+        "Greater" | "Less" | "GreaterOrEqual" | "LessOrEqual" | "Equal" | "Not" | "And" | "Or" | "Xor" | "Sign" => {
+            "comparisons of computed values are no values of a model yet: Max, Min, Clip and Relu compare"
+        }
+        "QuantizeLinear" | "DynamicQuantizeLinear" | "QLinearConv" | "QLinearMatMul" | "ConvInteger" | "MatMulInteger" => {
+            "quantised activations: export the model with floats, fixed-point numbers are made here"
+        }
+        _ => "express it by operators that are",
     };
-    format!("this operator is not supported: {reason}supported: {SUPPORTED}")
+    format!("this operator is not supported; {reason}. Supported: {SUPPORTED}")
+}
+
+/// Whether a constant is several matrices.
+fn stacked(constant: &Constant) -> bool {
+    let extents = constant.extents();
+    extents.len() > 2 && extents[..extents.len() - 2].iter().any(|&extent| extent != 1)
 }
 
 /// Weights (out, in) of a constant factor on the `left` or on the right, and whether it is a vector.
@@ -233,13 +281,7 @@ fn matrix(mut tensor: Tensor, left: bool) -> Result<(Tensor, bool)> {
     let small: Vec<usize> = match vector {
         true if left => vec![1, extents[0]],
         true => vec![extents[0], 1],
-        false => {
-            let (front, back) = extents.split_at(extents.len() - 2);
-            if front.iter().any(|&extent| extent != 1) {
-                return Err(Error::Model(format!("constant matrices of shape {extents:?}: one for all inputs is supported")));
-            }
-            back.to_vec()
-        }
+        false => extents[extents.len() - 2..].to_vec(),
     };
     tensor.shape = Shape::new(small)?;
     Ok((if left { tensor } else { transpose(&tensor)? }, vector))

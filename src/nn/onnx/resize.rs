@@ -1,6 +1,12 @@
 //! Resize and Upsample: nearest elements are moved; linear interpolation is a product with a public matrix along each axis.
 
-use super::{array::place_of, attributes::Attributes, importer::Importer, layout::Layout, schema::NodeProto};
+use super::{
+    array::place_of,
+    attributes::Attributes,
+    importer::Importer,
+    layout::{Layout, apart},
+    schema::NodeProto,
+};
 use crate::{
     Error, Result,
     nn::value::{Tensor, ValueId},
@@ -68,7 +74,7 @@ const MOST: usize = 1 << 22;
 impl Importer {
     pub(super) fn resize(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<ValueId> {
         let x = self.value(node, 0)?;
-        let extents = self.extents(x)?;
+        let (extents, kept) = (self.extents(x)?, self.view(x)?.place.axis());
         // the first versions have one further input or attribute, the scales
         let first = node.op_type == "Upsample" || node.input.len() == 2;
         let (scales, sizes) = match first {
@@ -100,7 +106,7 @@ impl Importer {
                 }
                 (None, Some(sizes)) => {
                     // the batch keeps its size, whatever it was when the sizes were computed
-                    let size = if self.batched && axis == 0 { 1 } else { *sizes.get(i).ok_or_else(bad)? };
+                    let size = if kept == Some(axis) { input as i64 } else { *sizes.get(i).ok_or_else(bad)? };
                     (usize::try_from(size).map_err(|_| bad())?, size as f32 / input as f32)
                 }
                 (None, None) => return Err(bad()),
@@ -132,8 +138,8 @@ impl Importer {
         if mapping.input * mapping.output > MOST {
             return Err(Error::Model(format!("a linear interpolation from {} to {} elements is too large", mapping.input, mapping.output)));
         }
-        if self.batched && axis == 0 {
-            return Err(Error::Model("it acts on the axis of the batch, whose inputs stay apart".into()));
+        if self.batch.kept(&self.view(x)?) == Some(axis) {
+            return Err(apart());
         }
         let rank = self.extents(x)?.len();
         let mut order: Vec<usize> = (0..rank).collect();

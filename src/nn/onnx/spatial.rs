@@ -4,13 +4,13 @@ use super::{
     array::{Array, place_of},
     attributes::Attributes,
     importer::Importer,
-    layout::{Edge, Layout},
+    layout::{Edge, Layout, apart},
     schema::NodeProto,
 };
 use crate::{
     Error, Result,
     nn::{
-        ops::{AveragePool, Conv, MaxPool, Op, Reduce, Reduction, SumPool},
+        ops::{AveragePool, Conv, MaxPool, Multiply, Op, Reduce, Reduction, Sum, SumPool},
         value::{Tensor, ValueId},
     },
     shape::{Axis, Shape},
@@ -158,16 +158,36 @@ impl Importer {
         }
         let sum = self.push(SumPool { axes, halvings: 0 }, &[x])?;
         let shares = rows.iter().flat_map(|r| columns.iter().map(move |c| 1.0 / (r * c).max(1) as f32)).collect();
-        let scale = self.numbers_for(sum, &Array { extents: vec![rows.len(), columns.len()], values: shares })?;
-        let shift = vec![0.0; scale.len()];
-        self.affine(sum, scale, shift)
+        self.affine(sum, &Array { extents: vec![rows.len(), columns.len()], values: shares }, &Array::one(0.0))
     }
 
-    /// Along any axes but the batch's.
+    /// Reductions along any axes but the batch's.
     pub(super) fn reduce(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<ValueId> {
-        let x = self.value(node, 0)?;
-        let extents = self.extents(x)?;
-        let rank = extents.len();
+        let x = self.activation(node, 0)?;
+        match node.op_type.as_str() {
+            "ReduceMean" => self.reduced(x, Reduction::Mean, node, attributes),
+            "ReduceMax" => self.reduced(x, Reduction::Max, node, attributes),
+            // the smallest is the negative of the largest negative
+            "ReduceMin" => {
+                let turned = self.push(Sum::scaled(-1.0), &[x])?;
+                let largest = self.reduced(turned, Reduction::Max, node, attributes)?;
+                self.push(Sum::scaled(-1.0), &[largest])
+            }
+            "ReduceL1" => {
+                let x = self.absolute(x)?;
+                self.reduced(x, Reduction::Sum, node, attributes)
+            }
+            "ReduceSumSquare" => {
+                let x = self.push(Multiply, &[x, x])?;
+                self.reduced(x, Reduction::Sum, node, attributes)
+            }
+            _ => self.reduced(x, Reduction::Sum, node, attributes),
+        }
+    }
+
+    fn reduced(&mut self, x: ValueId, reduction: Reduction, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<ValueId> {
+        let view = self.view(x)?;
+        let rank = view.extents.len();
         let keeps = attributes.int("keepdims", 1) != 0;
         let nothing = attributes.int("noop_with_empty_axes", 0) != 0;
         let axes = self.integers(node, 1)?.map(|axes| axes.values).or_else(|| attributes.ints("axes")).unwrap_or_default();
@@ -176,22 +196,22 @@ impl Importer {
             true => (0..rank).collect(),
             false => axes.iter().map(|&axis| place_of(axis, rank)).collect::<Result<_>>()?,
         };
-        if self.batched && gone.contains(&0) {
-            return Err(Error::Model("it acts on the axis of the batch, whose inputs stay apart".into()));
+        if self.batch.kept(&view).is_some_and(|at| gone.contains(&at)) {
+            return Err(apart());
         }
-        let reduction = match node.op_type.as_str() {
-            "ReduceMean" => Reduction::Mean,
-            "ReduceSum" => Reduction::Sum,
-            _ => Reduction::Max,
-        };
-        let axes = (0..rank).filter(|d| gone.contains(d)).map(|d| d - usize::from(self.batched)).collect();
+        let axes = (0..rank).filter(|d| gone.contains(d)).filter_map(|d| view.place.of_item(d)).collect();
         let y = self.push(Reduce { axes, reduction }, &[x])?;
-        if !keeps {
-            return Ok(y);
+        let extent = |d: usize| if gone.contains(&d) { keeps.then_some(1) } else { Some(view.extents[d]) };
+        let at = view.place.axis().map(|at| (0..at).filter(|&d| extent(d).is_some()).count());
+        let made = self.batch.view((0..rank).filter_map(extent).collect(), at);
+        let item = made.item();
+        match item == self.shape(y)?.extents()[1..] {
+            true => {
+                self.batch_axes.insert(y, made.place);
+                Ok(y)
+            }
+            false => self.push_at(Op::reshape(item), &[y], made.place),
         }
-        let to: Vec<usize> = (0..rank).map(|d| if gone.contains(&d) { 1 } else { extents[d] }).collect();
-        let to = self.without_batch(&to)?;
-        self.push(Op::reshape(to), &[y])
     }
 }
 

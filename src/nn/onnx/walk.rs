@@ -1,7 +1,9 @@
 //! The walk over a model's nodes: each is read, its outputs get meanings.
 
 use super::{
+    array::Array,
     attributes::Attributes,
+    batch::{Place, View},
     constant::Constant,
     importer::{Importer, Meaning},
     operators::SUPPORTED,
@@ -10,7 +12,12 @@ use super::{
 };
 use crate::{
     Error, Result,
-    nn::graph::{Graph, GraphOutput},
+    nn::{
+        finish::{self, Finish},
+        graph::{Graph, GraphOutput, Node},
+        ops::Op,
+        value::ValueId,
+    },
 };
 
 impl Importer {
@@ -20,25 +27,84 @@ impl Importer {
             return Err(Error::Model("the model has no output".into()));
         }
         for (i, node) in proto.node.iter().enumerate() {
-            self.node = (if node.name.is_empty() { format!("{}_{i}", node.op_type) } else { node.name.clone() }, 0);
-            self.read_node(node).map_err(|e| match e {
+            self.read(node, i).map_err(|e| match e {
                 Error::Model(what) | Error::Input(what) => Error::Model(format!("{}: {what}", describe(node, i))),
                 Error::Range(what) => Error::Range(format!("{}: {what}", describe(node, i))),
                 other => other,
             })?;
         }
         for output in &proto.output {
-            let name = &output.name;
-            let (value, finish) = match (self.names.get(name), self.finished.get(name)) {
-                (Some(Meaning::Value(value)), _) => (*value, Vec::new()),
-                (None, Some(finished)) => (finished.value, finished.finish.clone()),
-                (Some(Meaning::Constant(_)), _) => return Err(Error::Model(format!("the output '{name}' is a constant"))),
-                (None, None) => return Err(Error::Model(format!("no node makes the output '{name}'"))),
-            };
-            self.graph.outputs.push(GraphOutput { name: name.clone(), value, finish });
+            let output = self.output(&output.name)?;
+            self.graph.outputs.push(output);
         }
+        self.drop_idle();
         self.graph.shapes(1)?;
         Ok((self.graph, self.batch_read))
+    }
+
+    /// Reads node `i`: its outputs get meanings, or its operations are added.
+    pub(super) fn read(&mut self, node: &NodeProto, i: usize) -> Result<()> {
+        self.node = (if node.name.is_empty() { format!("{}_{i}", node.op_type) } else { node.name.clone() }, 0);
+        self.read_node(node)
+    }
+
+    /// An output of the model; a constant is one that each input has.
+    fn output(&mut self, name: &str) -> Result<GraphOutput> {
+        let (value, finish, view) = match (self.names.get(name).cloned(), self.finished.get(name)) {
+            (Some(Meaning::Value(value)), _) => (value, Vec::new(), self.view(value)?),
+            (None, Some(finished)) => (finished.value, finished.finish.clone(), finished.view.clone()),
+            (Some(Meaning::Constant(constant)), _) => {
+                self.node = (format!("output {name}"), 0);
+                let value = self.constant_output(&constant.floats())?;
+                (value, Vec::new(), self.view(value)?)
+            }
+            (None, None) => return Err(Error::Model(format!("no node makes the output '{name}'"))),
+        };
+        match view.place.axis().filter(|_| !view.is_in_order()) {
+            None => Ok(GraphOutput { name: name.into(), value, finish: self.shaped(value, finish, view) }),
+            Some(at) => Err(Error::Model(format!(
+                "the output '{name}' moves elements between the inputs of a batch, which is axis {at} of it: transpose it to the front, or \
+                 export the model for a batch of one"
+            ))),
+        }
+    }
+
+    /// The functions of an output and, where they do not tell them, the extents that an item has after them.
+    fn shaped(&self, value: ValueId, mut finish: Vec<Finish>, view: View) -> Vec<Finish> {
+        let (mut extents, known) = (view.extents, self.shapes.get(&value).map(|value| finish::extents(&finish, value.item())));
+        if let Some(at) = view.place.axis() {
+            extents.remove(at);
+        }
+        if !finish.is_empty() && known.is_some_and(|known| known != extents) {
+            finish.push(Finish::Shape(extents));
+        }
+        finish
+    }
+
+    /// A constant as each input has it: a row of it where it has one for each.
+    fn constant_output(&mut self, constant: &Array<f32>) -> Result<ValueId> {
+        if constant.values.is_empty() {
+            return Err(Error::Model("an output without elements".into()));
+        }
+        let rows = constant.extents.first().is_some_and(|&rows| rows > 1 && rows == self.batch.size());
+        let of_row = [&[1], constant.extents.get(1..).unwrap_or_default()].concat();
+        let row = self.batch.view(of_row, Some(0));
+        match rows && self.batch.numbers(constant, &row).is_ok() {
+            true => self.of_each_item(constant, &row),
+            false => self.of_each_item(constant, &View { extents: constant.extents.clone(), place: Place::Nowhere }),
+        }
+    }
+
+    /// Takes away what only moved the batch among the axes that the model sees.
+    fn drop_idle(&mut self) {
+        let shapes = &self.shapes;
+        let idle = |node: &Node| matches!(node.op, Op::Reshape(_)) && shapes.get(&node.inputs[0]) == shapes.get(&node.output);
+        while let Some(at) = self.graph.nodes.iter().position(idle) {
+            let Node { inputs, output, .. } = self.graph.nodes.remove(at);
+            let readers = self.graph.nodes.iter_mut().flat_map(|node| &mut node.inputs);
+            let outputs = self.graph.outputs.iter_mut().map(|output| &mut output.value);
+            readers.chain(outputs).filter(|value| **value == output).for_each(|value| *value = inputs[0]);
+        }
     }
 
     fn read_node(&mut self, proto: &NodeProto) -> Result<()> {
@@ -95,6 +161,7 @@ impl Importer {
     }
 }
 
-fn describe(node: &NodeProto, index: usize) -> String {
+/// The node in an error's words.
+pub(super) fn describe(node: &NodeProto, index: usize) -> String {
     if node.name.is_empty() { format!("{} (node {index})", node.op_type) } else { format!("{} '{}'", node.op_type, node.name) }
 }

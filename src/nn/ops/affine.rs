@@ -14,7 +14,7 @@ use crate::{
     nn::value::{Tensor, Value, misfit},
     shape::{Axis, Shape},
 };
-use std::ops::RangeInclusive;
+use std::{borrow::Cow, ops::RangeInclusive};
 
 /// `scale[c] x + shift[c]` of x, scale and shift, the latter whole.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,7 +61,7 @@ impl Operation for Affine {
     }
 
     /// One after another is one, which is where factors that vanish by themselves do not.
-    fn take_affine(&self, constants: &mut Constants<'_>, _flat: bool, scale: &[f32], shift: &[f32]) -> bool {
+    fn take_affine(&self, constants: &mut Constants<'_>, _item: &[usize], scale: &[f32], shift: &[f32]) -> bool {
         let [_, Some(own_scale), Some(own_shift)] = constants else { return false };
         if own_scale.values.len() != scale.len() {
             return false;
@@ -73,9 +73,9 @@ impl Operation for Affine {
         true
     }
 
-    fn scale_and_shift<'a>(&self, constants: &'a [Option<&Tensor>]) -> Option<[&'a [f32]; 2]> {
+    fn scale_and_shift<'a>(&self, constants: &'a [Option<&Tensor>]) -> Option<[Cow<'a, [f32]>; 2]> {
         match constants {
-            [_, Some(scale), Some(shift)] => Some([&scale.values, &shift.values]),
+            [_, Some(scale), Some(shift)] => Some([&scale.values, &shift.values].map(|values| Cow::Borrowed(&values[..]))),
             _ => None,
         }
     }

@@ -1,14 +1,16 @@
 //! Sum of shares with public words as factors, and a truncation where factors are broken numbers: `y = (sum_i factors[i] x_i +
-//! constant) / 2^truncation`. Without a truncation it costs nothing.
+//! constant) / 2^truncation`. Secret parameters may be among them, which are added to every item. Without a truncation it costs nothing.
 
 use super::{
-    interval::{Interval, Intervals, pairs},
+    interval::{Interval, Intervals, of_channels, pairs},
     operation::{Action, Bits, Bounded, Narrow, Own, Running, Word64},
+    sum::runs,
 };
 use crate::{
     Result,
     fixed::Fixed,
-    nn::value::{Operand, ROOM, encode, misfit},
+    kernels::linear::Broadcast,
+    nn::value::{Operand, ROOM, encode_addend, misfit},
     party::Party,
     protocol,
     ring::Word,
@@ -41,7 +43,7 @@ impl Combine {
         if factors.iter().all(|factor| factor.fract() == 0.0 && factor.abs() <= WHOLE) {
             let word = |(factor, bits): (&f32, &u32)| ((*factor as i64) << (most - bits)) as u64;
             let factors = factors.iter().zip(bits).map(word).collect();
-            let constant = encode(fixed, &what, &[constant], most)?[0];
+            let constant = encode_addend(&what, &[constant], most)?[0];
             return Ok(Self { factors, constant, truncation: 0, fraction_bits: most });
         }
         let largest = factors.iter().fold(0.0, |most: f32, factor| most.max(factor.abs()));
@@ -77,31 +79,42 @@ impl Action for Combine {
 
     fn output(&self, inputs: &[Operand]) -> Result<Operand> {
         let value = &inputs[0].value;
-        if self.factors.len() != inputs.len() || value.whole || inputs.iter().any(|x| x.value != *value) {
+        if self.factors.len() != inputs.len() || inputs.iter().any(|x| runs(value, &x.value).is_none()) {
             return Err(misfit(format!("{} factors of {} values, or values of several shapes", self.factors.len(), inputs.len())));
         }
         Ok(Operand { value: value.clone(), fraction_bits: self.fraction_bits })
     }
 
     fn fixed(&self, inputs: &[Word64<'_>], _: &Operand, narrow: &mut Narrow<'_>) -> Result<Vec<i64>> {
-        let term = |(x, &factor): (&Word64<'_>, &Word), e: usize| i128::from(x.words[e]) * i128::from(factor as i64);
-        let constant = i128::from(self.constant as i64);
-        let sum = |e: usize| inputs.iter().zip(&self.factors).fold(constant, |sum, pair| sum + term(pair, e));
-        let sums = (narrow.narrow)((0..inputs[0].words.len()).map(sum).collect())?;
+        let mut sums = vec![i128::from(self.constant as i64); inputs[0].words.len()];
+        for (x, &factor) in inputs.iter().zip(&self.factors) {
+            let (run, factor) = (runs(inputs[0].value, x.value).unwrap_or(1), i128::from(factor as i64));
+            sums.iter_mut().enumerate().for_each(|(e, sum)| *sum += i128::from(x.words[e / run % x.words.len()]) * factor);
+        }
+        let sums = (narrow.narrow)(sums)?;
         Ok(sums.iter().map(|v| v >> self.truncation).collect())
     }
 
     fn bounds(&self, inputs: &[Bounded<'_>], _: &Operand) -> (Intervals, Bits) {
         let start = vec![Interval::of(self.constant); inputs[0].intervals.len()];
+        let own = |x: &Bounded<'_>| if x.value.whole { of_channels(x.words, inputs[0].intervals.len()) } else { x.intervals.clone() };
         let terms = inputs.iter().zip(&self.factors);
-        let sums = terms.fold(start, |sums, (x, &factor)| pairs(&sums, x.intervals, |a, b| a.plus(b.times(i128::from(factor as i64)))));
+        let sums = terms.fold(start, |sums, (x, &factor)| pairs(&sums, &own(x), |a, b| a.plus(b.times(i128::from(factor as i64)))));
         (sums.into_iter().map(|v| v.truncated(self.truncation)).collect(), Bits::default())
     }
 
     fn run<'a>(&'a self, p: &'a Party, _: Own<'a>, inputs: Vec<Arith>) -> Running<'a> {
         Box::pin(async move {
             let scaled = |(x, factor): (&Arith, &Word)| if *factor == 1 { x.clone() } else { protocol::scale(p, x, *factor) };
-            let sum = inputs.iter().zip(&self.factors).map(scaled).reduce(|sum, x| protocol::add(p, &sum, &x));
+            let elements = inputs[0].shape().elements();
+            let add = |sum: Arith, x: Arith| match (x.shape().elements(), x.shape() == sum.shape()) {
+                (_, true) => protocol::add(p, &sum, &x),
+                (modulus, false) => {
+                    let item = elements / sum.shape().extents()[0];
+                    protocol::add_to_each(p, &sum, &x, Broadcast { inner: item / modulus, modulus })
+                }
+            };
+            let sum = inputs.iter().zip(&self.factors).map(scaled).reduce(add);
             let sum = sum.expect("a step reads one value at least");
             let sum = if self.constant == 0 { sum } else { protocol::add_public(p, &sum, self.constant) };
             match self.truncation {

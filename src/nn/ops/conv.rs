@@ -71,7 +71,7 @@ impl Operation for Conv {
         true
     }
 
-    fn take_affine(&self, constants: &mut Constants<'_>, _flat: bool, scale: &[f32], shift: &[f32]) -> bool {
+    fn take_affine(&self, constants: &mut Constants<'_>, _item: &[usize], scale: &[f32], shift: &[f32]) -> bool {
         let [_, Some(weights), Some(bias)] = constants else { return false };
         scale.len() == bias.values.len() && scale_rows(weights, bias, scale, shift)
     }

@@ -89,6 +89,15 @@ pub fn hulls<'a>(all: impl Iterator<Item = &'a Interval>, item: &[usize]) -> Int
     vec![hull(all); item.first().copied().unwrap_or(1)]
 }
 
+/// The intervals of a parameter's words, as many in a row for each channel; of all words where they do not divide so.
+pub fn of_channels(words: &[Word], channels: usize) -> Intervals {
+    let all = |words: &[Word]| hull(words.iter().map(|&word| Interval::of(word)).collect::<Vec<_>>().iter());
+    match words.len().is_multiple_of(channels) && !words.is_empty() {
+        true => words.chunks(words.len() / channels).map(all).collect(),
+        false => vec![all(words); channels],
+    }
+}
+
 /// A function of the intervals of two values, channel by channel.
 pub fn pairs(a: &[Interval], b: &[Interval], f: impl Fn(Interval, Interval) -> Interval) -> Intervals {
     a.iter().zip(b).map(|(a, b)| f(*a, *b)).collect()

@@ -94,10 +94,12 @@ impl Operation for MatMul {
     }
 
     /// The channels of flat inputs are the columns; for others the factors must repeat in every row.
-    fn take_affine(&self, constants: &mut Constants<'_>, flat: bool, scale: &[f32], shift: &[f32]) -> bool {
+    fn take_affine(&self, constants: &mut Constants<'_>, item: &[usize], scale: &[f32], shift: &[f32]) -> bool {
         let [_, Some(weights), Some(bias)] = constants else { return false };
-        let columns = bias.values.len();
-        let fits = self.transposed && ((flat && scale.len() == columns) || (repeats(scale, columns) && repeats(shift, columns)));
+        let (columns, elements) = (bias.values.len(), item.iter().product::<usize>());
+        let each = |numbers: &[f32]| (0..elements).map(|e| numbers[e / (elements / numbers.len())]).collect::<Vec<f32>>();
+        let (scale, shift) = (each(scale), each(shift));
+        let fits = self.transposed && repeats(&scale, columns) && repeats(&shift, columns);
         fits && scale_rows(weights, bias, &scale[..columns], &shift[..columns])
     }
 }

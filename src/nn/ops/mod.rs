@@ -49,7 +49,7 @@ pub use product::{Addend, Form, Product};
 pub use reduce::{Reduce, Reduction};
 pub use relu::Relu;
 pub use reshape::Reshape;
-pub use sum::Sum;
+pub use sum::{Sum, runs};
 pub use sum_pool::{MOST_HALVINGS, SumPool};
 pub use tile::Tile;
 

@@ -15,7 +15,7 @@ use crate::{
     shape::{Axis, Shape},
     share::Arith,
 };
-use std::{future::Future, ops::RangeInclusive, pin::Pin, sync::Arc};
+use std::{borrow::Cow, future::Future, ops::RangeInclusive, pin::Pin, sync::Arc};
 
 /// A node of a graph.
 pub trait Operation {
@@ -62,13 +62,14 @@ pub trait Operation {
         false
     }
 
-    /// Follows its result by `scale[c] y + shift[c]` for each channel c, in its constants. False if it cannot.
-    fn take_affine(&self, _constants: &mut Constants<'_>, _flat: bool, _scale: &[f32], _shift: &[f32]) -> bool {
+    /// Follows its result, items of these extents, by `scale[c] y + shift[c]`, in its constants; one number for each channel c, or for each
+    /// element. False if it cannot.
+    fn take_affine(&self, _constants: &mut Constants<'_>, _item: &[usize], _scale: &[f32], _shift: &[f32]) -> bool {
         false
     }
 
     /// Its result as `scale[c] x + shift[c]`, if that is all it does: one number for each channel, or for each element of an item.
-    fn scale_and_shift<'a>(&self, _constants: &'a [Option<&Tensor>]) -> Option<[&'a [f32]; 2]> {
+    fn scale_and_shift<'a>(&self, _constants: &'a [Option<&Tensor>]) -> Option<[Cow<'a, [f32]>; 2]> {
         None
     }
 

@@ -8,7 +8,7 @@ use super::{
     arithmetic::{Number, wide},
     bound::Bound,
     conv::Conv,
-    interval::{Interval, Intervals, bits_of_differences, pairs},
+    interval::{Interval, Intervals, bits_of_differences, of_channels, pairs},
     matmul::MatMul,
     max_pool::MaxPool,
     multiply::Multiply,
@@ -271,13 +271,14 @@ impl Action for Product {
     }
 }
 
-/// Intervals of sums and an addend: its own number for each channel where there is one for each, else of all of its numbers.
+/// Intervals of sums and an addend: its own numbers for each channel where it has some for each, else all of its numbers.
 fn plus(wide: &[Interval], addend: &Addend, share: &Bounded<'_>, sums: &Value) -> Intervals {
     let factor = i128::from(addend.factor as i64);
-    let each = |c: usize| match (share.value.whole, share.words.len()) {
-        (false, _) => share.intervals[c],
-        (true, n) if n == wide.len() && addend.inner == sums.item()[1..].iter().product::<usize>() => Interval::of(share.words[c]),
-        _ => super::interval::hull(share.words.iter().map(|&word| Interval::of(word)).collect::<Vec<_>>().iter()),
+    let whole = addend.inner * share.words.len() == sums.item().iter().product::<usize>();
+    let each = match share.value.whole {
+        false => share.intervals.clone(),
+        true if whole => of_channels(share.words, wide.len()),
+        true => vec![of_channels(share.words, 1)[0]; wide.len()],
     };
-    wide.iter().enumerate().map(|(c, v)| v.plus(each(c).times(factor))).collect()
+    pairs(wide, &each, |v, addend| v.plus(addend.times(factor)))
 }

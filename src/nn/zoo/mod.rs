@@ -45,12 +45,20 @@ pub fn network(name: &str) -> Result<Graph> {
 
 /// A network by name, with weights by the names of its layers if they are given.
 pub fn network_with(name: &str, weights: Option<Arc<Weights>>) -> Result<Graph> {
+    built(name, |extents, seed| Ok(Builder::new(extents, seed)?.with_weights(weights.clone())))
+}
+
+/// A network by name with zeros for weights, which take no time to make: for its shapes and counts.
+pub fn outline(name: &str) -> Result<Graph> {
+    built(name, |extents, seed| Ok(Builder::new(extents, seed)?.outline()))
+}
+
+fn built(name: &str, from: impl Fn(&[usize], u32) -> Result<Builder>) -> Result<Graph> {
     let pooled = |base: &&str| NAMES[..POOLED].contains(base);
     let (base, pool) = match name.strip_suffix("-max").filter(pooled) {
         Some(base) => (base, Pooling::Max),
         None => (name, Pooling::Average),
     };
-    let from = |extents: &[usize], seed: u32| Builder::new(extents, seed).map(|b| b.with_weights(weights.clone()));
     let built = match base {
         "lenet" => classic::lenet(from(&[1, 28, 28], 1)?, pool),
         "alexnet-cifar10" => classic::alexnet_of_tables(from(&[3, 32, 32], 2)?, pool, 1, &[256, 256, 10]),
@@ -84,7 +92,7 @@ mod tests {
 
     /// Elements of the ReLUs' outputs, and multiply-adds.
     fn counts(name: &str) -> (usize, u64) {
-        let counts = network(name).unwrap().counts().unwrap();
+        let counts = outline(name).unwrap().counts().unwrap();
         (counts.activations as usize, counts.multiply_adds)
     }
 
@@ -95,7 +103,7 @@ mod tests {
         for (name, relus) in NAMES.iter().zip(relus) {
             assert_eq!(counts(name).0, relus, "{name}");
         }
-        NAMES[..POOLED].iter().for_each(|name| assert!(network(&format!("{name}-max")).is_ok(), "{name}"));
+        NAMES[..POOLED].iter().for_each(|name| assert!(outline(&format!("{name}-max")).is_ok(), "{name}"));
         for (name, relus, millions) in [("resnet50", 9_466_624, 4_060), ("resnet101", 14_584_576, 7_770), ("resnet152", 20_906_752, 11_500)]
         {
             let (found, sums) = counts(name);
@@ -107,8 +115,9 @@ mod tests {
             [("alexnet", 714, 61_100_840), ("vgg16", 15_470, 138_357_544), ("mobilenet-v2", 301, 3_487_816), ("squeezenet", 349, 1_235_496)]
         {
             assert!((counts(name).1 / 1_000_000).abs_diff(millions) <= millions / 50, "{name}: {}", counts(name).1);
-            assert_eq!(network(name).unwrap().parameters(), parameters, "{name}");
+            assert_eq!(outline(name).unwrap().parameters(), parameters, "{name}");
         }
+        assert_eq!(outline("lenet").unwrap().shapes(1).unwrap(), network("lenet").unwrap().shapes(1).unwrap());
         assert!(network("squeezenet-max").is_err());
         assert!(network("perceptron").unwrap_err().to_string().contains("resnet50"));
     }

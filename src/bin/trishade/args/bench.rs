@@ -1,6 +1,6 @@
 //! The options of `bench`.
 
-use super::common::NetworkChoice;
+use super::common::{NetworkChoice, at_least_one};
 use clap::{Args as Options, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
 use trishade::protocol;
@@ -84,7 +84,7 @@ pub struct Bench {
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
     /// Repetitions after the warm-up.
-    #[arg(short, default_value_t = 5, value_name = "R")]
+    #[arg(short, default_value_t = 5, value_name = "R", value_parser = at_least_one())]
     pub repetitions: usize,
     /// How the measurements are printed on standard output.
     #[arg(short, value_enum, default_value = "md")]

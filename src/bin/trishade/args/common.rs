@@ -1,8 +1,8 @@
 //! Options that several commands have.
 
 use crate::outputs::Form;
-use clap::{Args as Options, ValueEnum};
-use std::path::PathBuf;
+use clap::{Args as Options, ValueEnum, builder::RangedU64ValueParser};
+use std::path::{Path, PathBuf};
 use trishade::{nn, party::Net, protocol};
 
 /// The ends of a range, `LOW:HIGH`.
@@ -24,6 +24,25 @@ impl std::str::FromStr for InputRange {
 impl From<InputRange> for std::ops::RangeInclusive<f32> {
     fn from(InputRange(low, high): InputRange) -> Self {
         low..=high
+    }
+}
+
+/// The model of a command, given by its place or by name.
+#[derive(Debug, Options)]
+#[group(required = true, multiple = false)]
+pub struct ModelFile {
+    /// The network, an ONNX file; `zoo:NAME` is one with random weights.
+    #[arg(value_name = "MODEL")]
+    file: Option<PathBuf>,
+    /// The same by name.
+    #[arg(long = "model", value_name = "MODEL")]
+    named: Option<PathBuf>,
+}
+
+impl ModelFile {
+    /// The path of the file, or `zoo:NAME`.
+    pub fn path(&self) -> &Path {
+        self.file.as_ref().or(self.named.as_ref()).expect("one of the two is required")
     }
 }
 
@@ -59,7 +78,7 @@ pub struct Engine {
     #[arg(long, default_value = "auto", value_name = "NAME")]
     pub device: String,
     /// Fraction bits of the fixed-point numbers, 8 to 26: values stay below 2^(62-2F), so more bits mean a smaller range.
-    #[arg(long, default_value_t = 20, value_name = "F")]
+    #[arg(long, default_value_t = 20, value_name = "F", value_parser = clap::value_parser!(u32).range(8..=26))]
     pub fraction_bits: u32,
     /// Threads of the CPU device; 0 means one a core.
     #[arg(long, default_value_t = 0, value_name = "T")]
@@ -74,6 +93,11 @@ pub struct Engine {
     /// it starts. Default: what is free.
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub max_memory: Option<u64>,
+}
+
+/// A count of things of which there must be one.
+pub fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 /// A number of bytes: 1000 of them are 1k, then M, G, T.
@@ -166,7 +190,7 @@ pub struct Classes {
     #[arg(long, value_name = "FILE")]
     pub classes: Option<PathBuf>,
     /// Print so many of the best classes of each input.
-    #[arg(long, default_value_t = 1, value_name = "K")]
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = at_least_one())]
     pub top: usize,
 }
 

@@ -1,6 +1,6 @@
 //! The options of commands on models and devices in this process.
 
-use super::common::{Classes, Engine, InputRange, NetworkChoice, Preprocess, ResultFile, Reveal, Sign};
+use super::common::{Classes, Engine, InputRange, ModelFile, NetworkChoice, Preprocess, ResultFile, Reveal, Sign, at_least_one};
 use clap::{Args as Options, Subcommand, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -24,9 +24,8 @@ pub struct Demo {
 
 #[derive(Debug, Options)]
 pub struct Infer {
-    /// The network, an ONNX file; `zoo:NAME` is one with random weights.
-    #[arg(long, value_name = "M.onnx")]
-    pub model: PathBuf,
+    #[command(flatten)]
+    pub model: ModelFile,
     /// The inputs, known by what the files hold: a .npy array of shape (N, C, H, W) or (N, features); FILE.npz, of several arrays
     /// FILE.npz:NAME; a CSV table, a row an input; PNG, JPEG, WebP or BMP images, resized and cropped, or a folder of them, or of a
     /// folder for each class; an IDX file (MNIST); a .bin file of CIFAR. NAME=X for each input of a model with several, or one .npz
@@ -36,7 +35,7 @@ pub struct Infer {
     #[command(flatten)]
     pub classes: Classes,
     /// Inputs in one run; the last batch may be smaller. Default: all at once, at most 128.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
     pub batch: Option<usize>,
     /// Inputs of a micro-batch: pieces of a batch run side by side, so that one computes while messages of another travel.
     #[arg(long, value_name = "N")]
@@ -74,9 +73,8 @@ pub struct Infer {
 
 #[derive(Debug, Options)]
 pub struct Check {
-    /// The network, an ONNX file; `zoo:NAME` is one with random weights.
-    #[arg(value_name = "M.onnx")]
-    pub model: PathBuf,
+    #[command(flatten)]
+    pub model: ModelFile,
     /// Sample inputs, as those of `infer`: the network runs on them in the clear, and the bits that values need are shown.
     #[arg(long, value_name = "X", num_args = 1..)]
     pub calibrate: Vec<PathBuf>,
@@ -84,13 +82,13 @@ pub struct Check {
     #[arg(long, value_enum)]
     pub preprocess: Option<Preprocess>,
     /// Fraction bits of the fixed-point numbers, 8 to 26.
-    #[arg(long, default_value_t = 20, value_name = "F")]
+    #[arg(long, default_value_t = 20, value_name = "F", value_parser = clap::value_parser!(u32).range(8..=26))]
     pub fraction_bits: u32,
     /// The largest difference of a score from that of floats, as a part of the largest score, that passes with `--calibrate`.
     #[arg(long, default_value_t = 0.01, value_name = "T")]
     pub tolerance: f32,
     /// Inputs in one run.
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = at_least_one())]
     pub batch: usize,
     /// Print one JSON object on standard output.
     #[arg(long)]
@@ -135,14 +133,13 @@ pub struct Selftest {
 
 #[derive(Debug, Options)]
 pub struct Plan {
-    /// The network, an ONNX file; `zoo:NAME` is one with random weights.
-    #[arg(long, value_name = "M.onnx")]
-    pub model: PathBuf,
+    #[command(flatten)]
+    pub model: ModelFile,
     /// Inputs in one run.
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = at_least_one())]
     pub batch: usize,
     /// Fraction bits of the fixed-point numbers, 8 to 26.
-    #[arg(long, default_value_t = 20, value_name = "F")]
+    #[arg(long, default_value_t = 20, value_name = "F", value_parser = clap::value_parser!(u32).range(8..=26))]
     pub fraction_bits: u32,
     /// How signs are computed.
     #[arg(long, value_enum, default_value = "auto")]

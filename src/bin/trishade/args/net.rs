@@ -1,8 +1,8 @@
 //! The options of parties on machines of their own, and of their clients.
 
-use super::common::{Classes, InputRange, NetworkChoice, Preprocess, ResultFile, Reveal};
+use super::common::{Classes, InputRange, ModelFile, NetworkChoice, Preprocess, ResultFile, Reveal};
 use clap::{Args as Options, Subcommand, ValueEnum};
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 #[derive(Debug, Options)]
 pub struct Keygen {
@@ -77,6 +77,12 @@ pub struct Party {
     pub log: Log,
 }
 
+/// A time in seconds.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map_err(|_| format!("'{text}' is no number of seconds"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
+}
+
 /// Who a client is, and where the parties are.
 #[derive(Debug, Options)]
 pub struct Caller {
@@ -87,8 +93,8 @@ pub struct Caller {
     #[arg(long, value_name = "NAME")]
     pub identity: Option<PathBuf>,
     /// Seconds until an answer must be there.
-    #[arg(long, default_value_t = 600.0, value_name = "S")]
-    pub timeout: f64,
+    #[arg(long, default_value = "600", value_name = "S", value_parser = seconds)]
+    pub timeout: Duration,
     /// Make the links of this client as slow as such a network.
     #[arg(long, value_enum, default_value = "local")]
     pub net: NetworkChoice,
@@ -101,9 +107,8 @@ pub enum Client {
     Upload {
         #[command(flatten)]
         caller: Caller,
-        /// The network, an ONNX file; `zoo:NAME` is one with random weights.
-        #[arg(long, value_name = "M.onnx")]
-        model: PathBuf,
+        #[command(flatten)]
+        model: ModelFile,
         /// The model's name. Default: that of the file.
         #[arg(long, value_name = "NAME")]
         name: Option<String>,

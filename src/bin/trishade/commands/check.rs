@@ -4,7 +4,7 @@ use crate::{
     args::Check,
     engine,
     failure::Failure,
-    files, inputs,
+    inputs,
     outputs::Outline,
     terminal::{self, escaped},
 };
@@ -12,7 +12,14 @@ use serde_json::json;
 use trishade::{
     Error,
     fixed::{Fixed, decode_all},
-    nn::{Graph, Reveal, Session, estimate::Plan, lower, onnx, plan_on, reference, value::ROOM},
+    nn::{
+        Graph, Reveal, Session,
+        estimate::Plan,
+        lower,
+        onnx::{self, Blocker, Coverage, Survey},
+        plan_on, reference,
+        value::ROOM,
+    },
 };
 
 /// Findings of a run on sample data in the clear.
@@ -34,27 +41,32 @@ struct Calibration {
 const MARGIN: u32 = 3;
 
 pub fn run(options: &Check) -> Result<(), Failure> {
-    let operators = match options.model.to_str().is_some_and(|name| name.starts_with("zoo:")) {
-        true => Vec::new(),
-        false => onnx::operators(&files::read(&options.model)?)?,
+    let model = options.model.path();
+    let survey = match engine::of_zoo(model) {
+        Some(_) => Survey::default(),
+        None => onnx::survey(model)?,
     };
     if !options.json {
-        coverage(&operators);
+        coverage(&survey.operators);
     }
-    let graph = engine::graph(&options.model).map_err(|e| match e {
-        Error::Model(what) | Error::Range(what) => Failure::Check(what),
-        other => Failure::Library(other),
-    })?;
+    if !survey.blockers.is_empty() {
+        return Err(blocked(&survey, options.json));
+    }
+    let graph = engine::graph(model)?;
     let fixed = Fixed::new(options.fraction_bits)?;
-    let plan = engine::wait(plan_on(&Session::shape_only(fixed)?, &graph, None, options.batch.max(1), Reveal::Logits))?;
+    let plan = engine::wait(plan_on(&Session::shape_only(fixed)?, &graph, None, options.batch, Reveal::Logits))?;
     let calibration = match &options.calibrate[..] {
         [] => None,
-        paths => Some(calibrate(&graph, fixed, inputs::read(paths, &graph.inputs, options.preprocess, None)?)?),
+        paths => {
+            let samples = inputs::read(paths, &graph.inputs, options.preprocess, None)?;
+            samples.tell();
+            Some(calibrate(&graph, fixed, samples)?)
+        }
     };
     if options.json {
-        print(&operators, &plan, calibration.as_ref());
+        print(&survey.operators, &plan, calibration.as_ref());
     } else {
-        report(options.batch.max(1), &plan, calibration.as_ref(), fixed);
+        report(options.batch, &plan, calibration.as_ref(), fixed);
     }
     match calibration {
         Some(Calibration { overflow: Some(error), .. }) => Err(Failure::Check(error.to_string())),
@@ -92,7 +104,33 @@ fn calibrate(graph: &Graph, fixed: Fixed, samples: inputs::Inputs) -> Result<Cal
     })
 }
 
-fn coverage(operators: &[onnx::Coverage]) {
+/// Shows all that keeps the model from running.
+fn blocked(survey: &Survey, as_json: bool) -> Failure {
+    if as_json {
+        let blockers: Vec<_> =
+            survey.blockers.iter().map(|b| json!({"operator": b.operator, "nodes": b.nodes, "first": b.first, "why": b.why})).collect();
+        terminal::print_json(&json!({"operators": listed(&survey.operators), "blockers": blockers}));
+    } else {
+        for Blocker { nodes, first, why, .. } in &survey.blockers {
+            // the list of all operators is no answer to a question about one
+            let why = why.split(". Supported: ").next().unwrap_or_default();
+            let others = match nodes {
+                0 | 1 => String::new(),
+                n => format!(" and {} more", n - 1),
+            };
+            terminal::say(&format!("  {}{others}: {}", escaped(first), escaped(why)));
+        }
+        terminal::say("");
+    }
+    let kinds = survey.blockers.len();
+    Failure::Check(format!("the model cannot run: {kinds} {}", if kinds == 1 { "reason" } else { "reasons" }))
+}
+
+fn listed(operators: &[Coverage]) -> Vec<serde_json::Value> {
+    operators.iter().map(|o| json!({"operator": o.operator, "nodes": o.nodes, "supported": o.supported})).collect()
+}
+
+fn coverage(operators: &[Coverage]) {
     if operators.is_empty() {
         return;
     }
@@ -137,13 +175,12 @@ fn report(batch: usize, plan: &Plan, calibration: Option<&Calibration>, fixed: F
     terminal::table(&rows);
 }
 
-fn print(operators: &[onnx::Coverage], plan: &Plan, calibration: Option<&Calibration>) {
-    let operators: Vec<_> = operators.iter().map(|o| json!({"operator": o.operator, "nodes": o.nodes, "supported": o.supported})).collect();
+fn print(operators: &[Coverage], plan: &Plan, calibration: Option<&Calibration>) {
     let calibration = calibration.map(|c| {
         let steps: Vec<_> = c.steps.iter().map(|(name, kind, bits)| json!({"name": name, "kind": kind, "bits": bits})).collect();
         json!({"inputs": c.inputs, "bits_there": ROOM, "steps": steps, "same_predictions": c.same, "largest_difference": c.apart})
     });
-    let object = json!({"operators": operators, "rounds": plan.rounds, "bytes_sent": plan.bytes_sent, "memory": plan.memory,
+    let object = json!({"operators": listed(operators), "blockers": [], "rounds": plan.rounds, "bytes_sent": plan.bytes_sent, "memory": plan.memory,
         "memory_of_one_process": plan.process, "calibration": calibration});
     terminal::print_json(&object);
 }

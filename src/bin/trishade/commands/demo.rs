@@ -6,7 +6,7 @@ use crate::{
     args::{Demo, Shown},
     engine,
     failure::Failure,
-    npy, terminal,
+    npy, progress, terminal,
 };
 use std::sync::Arc;
 use trishade::{
@@ -50,10 +50,9 @@ fn digits(options: &Demo) -> Result<(), Failure> {
     terminal::say(&format!("shares ({device}) and see neither.\n"));
 
     let model = session.load(&graph)?;
-    let bar = terminal::progress(count as u64, "private inference");
-    let answer = engine::wait(session.infer(&model, &images, 10, Reveal::Logits, |progress| bar.set_position(progress.inputs as u64)));
-    bar.finish_and_clear();
-    let answer = answer?;
+    let answer = progress::of("private inference", |bar| {
+        engine::wait(session.infer(&model, &images, 10, Reveal::Logits, |now| bar.set(now.share)))
+    })?;
     let plain = reference::run_f32(&graph, &images, count)?;
 
     let in_clear: Vec<usize> = plain.values.chunks(plain.values.len() / count).map(|row| best(row, 1)[0]).collect();
@@ -88,10 +87,8 @@ fn photographs(options: &Demo) -> Result<(), Failure> {
     let values = images.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     let count = PHOTOGRAPHS.len();
     let model = session.load(&graph)?;
-    let bar = terminal::progress(count as u64, "private inference");
-    let answer = engine::wait(session.infer(&model, &values, 1, Reveal::Logits, |progress| bar.set_position(progress.inputs as u64)));
-    bar.finish_and_clear();
-    let answer = answer?;
+    let answer =
+        progress::of("private inference", |bar| engine::wait(session.infer(&model, &values, 1, Reveal::Logits, |now| bar.set(now.share))))?;
     let plain = reference::run_f32(&graph, &values, count)?;
 
     let mut same = 0;

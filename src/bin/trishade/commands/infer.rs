@@ -7,6 +7,7 @@ use crate::{
     failure::Failure,
     inputs, memory,
     outputs::{Destination, Outline},
+    progress,
     terminal::{self, escaped},
 };
 use std::{ops::RangeInclusive, time::Instant};
@@ -19,21 +20,17 @@ use trishade::{
 /// Inputs in one run, unless asked for.
 const BATCH: usize = 128;
 
-/// Steps of a progress bar.
-const STEPS: u64 = 1000;
-
 pub fn run(options: &Infer) -> Result<(), Failure> {
-    let graph = engine::graph(&options.model)?;
+    let graph = progress::during("reading the model", || engine::graph(options.model.path()))?;
     let outlines = Outline::of_graph(&graph)?;
     let destination = Destination::new(options.output.as_ref(), outlines.len())?;
-    let inputs = inputs::read(&options.input, &graph.inputs, options.preprocess, Some(&options.classes))?;
+    let read = || inputs::read(&options.input, &graph.inputs, options.preprocess, Some(&options.classes));
+    let inputs = progress::during("reading the inputs", read)?;
+    inputs.tell();
     let count = inputs.count;
     let truth = inputs.truth(&options.classes, &outlines[0])?;
     let classes = inputs.class_names(&options.classes)?;
     let batch = options.batch.unwrap_or(BATCH).min(count);
-    if batch == 0 {
-        return Err(Error::Input("--batch 0: at least one input a run".into()).into());
-    }
     answers::worth_an_index(&outlines[0], truth.as_ref(), options.reveal)?;
     let micro = options.micro_batch.map_or(usize::MAX, usize::from);
     let mut session = engine::session(&options.engine)?.with_micro_batches(micro);
@@ -48,14 +45,13 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
     // what is dealt beforehand lies there until it is taken
     memory::fits(plan.process + batches as u64 * plan.bytes_sent[0], options.engine.max_memory, batch)?;
     let range_check = if options.no_range_check { None } else { Some(check_range(&graph, &inputs.values, batch, options)?) };
-    let model = session.load_for(&graph, range)?;
+    let model = progress::during("sharing the model", || session.load_for(&graph, range))?;
     let sizes = (0..batches).map(|i| batch.min(count - i * batch));
     let prepared = sizes.map(|size| engine::wait(session.prepare(&model, size, reveal))).collect::<Result<Vec<_>, Error>>()?;
-    let bar = terminal::progress(STEPS, "private inference");
-    let moved = |progress: Progress| bar.set_position((progress.share * STEPS as f64) as u64);
-    let answer = engine::wait(session.infer_prepared(&model, prepared, &inputs.values, batch, reveal, moved));
-    bar.finish_and_clear();
-    let answer = answer?;
+    let answer = progress::of("private inference", |bar| {
+        let moved = |now: Progress| bar.set(now.share);
+        engine::wait(session.infer_prepared(&model, prepared, &inputs.values, batch, reveal, moved))
+    })?;
     if let (Some(path), Some(profile)) = (&options.trace, &answer.profile) {
         std::fs::write(path, profile.trace()).map_err(|e| Error::File(format!("cannot write the trace {}: {e}", path.display())))?;
     }
@@ -89,13 +85,17 @@ fn check_range(graph: &Graph, items: &[f32], batch: usize, options: &Infer) -> R
         lowered.program.encode(input, items)?;
     }
     let size = graph.input_size();
-    for items in items.chunks(batch * size) {
-        reference::check_range(&lowered, items, items.len() / size).map_err(|e| match e {
-            Error::Range(what) => Failure::Check(what),
-            other => Failure::Library(other),
-        })?;
+    let checked = progress::of("checking the range", |bar| {
+        items.chunks(batch * size).enumerate().try_for_each(|(i, part)| {
+            bar.set((i * batch * size) as f64 / items.len() as f64);
+            reference::check_range(&lowered, part, part.len() / size)
+        })
+    });
+    match checked {
+        Ok(()) => Ok(began.elapsed().as_secs_f64()),
+        Err(Error::Range(what)) => Err(Failure::Check(what)),
+        Err(other) => Err(other.into()),
     }
-    Ok(began.elapsed().as_secs_f64())
 }
 
 /// Where the time went.

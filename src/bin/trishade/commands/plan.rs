@@ -9,17 +9,13 @@ use crate::{
 use serde_json::json;
 use std::ops::RangeInclusive;
 use trishade::{
-    Error,
     fixed::Fixed,
     nn::{self, Reveal, Session},
     party::Net,
 };
 
 pub fn run(options: &Plan) -> Result<(), Failure> {
-    let graph = engine::graph(&options.model)?;
-    if options.batch == 0 {
-        return Err(Error::Input("--batch 0: at least one input a run".into()).into());
-    }
+    let graph = engine::graph(options.model.path())?;
     let (fixed, net) = (Fixed::new(options.fraction_bits)?, options.net.figures());
     let session = Session::shape_only(fixed)?.with_sign(options.sign.into());
     session.parties().iter().for_each(|p| p.set_net(net));

@@ -25,7 +25,7 @@ fn list(as_json: bool) -> Result<(), Failure> {
     let mut rows = vec![["network", "input", "parameters", "multiply-adds", "compared"].map(String::from).to_vec()];
     let mut objects = Vec::new();
     for (i, name) in zoo::NAMES.iter().enumerate() {
-        let graph = zoo::network(name)?;
+        let graph = zoo::outline(name)?;
         let Counts { parameters, multiply_adds: products, activations: compared } = graph.counts()?;
         let input: Vec<String> = graph.input_extents().iter().map(ToString::to_string).collect();
         let millions = |n: u64| format!("{:.2} M", n as f64 / 1e6);

@@ -32,9 +32,16 @@ pub struct Inputs {
     labels: Option<Labels>,
     /// Names of the classes, if folders have them.
     classes: Vec<String>,
+    /// How elements became numbers, for people.
+    notes: Vec<String>,
 }
 
 impl Inputs {
+    /// Says on standard error how elements became numbers.
+    pub fn tell(&self) {
+        self.notes.iter().for_each(|note| terminal::note(note));
+    }
+
     /// What is known of each item for the first output: from a file if one is given, else from the inputs' files.
     pub fn truth(&self, options: &Classes, first: &Outline) -> std::result::Result<Option<Truth>, Failure> {
         let classes = self.class_names(options)?;
@@ -62,7 +69,6 @@ impl Inputs {
 }
 
 /// Reads the inputs of a network: the files of its only one, `NAME=FILE` for each of several, or an archive with arrays of their names.
-/// Standard error hears how elements became numbers.
 pub fn read(
     arguments: &[PathBuf],
     inputs: &[GraphInput],
@@ -97,8 +103,7 @@ pub fn read(
     for (input, files) in inputs.iter().zip(&files) {
         parts.push(items::read(files, &How { input, preprocess, label_column }, &mut notes)?);
     }
-    notes.iter().for_each(|note| terminal::note(note));
-    Ok(together(parts, inputs)?)
+    Ok(Inputs { notes, ..together(parts, inputs)? })
 }
 
 /// The input that an argument `NAME=FILE` names, and the file. A file of that whole name is no such argument.
@@ -130,7 +135,7 @@ fn of_archive(argument: &Path, inputs: &[GraphInput]) -> Result<Vec<(usize, Path
 fn together(mut parts: Vec<Items>, inputs: &[GraphInput]) -> Result<Inputs> {
     if parts.len() == 1 {
         let Items { count, values, names, labels, classes } = parts.remove(0);
-        return Ok(Inputs { count, values, names, labels, classes });
+        return Ok(Inputs { count, values, names, labels, classes, notes: Vec::new() });
     }
     let count = parts[0].count;
     if let Some((input, part)) = inputs.iter().zip(&parts).find(|(_, part)| part.count != count) {
@@ -140,7 +145,7 @@ fn together(mut parts: Vec<Items>, inputs: &[GraphInput]) -> Result<Inputs> {
     let item = |i: usize| parts.iter().flat_map(move |part| &part.values[part.values.len() / count * i..][..part.values.len() / count]);
     let values = (0..count).flat_map(item).copied().collect();
     let labels = parts.iter_mut().find_map(|part| part.labels.take());
-    Ok(Inputs { count, values, names: Vec::new(), labels, classes: Vec::new() })
+    Ok(Inputs { count, values, names: Vec::new(), labels, classes: Vec::new(), notes: Vec::new() })
 }
 
 /// Names of classes, one a line.

@@ -31,7 +31,7 @@ pub fn run(options: &Bench) -> Result<(), Failure> {
             threads: options.threads,
             link: options.net.figures().map_or(Transport::Handover, Transport::Shaped),
             sign: Sign::Auto,
-            repetitions: options.repetitions.max(1),
+            repetitions: options.repetitions,
             micro_batch: options.micro_batch.map_or(usize::MAX, usize::from),
             verify: options.verify,
         };
@@ -54,7 +54,8 @@ pub fn run(options: &Bench) -> Result<(), Failure> {
         }
     }
     if file.rows.is_empty() {
-        return Err(Error::Input("no case has this text in its name or shape".into()).into());
+        let text = options.filter.as_deref().unwrap_or_default();
+        return Err(Failure::Usage(format!("--filter {text}: no case has this text in its name or shape")));
     }
     terminal::print(&file.written(options.output));
     if let Some(old) = old {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 use trishade::{
-    Error, Result,
+    Result,
     net::{ClientOptions, ClientSetup},
 };
 
@@ -19,7 +19,6 @@ pub fn open(caller: &Caller) -> Result<(ClientSetup, ClientOptions)> {
     let stem = caller.identity.clone().unwrap_or_else(beside);
     let file = |end: &str| PathBuf::from(format!("{}.{end}", stem.display()));
     let setup = ClientSetup::open(&caller.cluster, &file("crt"), &file("key"))?;
-    let timeout = Duration::try_from_secs_f64(caller.timeout).map_err(|e| Error::Input(format!("--timeout {}: {e}", caller.timeout)))?;
     let shape = caller.net.shape();
-    Ok((setup, ClientOptions { timeout, shape, retry: STARTING, ..ClientOptions::default() }))
+    Ok((setup, ClientOptions { timeout: caller.timeout, shape, retry: STARTING, ..ClientOptions::default() }))
 }

@@ -8,6 +8,7 @@ use crate::{
     failure::Failure,
     inputs,
     outputs::{Destination, Outline},
+    progress,
     terminal::{self, escaped},
 };
 use serde_json::json;
@@ -19,14 +20,14 @@ use trishade::{
 
 pub fn run(command: &ClientCommand) -> Result<(), Failure> {
     match command {
-        ClientCommand::Upload { caller, model, name, range_bits } => upload(caller, model, name.as_deref(), range_bits.clone())?,
+        ClientCommand::Upload { caller, model, name, range_bits } => upload(caller, model.path(), name.as_deref(), range_bits.clone())?,
         ClientCommand::Models { caller, json } => models(caller, *json)?,
         ClientCommand::Infer(options) => infer(options)?,
     }
     Ok(())
 }
 
-fn upload(caller: &Caller, model: &Path, name: Option<&str>, range: Option<InputRange>) -> Result<(), Error> {
+fn upload(caller: &Caller, model: &Path, name: Option<&str>, range: Option<InputRange>) -> Result<(), Failure> {
     let graph = engine::graph(model)?;
     let from_file = || {
         let text = model.display().to_string();
@@ -35,12 +36,11 @@ fn upload(caller: &Caller, model: &Path, name: Option<&str>, range: Option<Input
     };
     let (setup, how) = caller::open(caller)?;
     let connection = Connection::open(&setup, how)?;
-    let bar = terminal::progress(1000, "sharing the weights");
     let name = name.map_or_else(from_file, str::to_owned);
-    let moved = |done| bar.set_position((done * 1000.0) as u64);
-    let id = connection.upload_for(&name, &graph, range.map(RangeInclusive::from), moved);
-    bar.finish_and_clear();
-    terminal::print(&escaped(&id?));
+    let id = progress::of("sharing the weights", |bar| {
+        connection.upload_for(&name, &graph, range.map(RangeInclusive::from), |done| bar.set(done))
+    })?;
+    terminal::print(&escaped(&id));
     Ok(())
 }
 
@@ -65,15 +65,15 @@ fn infer(options: &ClientInfer) -> Result<(), Failure> {
     let outlines = Outline::of_program(&program)?;
     let destination = Destination::new(options.output.as_ref(), outlines.len())?;
     let inputs = inputs::read(&options.input, program.inputs(), options.preprocess, Some(&options.classes))?;
+    inputs.tell();
     let truth = inputs.truth(&options.classes, &outlines[0])?;
     let classes = inputs.class_names(&options.classes)?;
     answers::worth_an_index(&outlines[0], truth.as_ref(), options.reveal)?;
     let request = InferOptions { batch: options.batch.into(), in_flight: options.in_flight.into(), reveal: options.reveal.into() };
     connection.prepare(&id, inputs.count, request)?;
-    let bar = terminal::progress(inputs.count as u64, "private inference");
-    let answer = connection.infer(&id, &program, &inputs.values, request, |done| bar.set_position(done as u64));
-    bar.finish_and_clear();
-    let answer = answer?;
+    let answer = progress::of("private inference", |bar| {
+        connection.infer(&id, &program, &inputs.values, request, |done| bar.set(done as f64 / inputs.count as f64))
+    })?;
     let results = Results::new(&answer, &outlines, program.inputs(), truth.as_ref(), options.classes.classes.is_some());
     if let Some(destination) = destination {
         destination.write(&results.outputs, &inputs.names)?;
