@@ -5,16 +5,19 @@
 //! (`TRISHADE_FUZZ_SEED` repeats it) and the bytes; where the process itself is lost they are in `target/tmp/fuzz-NAME`.
 #![allow(missing_docs, reason = "tests")]
 
+use content::Content;
 use std::{
     collections::HashSet,
     env, fs,
+    io::{self, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::LazyLock,
     time::{Duration, Instant, SystemTime},
 };
 use trishade::{
-    Result,
+    Error, Result,
+    data::images,
     device::Device,
     fixed::Fixed,
     net::fuzz,
@@ -24,16 +27,29 @@ use trishade::{
     shape::Shape,
 };
 
-/// The command line's reader of `.npy` files, and what it needs of the command line.
-#[path = "../src/bin/trishade/npy.rs"]
+/// The command line's readers of data, and what they need of the command line.
+#[path = "../src/bin/trishade/inputs/content.rs"]
 #[allow(dead_code, reason = "files are read by path there")]
+mod content;
+#[path = "../src/bin/trishade/failure.rs"]
+#[allow(dead_code, reason = "the command line ends with it")]
+mod failure;
+#[path = "../src/bin/trishade/files.rs"]
+#[allow(dead_code, reason = "files are written there")]
+mod files;
+#[path = "../src/bin/trishade/npy.rs"]
+#[allow(dead_code, reason = "files are written there")]
 mod npy;
+#[path = "../src/bin/trishade/npz.rs"]
+#[allow(dead_code, reason = "files are written there")]
+mod npz;
+#[path = "../src/bin/trishade/inputs/table.rs"]
+#[allow(dead_code, reason = "a table is understood there")]
+mod table;
 
-mod args {
-    #[derive(Clone, Copy, PartialEq)]
-    pub enum Preprocess {
-        Raw,
-        Unit,
+mod terminal {
+    pub fn escaped(text: &str) -> String {
+        text.escape_debug().to_string()
     }
 }
 
@@ -75,16 +91,39 @@ fn onnx_model() {
 }
 
 #[test]
-fn npy_file() {
+fn data_file() {
     let array = |descr: &str, extents: &str, bytes: usize| {
         let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({extents}), }}\n");
         [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &vec![1; bytes]].concat()
     };
-    let samples =
-        [array("<f4", "2, 3", 24), array(">f8", "3,", 24), array("|u1", "2, 2, 2", 8), array("<i8", "3,", 24), array("<u2", "3,", 6)];
-    run("npy_file", &samples, |bytes| {
-        let labels = npy::labels(bytes.to_vec(), "fuzz", 3).map(drop);
-        npy::inputs(bytes.to_vec(), "fuzz", None).map(drop).or(labels)
+    let mut samples =
+        vec![array("<f4", "2, 3", 24), array(">f8", "3,", 24), array("|u1", "2, 2, 2", 8), array("<i8", "3,", 24), array("<f2", "3,", 6)];
+    let mut archive = io::Cursor::new(Vec::new());
+    let member = |name| npz::Member { name, extents: &[2], values: &[1.0, 2.0], whole: false };
+    npz::write(&mut archive, &[member("a"), member("b")]).unwrap();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(&samples[0]).unwrap();
+    samples.extend([archive.into_inner(), packed.finish().unwrap()]);
+    samples.extend([vec![0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 2, 7, 9], vec![0, 0, 13, 1, 0, 0, 0, 1, 0, 0, 0, 0], vec![9; 3073]]);
+    samples.extend([b"a,b,label\n1,2,x\n3,\"4\",y\n".to_vec(), b",0,1\n0,5,1e3\n".to_vec(), b"1 2\n3 4".to_vec()]);
+    let picture = image::RgbImage::from_fn(5, 3, |x, y| image::Rgb([x as u8, y as u8, 9]));
+    for format in [image::ImageFormat::Png, image::ImageFormat::Jpeg, image::ImageFormat::WebP, image::ImageFormat::Bmp] {
+        let mut bytes = io::Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, format).unwrap();
+        samples.push(bytes.into_inner());
+    }
+    run("data_file", &samples, |bytes| match content::recognised(bytes.to_vec(), "fuzz")? {
+        Content::Image(bytes) => images::input(&bytes, "fuzz", &[3, 2, 2], images::Preprocess::Unit).map(drop),
+        Content::Archive(mut archive) => archive.names().to_vec().iter().try_for_each(|name| archive.array(name).map(drop)),
+        Content::Table(text) => table::read(&text, "fuzz", None, None).map(drop).map_err(|e| Error::File(e.to_string())),
+        Content::Array(numbers) => {
+            assert_eq!(numbers.extents.iter().product::<usize>(), numbers.values.len());
+            Ok(())
+        }
+        Content::Batch(batch) => {
+            assert_eq!(batch.pixels.len(), batch.labels.len() * 3072);
+            Ok(())
+        }
     });
 }
 

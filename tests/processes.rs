@@ -110,6 +110,13 @@ fn three_processes_serve_are_killed_and_serve_again() {
     let local = json(&trishade(&in_one));
     assert_eq!(remote["predictions"], local["predictions"]);
     assert_eq!(remote["accuracy"], local["accuracy"]);
+    assert_eq!(remote["outputs"], local["outputs"]);
+    let file = three.folder.join("scores.npy").display().to_string();
+    let shown = three.client(&["infer", "--model-id", "lenet", "--input", &images, "--output", &file]);
+    assert!(shown.status.success() && shown.stdout.starts_with(b"input 0: class 7 "), "{shown:?}");
+    assert_eq!(npyz::NpyFile::new(&std::fs::read(&file).unwrap()[..]).unwrap().shape(), [100, 10]);
+    let refused = three.client(&["infer", "--model-id", "lenet", "--input", &images, "--output", "scores.txt"]);
+    assert!(refused.status.code() == Some(2), "{refused:?}");
 
     // the parties have learnt what is asked for, and do a part of it before it is asked again
     let until = Instant::now() + Duration::from_secs(20);

@@ -1,16 +1,18 @@
-//! Photographs as inputs: PNG and JPEG, turned upright, resized, cropped and normalised as a network expects.
+//! Photographs as inputs: PNG, JPEG, WebP and BMP, turned upright, resized, cropped and normalised as a network expects.
 
 use crate::{Error, Result};
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, imageops::FilterType, metadata::Orientation};
-use std::{
-    io::Cursor,
-    path::{Path, PathBuf},
+use image::{
+    DynamicImage, ExtendedColorType, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, imageops::FilterType,
+    metadata::Orientation,
 };
+use std::io::Cursor;
 
 /// How pixels become numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preprocess {
-    /// RGB, or grey, divided by 255; the shorter side becomes the network's.
+    /// RGB, or grey, from 0 to 255; the shorter side becomes the network's.
+    Raw,
+    /// RGB, or grey, divided by 255; the same crop.
     Unit,
     /// RGB divided by 255, less (0.485, 0.456, 0.406), divided by (0.229, 0.224, 0.225); the network's square is seven eighths
     /// of the shorter side.
@@ -25,22 +27,60 @@ const LARGEST: u32 = 1 << 14;
 /// Bytes that decoding may take.
 const MEMORY: u64 = 1 << 30;
 
-/// One image as an input of extents (C, H, W), with one channel or three.
+/// The formats that are read.
+pub const FORMATS: &str = "PNG, JPEG, WebP and BMP";
+
+/// Bytes at the beginning of a file that tell its format.
+pub const HEAD: usize = 32;
+
+/// The format that a file begins as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One that is read.
+    Known(Encoding),
+    /// An image that is not read, and what it is.
+    Other(&'static str),
+}
+
+/// A format that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encoding(ImageFormat);
+
+/// The format of an image from the first [`HEAD`] bytes of its file; none of what is no image.
+pub fn format(head: &[u8]) -> Option<Format> {
+    // the magic number of a BMP is two letters that a text may begin with, the size of its second header is none of a text
+    let bitmap = || matches!(head, [b'B', b'M', ..]) && matches!(head.get(14..18), Some([12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0]));
+    match image::guess_format(head).ok()? {
+        format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP) => Some(Format::Known(Encoding(format))),
+        ImageFormat::Bmp => bitmap().then_some(Format::Known(Encoding(ImageFormat::Bmp))),
+        ImageFormat::Gif => Some(Format::Other("a GIF image")),
+        ImageFormat::Tiff => Some(Format::Other("a TIFF image")),
+        ImageFormat::Avif => Some(Format::Other("an AVIF image")),
+        ImageFormat::OpenExr => Some(Format::Other("an OpenEXR image")),
+        _ => None,
+    }
+}
+
+/// One image as an input of extents (C, H, W), with one channel or three. Colour becomes grey by Rec. 601, as in PIL.
 pub fn input(bytes: &[u8], name: &str, extents: &[usize], preprocess: Preprocess) -> Result<Vec<f32>> {
     let (channels, height, width) = match *extents {
         [channels @ (1 | 3), height, width] if height.max(width) <= LARGEST as usize => (channels, height as u32, width as u32),
         _ => return Err(Error::Input(format!("{name}: the network takes inputs {extents:?}; images become (1, H, W) or (3, H, W)"))),
     };
-    let image = fitted(decode(bytes, name)?, height, width, preprocess);
+    let pixels = rgb(decode(bytes, name)?);
     if channels == 1 {
-        if preprocess != Preprocess::Unit {
-            return Err(Error::Input(format!("{name}: the network takes grey images; their numbers are those of `unit`")));
-        }
-        return Ok(image.to_luma8().pixels().map(|pixel| f32::from(pixel[0]) / 255.0).collect());
+        let unit = match preprocess {
+            Preprocess::Raw => 1.0,
+            Preprocess::Unit => 255.0,
+            _ => return Err(Error::Input(format!("{name}: the network takes grey images; their numbers are those of `unit` or `raw`"))),
+        };
+        let image = fitted(grey(&pixels).into(), height, width, preprocess);
+        return Ok(image.to_luma8().pixels().map(|pixel| f32::from(pixel[0]) / unit).collect());
     }
-    let pixels = image.to_rgb8();
+    let pixels = fitted(pixels.into(), height, width, preprocess).into_rgb8();
     let plane = |channel: usize| {
         let value = move |v: u8| match preprocess {
+            Preprocess::Raw => f32::from(v),
             Preprocess::Unit => f32::from(v) / 255.0,
             Preprocess::Imagenet => (f32::from(v) / 255.0 - [0.485, 0.456, 0.406][channel]) / [0.229, 0.224, 0.225][channel],
             Preprocess::Caffe => f32::from(v) - [123.68, 116.779, 103.939][channel],
@@ -53,16 +93,53 @@ pub fn input(bytes: &[u8], name: &str, extents: &[usize], preprocess: Preprocess
 
 /// The upright image; its size is checked before memory is taken.
 fn decode(bytes: &[u8], name: &str) -> Result<DynamicImage> {
-    let bad = |e: image::ImageError| Error::File(format!("{name}: not a PNG or JPEG image that can be read: {e}"));
+    let bad = |e: image::ImageError| Error::File(format!("{name}: a damaged image, or one that cannot be read: {e}"));
+    let format = match format(&bytes[..bytes.len().min(HEAD)]) {
+        Some(Format::Known(Encoding(format))) => format,
+        Some(Format::Other(what)) => return Err(Error::File(format!("{name}: {what}; {FORMATS} are read"))),
+        None => return Err(Error::File(format!("{name}: not an image of the formats that are read: {FORMATS}"))),
+    };
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(LARGEST), Some(LARGEST), Some(MEMORY));
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| bad(e.into()))?;
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(bad)?;
+    if decoder.total_bytes() > MEMORY {
+        return Err(Error::File(format!("{name}: an image of {} bytes in memory; {MEMORY} are the most", decoder.total_bytes())));
+    }
+    if decoder.original_color_type() == ExtendedColorType::L16 {
+        // PIL cuts them off at 255, others divide by 257
+        let what = "a grey image of 16 bits, of which no two programs make the same numbers; save it with 8, or as an array";
+        return Err(Error::File(format!("{name}: {what}")));
+    }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(bad)?;
     image.apply_orientation(orientation);
     Ok(image)
+}
+
+/// Red, green and blue as PIL's `convert("RGB")` has them: without alpha, of 16 bits the upper eight.
+fn rgb(image: DynamicImage) -> RgbImage {
+    let upper = |width, height, rgb: &dyn Fn(u32, u32) -> [u16; 3]| {
+        RgbImage::from_fn(width, height, |x, y| image::Rgb(rgb(x, y).map(|v| (v >> 8) as u8)))
+    };
+    match image {
+        DynamicImage::ImageRgb16(image) => upper(image.width(), image.height(), &|x, y| image.get_pixel(x, y).0),
+        DynamicImage::ImageRgba16(image) => upper(image.width(), image.height(), &|x, y| {
+            let [r, g, b, _] = image.get_pixel(x, y).0;
+            [r, g, b]
+        }),
+        DynamicImage::ImageLumaA16(image) => upper(image.width(), image.height(), &|x, y| [image.get_pixel(x, y).0[0]; 3]),
+        other => other.into_rgb8(),
+    }
+}
+
+/// The luma of Rec. 601 as PIL's `convert("L")` rounds it: `0.299 R + 0.587 G + 0.114 B` in 16 fraction bits.
+fn grey(image: &RgbImage) -> GrayImage {
+    GrayImage::from_fn(image.width(), image.height(), |x, y| {
+        let [r, g, b] = image.get_pixel(x, y).0.map(u32::from);
+        image::Luma([((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16) as u8])
+    })
 }
 
 /// The middle of the image at the network's size.
@@ -70,61 +147,13 @@ fn fitted(image: DynamicImage, height: u32, width: u32, preprocess: Preprocess) 
     if (image.height(), image.width()) == (height, width) {
         return image;
     }
-    let margin = if preprocess == Preprocess::Unit { 1.0 } else { 256.0 / 224.0 };
+    let margin = if matches!(preprocess, Preprocess::Raw | Preprocess::Unit) { 1.0 } else { 256.0 / 224.0 };
     let scale = (f64::from(height) / f64::from(image.height())).max(f64::from(width) / f64::from(image.width())) * margin;
     // cropped first: a narrow image would become a huge one
     let part = |wanted: u32, there: u32| ((f64::from(wanted) / scale).round() as u32).clamp(1, there);
     let (h, w) = (part(height, image.height()), part(width, image.width()));
     let middle = image.crop_imm((image.width() - w) / 2, (image.height() - h) / 2, w, h);
     middle.resize_exact(width, height, FilterType::Triangle)
-}
-
-/// The images of a folder.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Folder {
-    /// Files by name.
-    pub files: Vec<PathBuf>,
-    /// The class of each file, if the folder has a folder for each class.
-    pub labels: Option<Vec<usize>>,
-    /// Names of the classes.
-    pub classes: Vec<String>,
-}
-
-/// The images of a folder by name; where it has folders, those of each, and its place among their names as the class.
-pub fn in_folder(folder: &Path) -> Result<Folder> {
-    let mut folders: Vec<PathBuf> = entries(folder)?.into_iter().filter(|path| path.is_dir()).collect();
-    folders.sort();
-    let mut images = Folder::default();
-    if folders.is_empty() {
-        images.files = files(folder)?;
-    }
-    for (class, folder) in folders.iter().enumerate() {
-        let files = files(folder)?;
-        images.labels.get_or_insert_default().extend(vec![class; files.len()]);
-        images.files.extend(files);
-        images.classes.push(folder.file_name().expect("an entry of a folder has a name").to_string_lossy().into_owned());
-    }
-    match images.files.is_empty() {
-        true => Err(Error::Input(format!("{}: no PNG or JPEG images", folder.display()))),
-        false => Ok(images),
-    }
-}
-
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files: Vec<PathBuf> = entries(folder)?.into_iter().filter(|path| path.is_file() && is(path)).collect();
-    files.sort();
-    Ok(files)
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let failed = |e: std::io::Error| Error::File(format!("cannot read the folder {}: {e}", folder.display()));
-    std::fs::read_dir(folder).map_err(failed)?.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
-}
-
-/// Whether a file's name is that of an image.
-pub fn is(path: &Path) -> bool {
-    let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
-    ending.is_some_and(|ending| ["png", "jpg", "jpeg"].iter().any(|known| ending == *known))
 }
 
 #[cfg(test)]
@@ -177,6 +206,54 @@ mod tests {
         let mut huge = png.clone();
         huge[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
         assert!(input(&huge, "x", &[3, 4, 4], Preprocess::Unit).is_err());
-        assert!(input(b"GIF89a", "x", &[3, 4, 4], Preprocess::Unit).is_err());
+        for (bytes, word) in
+            [(&b"GIF89a"[..], "GIF"), (b"II*\0", "TIFF"), (b"plain text", "PNG, JPEG, WebP and BMP"), (b"", "not an image")]
+        {
+            assert!(input(bytes, "x", &[3, 4, 4], Preprocess::Unit).unwrap_err().to_string().contains(word));
+        }
+    }
+
+    #[test]
+    fn formats_are_known_by_their_first_bytes() {
+        for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp] {
+            let bytes = file(4, 4, format);
+            assert_eq!(super::format(&bytes[..HEAD]), Some(Format::Known(Encoding(format))));
+            let x = input(&bytes, "x", &[3, 4, 4], Preprocess::Raw).unwrap();
+            let off = x.iter().zip([255.0, 255.0, 0.0, 0.0]).map(|(v, wanted)| (v - wanted).abs()).fold(0.0, f32::max);
+            assert!(off <= if format == ImageFormat::Jpeg { 4.0 } else { 0.0 }, "{format:?}: {x:?}");
+        }
+        // the head of a table, and a portable bitmap's two letters
+        assert_eq!(
+            (super::format(b"BMI,age,sex,label\n1,2,3,4\n"), super::format(b"P1,P2\n1,2\n"), super::format(b"")),
+            (None, None, None)
+        );
+    }
+
+    /// Grey as PIL 13.0 gives it: `Image.fromarray(x).convert("L")`.
+    #[test]
+    fn colour_becomes_grey_by_rec_601() {
+        let colours = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [1, 2, 3], [200, 100, 50], [17, 211, 94], [0, 1, 0]];
+        let image = RgbImage::from_fn(8, 1, |x, _| Rgb(colours[x as usize]));
+        assert_eq!(grey(&image).into_raw(), [76, 150, 29, 255, 2, 124, 140, 1]);
+        let levels = GrayImage::from_fn(256, 1, |x, _| image::Luma([x as u8]));
+        assert_eq!(grey(&rgb(DynamicImage::ImageLuma8(levels.clone()))), levels, "grey stays as it is");
+    }
+
+    /// As PIL's `convert("RGB")`: alpha is dropped, of 16 bits the upper eight are taken; grey of 16 bits is refused.
+    #[test]
+    fn unusual_pixels_are_those_of_pil_or_refused() {
+        let png = |image: DynamicImage| {
+            let mut bytes = Cursor::new(Vec::new());
+            image.write_to(&mut bytes, ImageFormat::Png).unwrap();
+            input(&bytes.into_inner(), "x", &[3, 1, 2], Preprocess::Raw)
+        };
+        let rgba = image::RgbaImage::from_raw(2, 1, vec![10, 20, 30, 0, 40, 50, 60, 128]).unwrap();
+        assert_eq!(png(rgba.into()).unwrap(), [10.0, 40.0, 20.0, 50.0, 30.0, 60.0]);
+        let wide = image::ImageBuffer::from_raw(2, 1, vec![0x00ffu16, 0x0100, 0xffff, 0x1234, 0x80ff, 0x7f00]).unwrap();
+        assert_eq!(png(DynamicImage::ImageRgb16(wide)).unwrap(), [0.0, 0x12 as f32, 1.0, 128.0, 255.0, 127.0]);
+        let wide = image::ImageBuffer::from_raw(2, 1, vec![0x12ffu16, 0, 0xfe80, 0xffff]).unwrap();
+        assert_eq!(png(DynamicImage::ImageLumaA16(wide)).unwrap(), [0x12 as f32, 254.0].repeat(3));
+        let wide = image::ImageBuffer::from_raw(2, 1, vec![0u16, 1000]).unwrap();
+        assert!(png(DynamicImage::ImageLuma16(wide)).unwrap_err().to_string().contains("16 bits"));
     }
 }

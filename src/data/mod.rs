@@ -2,8 +2,12 @@
 
 mod batch;
 pub mod cifar;
+#[cfg(feature = "images")]
+pub mod folder;
 pub mod idx;
 #[cfg(feature = "images")]
 pub mod images;
+mod numbers;
 
 pub use batch::Batch;
+pub use numbers::{Kind, Numbers};

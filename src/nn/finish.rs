@@ -32,6 +32,8 @@ pub enum Finish {
     },
     /// Elements in another order, or some of them.
     Move(Vec<u32>),
+    /// The same numbers as an item of these extents.
+    Shape(Vec<usize>),
 }
 
 /// No output has more functions.
@@ -50,9 +52,14 @@ pub fn length(all: &[Finish], row: usize) -> Result<usize> {
     }
 }
 
+/// Extents of an item after all functions: a row where elements have moved and nothing says more.
+pub fn extents(all: &[Finish], item: &[usize]) -> Vec<usize> {
+    all.iter().fold(item.to_vec(), |item, finish| finish.extents(item))
+}
+
 /// Whether they end with probabilities.
 pub fn gives_probabilities(all: &[Finish]) -> bool {
-    let last = all.iter().rev().find(|finish| !matches!(finish, Finish::Move(_)));
+    let last = all.iter().rev().find(|finish| !matches!(finish, Finish::Move(_) | Finish::Shape(_)));
     matches!(last, Some(Finish::Softmax(_) | Finish::Sigmoid))
 }
 
@@ -81,8 +88,28 @@ impl Finish {
             Self::Softmax(along) | Self::LogSoftmax(along) if along.fits(row) => Ok(row),
             Self::ArgMax { along, .. } if along.fits(row) => Ok(row / along.len),
             Self::Sigmoid => Ok(row),
+            Self::Shape(extents) if extents.len() <= MOST && extents.iter().try_fold(1usize, |n, &e| n.checked_mul(e)) == Some(row) => {
+                Ok(row)
+            }
             Self::Move(indices) if indices.len() <= row && indices.iter().all(|&at| (at as usize) < row) => Ok(indices.len()),
             _ => Err(bad()),
+        }
+    }
+
+    fn extents(&self, mut item: Vec<usize>) -> Vec<usize> {
+        match self {
+            Self::Softmax(_) | Self::LogSoftmax(_) | Self::Sigmoid => item,
+            Self::ArgMax { along, .. } => {
+                let is_it = |&axis: &usize| item[axis] == along.len && item[axis + 1..].iter().product::<usize>() == along.inner;
+                match (0..item.len()).find(is_it) {
+                    Some(axis) => _ = item.remove(axis),
+                    // of several axes together
+                    None => item = vec![item.iter().product::<usize>() / along.len.max(1)],
+                }
+                item
+            }
+            Self::Move(indices) => vec![indices.len()],
+            Self::Shape(extents) => extents.clone(),
         }
     }
 
@@ -106,6 +133,7 @@ impl Finish {
                 vec![found.unwrap_or(0) as f32]
             }),
             Self::Move(indices) => indices.iter().map(|&at| row[at as usize]).collect(),
+            Self::Shape(_) => row.to_vec(),
         }
     }
 }
@@ -144,11 +172,25 @@ mod tests {
             Finish::ArgMax { along: along(4, 2), last: true },
             Finish::Move(vec![12]),
             Finish::Move(vec![0; 13]),
+            Finish::Shape(vec![3, 5]),
+            Finish::Shape(vec![1 << 63, 2]),
+            Finish::Shape([vec![12], vec![1; 16]].concat()),
         ];
         for finish in bad {
             assert!(length(std::slice::from_ref(&finish), 12).is_err(), "{finish:?}");
         }
         assert!(length(&vec![Finish::Sigmoid; 17], 12).is_err());
+    }
+
+    #[test]
+    fn extents_after_functions() {
+        let after = |finish: Finish, item: &[usize]| extents(&[finish], item);
+        let argmax = |len, inner| Finish::ArgMax { along: Along { len, inner }, last: false };
+        assert_eq!(after(Finish::Softmax(Along { len: 2, inner: 6 }), &[2, 2, 3]), [2, 2, 3]);
+        assert_eq!((after(argmax(2, 6), &[2, 2, 3]), after(argmax(3, 1), &[2, 2, 3])), (vec![2, 3], vec![2, 2]));
+        assert_eq!((after(argmax(12, 1), &[2, 2, 3]), after(argmax(3, 1), &[3])), (vec![1], vec![]));
+        assert_eq!(after(Finish::Move(vec![1, 0]), &[2, 2, 3]), [2]);
+        assert_eq!(extents(&[Finish::Move((0..12).collect()), Finish::Shape(vec![3, 4])], &[2, 2, 3]), [3, 4]);
     }
 
     #[test]

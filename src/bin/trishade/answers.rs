@@ -1,108 +1,210 @@
-//! The results of an inference and its costs, for people and as JSON.
+//! The results of an inference for people and as JSON, and its costs.
 
-use crate::{args::Reveal, terminal};
+use crate::{
+    args::Reveal,
+    inputs::Truth,
+    outputs::{self, Outline, Output},
+    terminal::{self, escaped},
+};
 use serde_json::json;
 use trishade::{
     Error, Result,
-    nn::{Answer, answer},
+    nn::{Answer, answer, graph::GraphInput},
+    shape::Shape,
 };
 
-/// An error if only the index of the largest of one score is asked for: it is 0 whatever the score.
-pub fn worth_an_index(scores: usize, reveal: Reveal) -> Result<()> {
-    match (scores, reveal) {
-        (1, Reveal::Argmax) => {
-            Err(Error::Input("--reveal argmax: the model gives one score, whose index says nothing; reveal logits".into()))
+/// Items that are shown on a terminal.
+const SHOWN: usize = 20;
+
+/// Numbers of an item that are shown where they are no scores of classes.
+const SHORT: usize = 8;
+
+/// An error if an index is asked for that says nothing: of the only score, or over several axes; or targets are given for one.
+pub fn worth_an_index(first: &Outline, truth: Option<&Truth>, reveal: Reveal) -> Result<()> {
+    let bad = |what: &str| Err(Error::Input(format!("--reveal argmax: {what}; reveal logits")));
+    match reveal {
+        Reveal::Logits => Ok(()),
+        Reveal::Argmax if first.numbers() == 1 && !first.gives_index() => bad("the model gives one score, whose index says nothing"),
+        Reveal::Argmax if !first.reveals_row() => bad(&format!("output '{}' is no row of scores", first.name)),
+        Reveal::Argmax if matches!(truth, Some(Truth::Targets(_))) => bad("an index is not compared with targets"),
+        Reveal::Argmax => Ok(()),
+    }
+}
+
+/// Results of an inference.
+pub struct Results<'a> {
+    answer: &'a Answer,
+    first: &'a Outline,
+    /// All outputs.
+    pub outputs: Vec<Output>,
+    /// The class of each item, where there are classes.
+    predictions: Option<Vec<usize>>,
+    quality: Option<Quality>,
+}
+
+/// How near the results are to what is known.
+enum Quality {
+    /// The share of classes that are right.
+    Accuracy(f64),
+    /// Mean absolute error, and the root of the mean squared one.
+    Errors(f64, f64),
+}
+
+/// Texts that items and classes are shown with.
+pub struct Names<'a> {
+    /// Of the items, or none.
+    pub items: &'a [String],
+    /// Of the classes, or none.
+    pub classes: &'a [String],
+    /// Classes of an item that are shown.
+    pub top: usize,
+}
+
+impl<'a> Results<'a> {
+    /// Those of an answer for inputs of which something may be known; `named` if somebody has named classes.
+    pub fn new(answer: &'a Answer, outlines: &'a [Outline], inputs: &[GraphInput], truth: Option<&Truth>, named: bool) -> Self {
+        let (first, outputs) = (&outlines[0], outputs::of(answer, outlines));
+        let asked = named || matches!(truth, Some(Truth::Classes(_)));
+        let targets = matches!(truth, Some(Truth::Targets(_)));
+        let rows = || outputs[0].values.chunks(first.numbers().max(1));
+        let predictions = if answer.logits.is_empty() {
+            Some(answer.predictions.clone())
+        } else if first.is_row() && !targets && (asked || first.is_of_classes(inputs)) {
+            Some(match (first.gives_index(), first.has_moved()) {
+                (true, _) => rows().map(|row| row[0] as usize).collect(),
+                (false, true) => rows().map(|row| answer::best(row, 1)[0]).collect(),
+                // before softmax: far from one another probabilities are equal
+                (false, false) => answer.predictions.clone(),
+            })
+        } else if first.numbers() == 1 && !targets && (asked || first.gives_probability()) {
+            Some(rows().map(|row| usize::from(row[0] > first.threshold())).collect())
+        } else {
+            None
+        };
+        let quality = truth.and_then(|truth| match (truth, &predictions) {
+            (Truth::Classes(classes), Some(found)) => {
+                let right = classes.iter().zip(found).filter(|(class, found)| class == found).count();
+                Some(Quality::Accuracy(right as f64 / found.len().max(1) as f64))
+            }
+            (Truth::Targets(targets), _) => Some(errors(targets, &outputs[0].values)),
+            _ => None,
+        });
+        Self { answer, first, outputs, predictions, quality }
+    }
+
+    /// Prints one JSON object on standard output; `range_check` are the seconds that a look at the range took beforehand.
+    pub fn print(&self, range_check: Option<f64>, device: &str) {
+        let (answer, cost, probabilities) = (self.answer, &self.answer.cost, self.answer.probabilities());
+        let others: serde_json::Map<_, _> = answer.others.iter().map(|other| (other.name.clone(), json!(other.values))).collect();
+        let outputs: Vec<_> = self.outputs.iter().map(|output| json!({"name": output.name, "shape": output.extents})).collect();
+        let (accuracy, [mae, rmse]) = match self.quality {
+            Some(Quality::Accuracy(share)) => (Some(share), [None; 2]),
+            Some(Quality::Errors(mae, rmse)) => (None, [Some(mae), Some(rmse)]),
+            None => (None, [None; 2]),
+        };
+        let mut object = json!({
+            "predictions": self.predictions,
+            "logits": if probabilities.is_some() { answer.logits.clone() } else { answer.outputs() },
+            "others": others,
+            "outputs": outputs,
+            "accuracy": accuracy,
+            "mae": mae,
+            "rmse": rmse,
+            "rounds": cost.rounds,
+            "bytes_sent": cost.bytes_sent,
+            "bytes_from_owners": cost.bytes_from_owners,
+            "bytes_to_owner": cost.bytes_to_owner,
+            "bytes_prepared": cost.bytes_prepared,
+            "seconds": {"range_check": range_check, "prepare": cost.seconds.prepare, "share": cost.seconds.share, "compute": cost.seconds.compute, "reveal": cost.seconds.reveal, "total": cost.seconds.total()},
+            "device": device,
+            "parties": 3,
+        });
+        if let Some(probabilities) = probabilities {
+            object["probabilities"] = json!(probabilities);
         }
-        _ => Ok(()),
+        terminal::print_json(&object);
     }
-}
 
-/// The score from which on an input with one score is of class 1: a probability of one half, or the score that stands for it.
-fn threshold(answer: &Answer) -> Option<f32> {
-    let one = answer.logits.first().is_some_and(|row| row.len() == 1);
-    one.then(|| if answer.probabilities().is_some() { 0.5 } else { 0.0 })
-}
-
-/// The class of each input: that of its largest score, or of two by its only one.
-fn classes_of(answer: &Answer) -> Vec<usize> {
-    match threshold(answer) {
-        Some(threshold) => answer.outputs().iter().map(|row| usize::from(row[0] > threshold)).collect(),
-        None => answer.predictions.clone(),
-    }
-}
-
-/// The share of an answer's classes that are right.
-pub fn right(labels: Option<&[usize]>, answer: &Answer) -> Option<f64> {
-    labels.map(|labels| {
-        let found = classes_of(answer);
-        labels.iter().zip(&found).filter(|(label, found)| label == found).count() as f64 / found.len().max(1) as f64
-    })
-}
-
-/// Prints one JSON object on standard output; `range_check` are the seconds that a look at the range took beforehand.
-pub fn print(answer: &Answer, accuracy: Option<f64>, range_check: Option<f64>, device: &str) {
-    let (cost, probabilities) = (&answer.cost, answer.probabilities());
-    let others: serde_json::Map<_, _> = answer.others.iter().map(|other| (other.name.clone(), json!(other.values))).collect();
-    let mut object = json!({
-        "predictions": if answer.logits.is_empty() { answer.predictions.clone() } else { classes_of(answer) },
-        "logits": if probabilities.is_some() { answer.logits.clone() } else { answer.outputs() },
-        "others": others,
-        "accuracy": accuracy,
-        "rounds": cost.rounds,
-        "bytes_sent": cost.bytes_sent,
-        "bytes_from_owners": cost.bytes_from_owners,
-        "bytes_to_owner": cost.bytes_to_owner,
-        "bytes_prepared": cost.bytes_prepared,
-        "seconds": {"range_check": range_check, "prepare": cost.seconds.prepare, "share": cost.seconds.share, "compute": cost.seconds.compute, "reveal": cost.seconds.reveal, "total": cost.seconds.total()},
-        "device": device,
-        "parties": 3,
-    });
-    if let Some(probabilities) = probabilities {
-        object["probabilities"] = json!(probabilities);
-    }
-    terminal::print(&object.to_string());
-}
-
-/// The best classes of the first inputs, or their only scores.
-pub fn predictions(answer: &Answer, names: &[String], classes: &[String], top: usize) {
-    let only = threshold(answer).map(|_| answer.outputs());
-    for (i, prediction) in answer.predictions.iter().enumerate().take(20) {
-        let name = names.get(i).cloned().unwrap_or_else(|| format!("input {i}"));
-        if let Some(scores) = &only {
-            terminal::say(&format!("  {name}: {:.6}", scores[i][0]));
-            continue;
+    /// Shows the results on standard output: classes, or numbers, or of many numbers how large they are.
+    pub fn show(&self, names: &Names<'_>) {
+        let (count, row) = (self.answer.predictions.len(), self.first.numbers());
+        let of_classes = self.predictions.as_ref().filter(|_| self.first.is_row() || self.answer.logits.is_empty());
+        if of_classes.is_none() && row > SHORT {
+            self.outputs.iter().for_each(|output| terminal::show(&summary(output)));
+            return;
         }
+        let shown = if terminal::is_shown() { count.min(SHOWN) } else { count };
+        for i in 0..shown {
+            let name = names.items.get(i).map_or_else(|| format!("input {i}"), |name| escaped(name));
+            match of_classes {
+                Some(predictions) => self.show_classes(&name, i, predictions[i], names),
+                None => {
+                    let numbers: Vec<String> = self.outputs[0].values[i * row..][..row].iter().map(|v| format!("{v:.6}")).collect();
+                    terminal::show(&format!("{name}: {}", numbers.join(" ")));
+                }
+            }
+        }
+        if shown < count {
+            terminal::show(&format!("and {} more; -o FILE and --json have all", count - shown));
+        }
+        self.outputs.iter().skip(1).for_each(|output| terminal::show(&summary(output)));
+    }
+
+    fn show_classes(&self, name: &str, item: usize, class: usize, names: &Names<'_>) {
+        let scores = match (self.first.has_moved(), self.answer.logits.get(item)) {
+            (true, Some(_)) if !self.first.gives_index() => {
+                Some(&self.outputs[0].values[item * self.first.numbers()..][..self.first.numbers()])
+            }
+            (_, logits) => logits.map(|row| &row[..]),
+        };
         let line = |class: usize| {
-            let score = answer.logits.get(i).map_or(String::new(), |row| format!("  (score {:.4})", row[class]));
-            format!("class {class}{}{score}", classes.get(class).map_or(String::new(), |name| format!(" {name}")))
+            let score = scores.and_then(|row| row.get(class)).map_or(String::new(), |score| format!("  (score {score:.4})"));
+            let of_class = names.classes.get(class).map_or(String::new(), |name| format!(" {}", escaped(name)));
+            format!("class {class}{of_class}{score}")
         };
-        let best = match answer.logits.get(i) {
-            Some(row) if top > 1 => answer::best(row, top),
-            _ => vec![*prediction],
-        };
-        match &best[..] {
-            [one] => terminal::say(&format!("  {name}: {}", line(*one))),
-            many => {
-                terminal::say(&format!("  {name}:"));
-                many.iter().for_each(|&class| terminal::say(&format!("    {}", line(class))));
+        match scores.filter(|_| names.top > 1) {
+            None => terminal::show(&format!("{name}: {}", line(class))),
+            Some(row) => {
+                terminal::show(&format!("{name}:"));
+                answer::best(row, names.top).into_iter().for_each(|class| terminal::show(&format!("  {}", line(class))));
             }
         }
     }
-    if answer.predictions.len() > 20 {
-        terminal::say(&format!("  and {} more; --json prints all", answer.predictions.len() - 20));
+
+    /// The table of an inference: accuracy or errors, costs, device.
+    pub fn report(&self, device: &str) {
+        let mut rows = vec![];
+        match self.quality {
+            Some(Quality::Accuracy(share)) => {
+                let one = self.first.numbers() == 1 && !self.first.gives_index();
+                let above = if one { format!(" (class 1 above {})", self.first.threshold()) } else { String::new() };
+                rows.push(("accuracy", format!("{:.2} %{above}", share * 100.0)));
+            }
+            Some(Quality::Errors(mae, rmse)) => {
+                rows.push(("mean absolute error", format!("{mae:.6}")));
+                rows.push(("root mean squared error", format!("{rmse:.6}")));
+            }
+            None => (),
+        }
+        rows.extend(costs(self.answer));
+        rows.push(("device", device.to_owned()));
+        terminal::table(&rows);
     }
 }
 
-/// The table of an inference: accuracy, costs, device.
-pub fn report(answer: &Answer, accuracy: Option<f64>, device: &str) {
-    let mut rows = vec![];
-    if let Some(accuracy) = accuracy {
-        let where_from = threshold(answer).map_or(String::new(), |threshold| format!(" (class 1 above {threshold})"));
-        rows.push(("accuracy", format!("{:.2} %{where_from}", accuracy * 100.0)));
-    }
-    rows.extend(costs(answer));
-    rows.push(("device", device.to_owned()));
-    terminal::table(&rows);
+fn errors(targets: &[f32], values: &[f32]) -> Quality {
+    let apart = || targets.iter().zip(values).map(|(target, value)| f64::from(value - target));
+    let count = targets.len().max(1) as f64;
+    Quality::Errors(apart().map(f64::abs).sum::<f64>() / count, (apart().map(|d| d * d).sum::<f64>() / count).sqrt())
+}
+
+/// An output in one line: its shape and how large its numbers are.
+fn summary(output: &Output) -> String {
+    let least = output.values.iter().copied().fold(f32::INFINITY, f32::min);
+    let largest = output.values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mean = output.values.iter().map(|&v| f64::from(v)).sum::<f64>() / output.values.len().max(1) as f64;
+    let shape = Shape::new(output.extents.clone()).map_or(String::new(), |shape| format!(" {shape}"));
+    format!("{}{shape}: least {least:.6}, mean {mean:.6}, largest {largest:.6}", escaped(&output.name))
 }
 
 /// Rows that every report has.

@@ -1,5 +1,6 @@
 //! How a command fails, and the exit code that says so.
 
+use crate::terminal::escaped;
 use std::fmt::{self, Display};
 use trishade::Error;
 
@@ -36,7 +37,7 @@ impl From<Error> for Failure {
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Library(error) => error.fmt(f),
+            Self::Library(error) => f.write_str(&escaped(&error.to_string())),
             Self::Usage(report) | Self::Check(report) => f.write_str(report),
         }
     }

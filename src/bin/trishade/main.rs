@@ -8,10 +8,13 @@ mod args;
 mod commands;
 mod engine;
 mod failure;
+mod files;
 mod hardware;
 mod inputs;
 mod memory;
 mod npy;
+mod npz;
+mod outputs;
 mod progress;
 #[cfg(feature = "net")]
 mod seeded;

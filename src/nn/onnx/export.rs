@@ -93,7 +93,7 @@ impl File {
                 Finish::Softmax(along) => ("Softmax", *along),
                 Finish::LogSoftmax(along) => ("LogSoftmax", *along),
                 Finish::ArgMax { along, .. } => ("ArgMax", *along),
-                Finish::Sigmoid | Finish::Move(_) => ("Sigmoid", Along { len: row, inner: 1 }),
+                Finish::Sigmoid | Finish::Move(_) | Finish::Shape(_) => ("Sigmoid", Along { len: row, inner: 1 }),
             };
             let (flat, after) = (self.fresh(), self.fresh());
             let extents = [row / (along.len * along.inner).max(1), along.len, along.inner];
@@ -104,6 +104,7 @@ impl File {
                     let indices = writer.integers(&indices.iter().map(|&at| at.into()).collect::<Vec<i64>>());
                     writer.push("Gather", &[flat, indices], &after, vec![Attribute::Int("axis", 1)]);
                 }
+                Finish::Shape(extents) => writer.reshape(&from, extents, &after),
                 Finish::Sigmoid => writer.push(operator, &[from], &after, Vec::new()),
                 _ => {
                     writer.reshape(&from, &extents, &flat);
@@ -118,10 +119,7 @@ impl File {
             writer.push("Identity", &[from], &output.name, Vec::new());
             return Ok(());
         }
-        match row == item.iter().product::<usize>() {
-            true => writer.reshape(&from, item, &output.name),
-            false => writer.reshape(&from, &[row], &output.name),
-        }
+        writer.reshape(&from, &finish::extents(&output.finish, item), &output.name);
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     Error, Result,
     nn::{
+        finish::{self, Finish},
         graph::{Graph, GraphOutput, Node},
         ops::Op,
         value::ValueId,
@@ -60,12 +61,24 @@ impl Importer {
             (None, None) => return Err(Error::Model(format!("no node makes the output '{name}'"))),
         };
         match view.place.axis().filter(|_| !view.is_in_order()) {
-            None => Ok(GraphOutput { name: name.into(), value, finish }),
+            None => Ok(GraphOutput { name: name.into(), value, finish: self.shaped(value, finish, view) }),
             Some(at) => Err(Error::Model(format!(
                 "the output '{name}' moves elements between the inputs of a batch, which is axis {at} of it: transpose it to the front, or \
                  export the model for a batch of one"
             ))),
         }
+    }
+
+    /// The functions of an output and, where they do not tell them, the extents that an item has after them.
+    fn shaped(&self, value: ValueId, mut finish: Vec<Finish>, view: View) -> Vec<Finish> {
+        let (mut extents, known) = (view.extents, self.shapes.get(&value).map(|value| finish::extents(&finish, value.item())));
+        if let Some(at) = view.place.axis() {
+            extents.remove(at);
+        }
+        if !finish.is_empty() && known.is_some_and(|known| known != extents) {
+            finish.push(Finish::Shape(extents));
+        }
+        finish
     }
 
     /// A constant as each input has it: a row of it where it has one for each.

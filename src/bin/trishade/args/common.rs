@@ -1,5 +1,6 @@
 //! Options that several commands have.
 
+use crate::outputs::Form;
 use clap::{Args as Options, ValueEnum, builder::RangedU64ValueParser};
 use std::path::{Path, PathBuf};
 use trishade::{nn, party::Net, protocol};
@@ -117,9 +118,9 @@ fn bytes(text: &str) -> Result<u64, String> {
 /// How inputs become numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Preprocess {
-    /// Take the numbers as they are.
+    /// Take the numbers as they are; of an image red, green, blue, or grey for a network of one channel, from 0 to 255.
     Raw,
-    /// Divide by 255; of an image red, green, blue, or grey for a network of one channel.
+    /// Divide by 255.
     Unit,
     /// Images: red, green, blue divided by 255, less the mean of ImageNet, divided by its deviation.
     Imagenet,
@@ -174,16 +175,45 @@ impl NetworkChoice {
     }
 }
 
-/// Classes of an inference's predictions.
+/// Labels of an inference's inputs, and classes of its predictions.
 #[derive(Debug, Options)]
 pub struct Classes {
-    /// The true classes, a .npy or IDX file of N integers: prints the accuracy.
+    /// The labels: a .npy or .npz file, an IDX file, or a table. Classes give the accuracy, other numbers the mean absolute and the root
+    /// mean squared error. Default: those of the inputs' own files.
     #[arg(long, value_name = "Y")]
     pub labels: Option<PathBuf>,
+    /// The column of a table that holds the labels, by its name, or by its number from 1. Default: one named label, class, target or y
+    /// that the model does not take.
+    #[arg(long, value_name = "NAME")]
+    pub label_column: Option<String>,
     /// Names of the classes, one a line.
     #[arg(long, value_name = "FILE")]
     pub classes: Option<PathBuf>,
     /// Print so many of the best classes of each input.
     #[arg(long, default_value_t = 1, value_name = "K", value_parser = at_least_one())]
     pub top: usize,
+}
+
+/// A file for results, whose ending says its form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultFile {
+    pub path: PathBuf,
+    pub form: Form,
+}
+
+impl std::str::FromStr for ResultFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = PathBuf::from(text);
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        let form = match ending.as_deref() {
+            Some("npy") => Form::Npy,
+            Some("npz") => Form::Npz,
+            Some("csv") => Form::Csv,
+            Some("json") => Form::Json,
+            _ => return Err("the ending says the form: .npy, .npz, .csv or .json".into()),
+        };
+        Ok(Self { path, form })
+    }
 }

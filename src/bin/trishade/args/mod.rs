@@ -7,7 +7,7 @@ mod models;
 mod net;
 
 pub use bench::{Bench, Output, Suite};
-pub use common::{Engine, InputRange, NetworkChoice, Preprocess, Reveal};
+pub use common::{Classes, Engine, InputRange, NetworkChoice, Preprocess, ResultFile, Reveal};
 pub use models::{Check, Demo, Devices, Infer, Plan, Selftest, Shown, Zoo};
 #[cfg(feature = "net")]
 pub use net::{
@@ -30,7 +30,7 @@ const VERSION: &str = if cfg!(feature = "seeded") {
 ///
 /// Exit codes: 0 success, 1 failure, 2 usage, 3 no such device or it failed, 4 peer or network, 5 a check failed.
 #[derive(Debug, Parser)]
-#[command(name = "trishade", version = VERSION, max_term_width = 100)]
+#[command(name = "trishade", version = VERSION, max_term_width = 80)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,

@@ -1,6 +1,6 @@
 //! The options of commands on models and devices in this process.
 
-use super::common::{Classes, Engine, InputRange, ModelFile, NetworkChoice, Preprocess, Reveal, Sign, at_least_one};
+use super::common::{Classes, Engine, InputRange, ModelFile, NetworkChoice, Preprocess, ResultFile, Reveal, Sign, at_least_one};
 use clap::{Args as Options, Subcommand, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -26,9 +26,10 @@ pub struct Demo {
 pub struct Infer {
     #[command(flatten)]
     pub model: ModelFile,
-    /// The inputs: a .npy file of shape (N, C, H, W) or (N, features), f32 or u8; PNG or JPEG images, resized and cropped, or a
-    /// folder of them, or of a folder for each class; an IDX file (MNIST); a .bin file of CIFAR. NAME=X for each input of a model
-    /// with several.
+    /// The inputs, known by what the files hold: a .npy array of shape (N, C, H, W) or (N, features); FILE.npz, of several arrays
+    /// FILE.npz:NAME; a CSV table, a row an input; PNG, JPEG, WebP or BMP images, resized and cropped, or a folder of them, or of a
+    /// folder for each class; an IDX file (MNIST); a .bin file of CIFAR. NAME=X for each input of a model with several, or one .npz
+    /// file with arrays of their names.
     #[arg(long, value_name = "X", num_args = 1.., required = true)]
     pub input: Vec<PathBuf>,
     #[command(flatten)]
@@ -50,7 +51,7 @@ pub struct Infer {
     pub no_range_check: bool,
     #[command(flatten)]
     pub engine: Engine,
-    /// Default: `raw` for arrays of floats, else `unit`.
+    /// Default: `unit` for images and for uint8 arrays of items with three extents, else `raw`.
     #[arg(long, value_enum)]
     pub preprocess: Option<Preprocess>,
     /// Output revealed to the owner of the input.
@@ -62,6 +63,9 @@ pub struct Infer {
     /// Write when each party worked on which layer, for chrome://tracing or Perfetto.
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+    /// Write the outputs to a file: one as .npy, all by their names as .npz, .csv (a line an input) or .json.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<ResultFile>,
     /// Print one JSON object on standard output.
     #[arg(long)]
     pub json: bool,
@@ -74,7 +78,7 @@ pub struct Check {
     /// Sample inputs, as those of `infer`: the network runs on them in the clear, and the bits that values need are shown.
     #[arg(long, value_name = "X", num_args = 1..)]
     pub calibrate: Vec<PathBuf>,
-    /// Default: `raw` for arrays of floats, else `unit`.
+    /// Default: `unit` for images and for uint8 arrays of items with three extents, else `raw`.
     #[arg(long, value_enum)]
     pub preprocess: Option<Preprocess>,
     /// Fraction bits of the fixed-point numbers, 8 to 26.

@@ -1,6 +1,6 @@
 //! The options of parties on machines of their own, and of their clients.
 
-use super::common::{Classes, InputRange, ModelFile, NetworkChoice, Preprocess, Reveal};
+use super::common::{Classes, InputRange, ModelFile, NetworkChoice, Preprocess, ResultFile, Reveal};
 use clap::{Args as Options, Subcommand, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
@@ -147,12 +147,15 @@ pub struct Infer {
     /// Requests under way at one time; the parties take turns to lead them.
     #[arg(long, default_value = "3", value_name = "N")]
     pub in_flight: NonZeroUsize,
-    /// Default: `raw` for arrays of floats, else `unit`.
+    /// Default: `unit` for images and for uint8 arrays of items with three extents, else `raw`.
     #[arg(long, value_enum)]
     pub preprocess: Option<Preprocess>,
     /// Output revealed to the owner of the input.
     #[arg(long, value_enum, default_value = "logits")]
     pub reveal: Reveal,
+    /// Write the outputs to a file: one as .npy, all by their names as .npz, .csv (a line an input) or .json.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<ResultFile>,
     /// Print one JSON object on standard output.
     #[arg(long)]
     pub json: bool,

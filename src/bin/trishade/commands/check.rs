@@ -1,6 +1,13 @@
 //! `trishade check`: can this model run, what will it cost, and do its values fit?
 
-use crate::{args::Check, engine, failure::Failure, inputs, terminal};
+use crate::{
+    args::Check,
+    engine,
+    failure::Failure,
+    inputs,
+    outputs::Outline,
+    terminal::{self, escaped},
+};
 use serde_json::json;
 use trishade::{
     Error,
@@ -20,8 +27,9 @@ struct Calibration {
     inputs: usize,
     /// The most bits of an absolute value at each step: name, kind, bits.
     steps: Vec<(String, String, u32)>,
-    /// Predictions of the fixed point that are those of floats, and the largest difference of scores.
-    same: usize,
+    /// Predictions of the fixed point that are those of floats, where there are classes to predict.
+    same: Option<usize>,
+    /// The largest difference of scores.
     apart: f32,
     /// The largest score of floats.
     largest: f32,
@@ -49,7 +57,11 @@ pub fn run(options: &Check) -> Result<(), Failure> {
     let plan = engine::wait(plan_on(&Session::shape_only(fixed)?, &graph, None, options.batch, Reveal::Logits))?;
     let calibration = match &options.calibrate[..] {
         [] => None,
-        paths => Some(calibrate(&graph, fixed, inputs::read(paths, &graph.inputs, options.preprocess)?)?),
+        paths => {
+            let samples = inputs::read(paths, &graph.inputs, options.preprocess, None)?;
+            samples.tell();
+            Some(calibrate(&graph, fixed, samples)?)
+        }
     };
     if options.json {
         print(&survey.operators, &plan, calibration.as_ref());
@@ -78,15 +90,17 @@ fn calibrate(graph: &Graph, fixed: Fixed, samples: inputs::Inputs) -> Result<Cal
     let scores = decode_all(&scores, lowered.program.results(1)?[0].fraction_bits);
     let floats = reference::run_f32(graph, &samples.values, samples.count)?.values;
     let row = floats.len() / samples.count;
-    let first = most.iter().position(|&bits| bits > ROOM);
+    let overflowing = most.iter().position(|&bits| bits > ROOM);
     let best = |scores: &[f32]| trishade::nn::answer::best(scores, 1)[0];
+    let same = |(a, b): &(&[f32], &[f32])| best(a) == best(b);
+    let first_output = Outline::of_graph(graph)?.swap_remove(0);
     Ok(Calibration {
         inputs: samples.count,
         steps: steps.iter().zip(&most).map(|(step, &bits)| (step.name.clone(), step.action.describe(), bits)).collect(),
-        same: scores.chunks(row).zip(floats.chunks(row)).filter(|(a, b)| best(a) == best(b)).count(),
+        same: first_output.is_of_classes(&graph.inputs).then(|| scores.chunks(row).zip(floats.chunks(row)).filter(same).count()),
         apart: scores.iter().zip(&floats).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max),
         largest: floats.iter().map(|v| v.abs()).fold(0.0, f32::max),
-        overflow: first.map(|step| reference::overflow(&lowered, step, most[step])),
+        overflow: overflowing.map(|step| reference::overflow(&lowered, step, most[step])),
     })
 }
 
@@ -95,7 +109,7 @@ fn blocked(survey: &Survey, as_json: bool) -> Failure {
     if as_json {
         let blockers: Vec<_> =
             survey.blockers.iter().map(|b| json!({"operator": b.operator, "nodes": b.nodes, "first": b.first, "why": b.why})).collect();
-        terminal::print(&json!({"operators": listed(&survey.operators), "blockers": blockers}).to_string());
+        terminal::print_json(&json!({"operators": listed(&survey.operators), "blockers": blockers}));
     } else {
         for Blocker { nodes, first, why, .. } in &survey.blockers {
             // the list of all operators is no answer to a question about one
@@ -104,7 +118,7 @@ fn blocked(survey: &Survey, as_json: bool) -> Failure {
                 0 | 1 => String::new(),
                 n => format!(" and {} more", n - 1),
             };
-            terminal::say(&format!("  {first}{others}: {why}"));
+            terminal::say(&format!("  {}{others}: {}", escaped(first), escaped(why)));
         }
         terminal::say("");
     }
@@ -123,7 +137,7 @@ fn coverage(operators: &[Coverage]) {
     let mut rows = vec![["operator", "nodes", ""].map(String::from).to_vec()];
     for one in operators {
         let said = if one.supported { "supported".into() } else { terminal::colour("not supported", "31") };
-        rows.push(vec![one.operator.clone(), one.nodes.to_string(), said]);
+        rows.push(vec![escaped(&one.operator), one.nodes.to_string(), said]);
     }
     terminal::columns(&rows);
     terminal::say("");
@@ -138,7 +152,7 @@ fn report(batch: usize, plan: &Plan, calibration: Option<&Calibration>, fixed: F
                 Some(left) if left < MARGIN => terminal::colour(&format!("{left}, at risk"), "33"),
                 Some(left) => left.to_string(),
             };
-            rows.push(vec![name.clone(), kind.clone(), bits.to_string(), left]);
+            rows.push(vec![escaped(name), escaped(kind), bits.to_string(), left]);
         }
         terminal::columns(&rows);
         terminal::say("");
@@ -154,7 +168,7 @@ fn report(batch: usize, plan: &Plan, calibration: Option<&Calibration>, fixed: F
         None => rows.push(("ranges", "not looked at: give sample inputs with --calibrate".into())),
         Some(c) => {
             rows.push(("samples", format!("{}, at {} fraction bits", c.inputs, fixed.fraction_bits())));
-            rows.push(("same prediction as with floats", format!("{} of {}", c.same, c.inputs)));
+            rows.extend(c.same.map(|same| ("same prediction as with floats", format!("{same} of {}", c.inputs))));
             rows.push(("largest score difference", format!("{:.6}", c.apart)));
         }
     }
@@ -168,5 +182,5 @@ fn print(operators: &[Coverage], plan: &Plan, calibration: Option<&Calibration>)
     });
     let object = json!({"operators": listed(operators), "blockers": [], "rounds": plan.rounds, "bytes_sent": plan.bytes_sent, "memory": plan.memory,
         "memory_of_one_process": plan.process, "calibration": calibration});
-    terminal::print(&object.to_string());
+    terminal::print_json(&object);
 }

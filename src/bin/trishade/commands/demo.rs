@@ -10,7 +10,7 @@ use crate::{
 };
 use std::sync::Arc;
 use trishade::{
-    data::images,
+    data::{Numbers, images},
     nn::{Reveal, Weights, answer::best, onnx, reference, zoo},
 };
 
@@ -26,7 +26,7 @@ static PHOTOGRAPHS: [(&str, &[u8]); 2] = [
 ];
 
 /// Digits drawn.
-const DRAWN: usize = 5;
+const DRAWN: usize = 2;
 
 /// A difference of scores above this is a failure: the fixed point has 20 bits after the point.
 const TOLERANCE: f32 = 1e-3;
@@ -40,13 +40,14 @@ pub fn run(options: &Demo) -> Result<(), Failure> {
 
 fn digits(options: &Demo) -> Result<(), Failure> {
     let graph = onnx::import(MODEL)?;
-    let (shape, images) = npy::inputs(IMAGES.to_vec(), "the bundled images", None)?;
-    let count = shape.extents()[0];
-    let labels = npy::labels(LABELS.to_vec(), "the bundled labels", count)?;
+    let Numbers { extents, values, .. } = npy::numbers(IMAGES, "the bundled images")?;
+    let (count, images) = (extents[0], values.iter().map(|v| v / 255.0).collect::<Vec<f32>>());
+    let labels: Vec<usize> = npy::numbers(LABELS, "the bundled labels")?.values.iter().map(|&class| class as usize).collect();
     let session = engine::session(&options.engine)?;
     let device = session.parties()[0].device().name();
-    terminal::say(&format!("\nA trained LeNet reads {count} handwritten digits. Network and images are secret-shared among"));
-    terminal::say(&format!("three parties in this process, which compute on their shares ({device}) and see neither.\n"));
+    terminal::say(&format!("\nA trained LeNet reads {count} handwritten digits. Network and images are"));
+    terminal::say("secret-shared among three parties in this process, which compute on their");
+    terminal::say(&format!("shares ({device}) and see neither.\n"));
 
     let model = session.load(&graph)?;
     let answer = progress::of("private inference", |bar| {
@@ -78,8 +79,9 @@ fn photographs(options: &Demo) -> Result<(), Failure> {
     let classes: Vec<&str> = CLASSES.lines().collect();
     let session = engine::session(&options.engine)?;
     let device = session.parties()[0].device().name();
-    terminal::say("\nA trained SqueezeNet names what is on photographs, one of 1000 classes. Network and photographs are secret-shared");
-    terminal::say(&format!("among three parties in this process, which compute on their shares ({device}) and see neither.\n"));
+    terminal::say("\nA trained SqueezeNet names what is on photographs, one of 1000 classes. Network");
+    terminal::say("and photographs are secret-shared among three parties in this process, which");
+    terminal::say(&format!("compute on their shares ({device}) and see neither.\n"));
 
     let images = PHOTOGRAPHS.map(|(name, bytes)| images::input(bytes, name, graph.input_extents(), images::Preprocess::Caffe));
     let values = images.into_iter().collect::<Result<Vec<_>, _>>()?.concat();

@@ -6,7 +6,7 @@ use serde_json::Value;
 pub fn run(options: &Devices) -> Result<(), Failure> {
     let list = hardware::list();
     if options.json {
-        terminal::print(&Value::Array(list).to_string());
+        terminal::print_json(&Value::Array(list));
         return Ok(());
     }
     for device in &list {

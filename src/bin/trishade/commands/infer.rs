@@ -1,6 +1,15 @@
 //! `trishade infer`: private inference of an ONNX model on an array.
 
-use crate::{answers, args::Infer, engine, failure::Failure, inputs, memory, progress, terminal};
+use crate::{
+    answers::{self, Names, Results},
+    args::Infer,
+    engine,
+    failure::Failure,
+    inputs, memory,
+    outputs::{Destination, Outline},
+    progress,
+    terminal::{self, escaped},
+};
 use std::{ops::RangeInclusive, time::Instant};
 use trishade::{
     Error,
@@ -13,12 +22,16 @@ const BATCH: usize = 128;
 
 pub fn run(options: &Infer) -> Result<(), Failure> {
     let graph = progress::during("reading the model", || engine::graph(options.model.path()))?;
-    let inputs = progress::during("reading the inputs", || inputs::read(&options.input, &graph.inputs, options.preprocess))?;
+    let outlines = Outline::of_graph(&graph)?;
+    let destination = Destination::new(options.output.as_ref(), outlines.len())?;
+    let read = || inputs::read(&options.input, &graph.inputs, options.preprocess, Some(&options.classes));
+    let inputs = progress::during("reading the inputs", read)?;
+    inputs.tell();
     let count = inputs.count;
-    let labels = inputs.true_classes(options.classes.labels.as_deref())?;
-    let classes = inputs.class_names(options.classes.classes.as_deref())?;
+    let truth = inputs.truth(&options.classes, &outlines[0])?;
+    let classes = inputs.class_names(&options.classes)?;
     let batch = options.batch.unwrap_or(BATCH).min(count);
-    answers::worth_an_index(graph.output_shape(1)?.elements(), options.reveal)?;
+    answers::worth_an_index(&outlines[0], truth.as_ref(), options.reveal)?;
     let micro = options.micro_batch.map_or(usize::MAX, usize::from);
     let mut session = engine::session(&options.engine)?.with_micro_batches(micro);
     if options.profile || options.trace.is_some() {
@@ -42,17 +55,21 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
     if let (Some(path), Some(profile)) = (&options.trace, &answer.profile) {
         std::fs::write(path, profile.trace()).map_err(|e| Error::File(format!("cannot write the trace {}: {e}", path.display())))?;
     }
-    let accuracy = answers::right(labels.as_deref(), &answer);
+    let results = Results::new(&answer, &outlines, &graph.inputs, truth.as_ref(), options.classes.classes.is_some());
+    if let Some(destination) = destination {
+        destination.write(&results.outputs, &inputs.names)?;
+    }
     let device = session.parties()[0].device().name();
     if options.json {
-        answers::print(&answer, accuracy, range_check, &device)
+        results.print(range_check, &device)
     } else {
-        answers::predictions(&answer, &inputs.names, &classes, options.classes.top);
-        answers::report(&answer, accuracy, &format!("{device}, three parties in one process"));
+        results.show(&Names { items: &inputs.names, classes: &classes, top: options.classes.top });
+        results.report(&format!("{device}, three parties in one process"));
         if let Some(seconds) = range_check {
             terminal::table(&[("range checked before", terminal::seconds(seconds))]);
         }
     }
+    drop(results);
     if let Some(profile) = answer.profile.filter(|_| options.profile) {
         layers(&profile);
     }
@@ -88,7 +105,7 @@ fn layers(profile: &Profile) {
     for layer in &profile.layers {
         let share = format!("{:.1} %", layer.seconds / seconds.max(f64::MIN_POSITIVE) * 100.0);
         let costs = [terminal::seconds(layer.seconds), share, layer.rounds.to_string(), terminal::bytes(layer.bytes)];
-        rows.push([&[layer.name.clone(), layer.kind.clone()], &costs[..]].concat());
+        rows.push([&[escaped(&layer.name), escaped(&layer.kind)], &costs[..]].concat());
     }
     terminal::say("");
     terminal::columns(&rows);

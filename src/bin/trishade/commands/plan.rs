@@ -1,6 +1,11 @@
 //! `trishade plan`: the costs of a model, foreseen.
 
-use crate::{args::Plan, engine, failure::Failure, terminal};
+use crate::{
+    args::Plan,
+    engine,
+    failure::Failure,
+    terminal::{self, escaped},
+};
 use serde_json::json;
 use std::ops::RangeInclusive;
 use trishade::{
@@ -94,13 +99,13 @@ fn print(plan: &nn::estimate::Plan, times: &Times) {
         "memory_of_one_process": plan.process,
         "parties": 3,
     });
-    terminal::print(&object.to_string());
+    terminal::print_json(&object);
 }
 
 fn report(plan: &nn::estimate::Plan, times: &Times, batch: usize) {
     let mut rows = vec![["layer", "does", "output", "rounds", "party 0", "party 1", "party 2"].map(String::from).to_vec()];
     for layer in &plan.layers {
-        let mut row = vec![layer.name.clone(), layer.kind.clone(), layer.shape.to_string(), layer.rounds.to_string()];
+        let mut row = vec![escaped(&layer.name), escaped(&layer.kind), layer.shape.to_string(), layer.rounds.to_string()];
         row.extend(layer.bytes_sent.map(terminal::bytes));
         rows.push(row);
     }

@@ -1,6 +1,6 @@
 //! `trishade zoo`: the networks that the program knows, and their ONNX files.
 
-use crate::{args::Zoo, failure::Failure, npy, terminal};
+use crate::{args::Zoo, failure::Failure, files, terminal};
 use serde_json::json;
 use std::sync::Arc;
 use trishade::{
@@ -12,10 +12,10 @@ pub fn run(options: &Zoo) -> Result<(), Failure> {
     match options {
         Zoo::List { json } => list(*json),
         Zoo::Export { name, weights, output } => {
-            let weights = weights.as_ref().map(|path| Weights::from_safetensors(&npy::read(path)?)).transpose()?;
+            let weights = weights.as_ref().map(|path| Weights::from_safetensors(&files::read(path)?)).transpose()?;
             let bytes = onnx::export(&zoo::network_with(name, weights.map(Arc::new))?, name)?;
             std::fs::write(output, &bytes).map_err(|e| Error::File(format!("cannot write {}: {e}", output.display())))?;
-            terminal::say(&format!("  {} in {}", terminal::bytes(bytes.len() as u64), output.display()));
+            terminal::say(&format!("  {} in {}", terminal::bytes(bytes.len() as u64), terminal::escaped(&output.display().to_string())));
             Ok(())
         }
     }
@@ -36,7 +36,7 @@ fn list(as_json: bool) -> Result<(), Failure> {
             "multiply_adds": products, "compared": compared}));
     }
     if as_json {
-        terminal::print(&json!(objects).to_string());
+        terminal::print_json(&json!(objects));
     } else {
         terminal::columns(&rows);
     }

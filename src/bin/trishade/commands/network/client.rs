@@ -2,11 +2,14 @@
 
 use super::caller;
 use crate::{
-    answers,
+    answers::{self, Names, Results},
     args::{Caller, ClientCommand, ClientInfer, InputRange},
     engine,
     failure::Failure,
-    inputs, progress, terminal,
+    inputs,
+    outputs::{Destination, Outline},
+    progress,
+    terminal::{self, escaped},
 };
 use serde_json::json;
 use std::{ops::RangeInclusive, path::Path};
@@ -37,7 +40,7 @@ fn upload(caller: &Caller, model: &Path, name: Option<&str>, range: Option<Input
     let id = progress::of("sharing the weights", |bar| {
         connection.upload_for(&name, &graph, range.map(RangeInclusive::from), |done| bar.set(done))
     })?;
-    terminal::print(&id);
+    terminal::print(&escaped(&id));
     Ok(())
 }
 
@@ -46,35 +49,41 @@ fn models(caller: &Caller, as_json: bool) -> Result<(), Error> {
     let models = Connection::open(&setup, how)?.models()?;
     if as_json {
         let rows: Vec<_> = models.iter().map(|m| json!({"id": m.id, "uploaded": m.uploaded, "bytes": m.bytes})).collect();
-        terminal::print(&json!(rows).to_string());
+        terminal::print_json(&json!(rows));
     } else {
-        models.iter().for_each(|model| terminal::print(&model.id));
+        models.iter().for_each(|model| terminal::print(&escaped(&model.id)));
     }
     Ok(())
 }
 
-fn infer(options: &ClientInfer) -> Result<(), Error> {
+fn infer(options: &ClientInfer) -> Result<(), Failure> {
     let (setup, how) = caller::open(&options.caller)?;
     let connection = Connection::open(&setup, how)?;
     connection.ready()?;
     let id = connection.find(&options.model_id)?;
     let program = connection.architecture(&id)?;
-    answers::worth_an_index(program.results(1)?[0].value.shape.elements(), options.reveal)?;
-    let inputs = inputs::read(&options.input, program.inputs(), options.preprocess)?;
-    let labels = inputs.true_classes(options.classes.labels.as_deref())?;
-    let classes = inputs.class_names(options.classes.classes.as_deref())?;
+    let outlines = Outline::of_program(&program)?;
+    let destination = Destination::new(options.output.as_ref(), outlines.len())?;
+    let inputs = inputs::read(&options.input, program.inputs(), options.preprocess, Some(&options.classes))?;
+    inputs.tell();
+    let truth = inputs.truth(&options.classes, &outlines[0])?;
+    let classes = inputs.class_names(&options.classes)?;
+    answers::worth_an_index(&outlines[0], truth.as_ref(), options.reveal)?;
     let request = InferOptions { batch: options.batch.into(), in_flight: options.in_flight.into(), reveal: options.reveal.into() };
     connection.prepare(&id, inputs.count, request)?;
     let answer = progress::of("private inference", |bar| {
         connection.infer(&id, &program, &inputs.values, request, |done| bar.set(done as f64 / inputs.count as f64))
     })?;
-    let accuracy = answers::right(labels.as_deref(), &answer);
-    let device = format!("three parties of {}", options.caller.cluster.display());
+    let results = Results::new(&answer, &outlines, program.inputs(), truth.as_ref(), options.classes.classes.is_some());
+    if let Some(destination) = destination {
+        destination.write(&results.outputs, &inputs.names)?;
+    }
+    let device = format!("three parties of {}", escaped(&options.caller.cluster.display().to_string()));
     if options.json {
-        answers::print(&answer, accuracy, None, &device);
+        results.print(None, &device);
     } else {
-        answers::predictions(&answer, &inputs.names, &classes, options.classes.top);
-        answers::report(&answer, accuracy, &device);
+        results.show(&Names { items: &inputs.names, classes: &classes, top: options.classes.top });
+        results.report(&device);
     }
     Ok(())
 }

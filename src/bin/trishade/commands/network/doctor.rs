@@ -41,7 +41,7 @@ pub fn run(options: &Doctor) -> Result<(), Failure> {
     let estimate = graph.map(|graph| findings.seconds(&graph, &setup)).transpose()?.flatten();
     if options.json {
         findings.objects.extend(estimate.map(|seconds| json!({"network_seconds_of_an_input": seconds})));
-        terminal::print(&json!(findings.objects).to_string());
+        terminal::print_json(&json!(findings.objects));
     } else {
         findings.report(estimate);
     }
@@ -66,13 +66,13 @@ impl Findings {
         self.rate = self.rate.min(bytes_a_second);
         self.rows.push(vec![
             number.to_string(),
-            address,
+            terminal::escaped(&address),
             terminal::seconds(round_trip),
             format!("{}/s", terminal::bytes(bytes_a_second as u64)),
             format!("{clock:+.3} s"),
             format!("{days_left} days"),
             if status.session { "on" } else { "off" }.into(),
-            status.device,
+            terminal::escaped(&status.device),
         ]);
         if clock.abs() > CLOCK {
             self.faults.push(format!("party {number}: its clock is {clock:+.0} s ahead of this one: certificates may seem expired"));

@@ -30,10 +30,10 @@ pub fn cluster(command: &ClusterCommand) -> Result<(), Failure> {
     terminal::say(&format!("{}: cluster.toml, party0.toml, party1.toml, party2.toml, and the client `owner`. Next:", dir.display()));
     let dir = dir.display();
     for party in 0..3 {
-        terminal::say(&format!("  trishade party --config {dir}/party{party}.toml &"));
+        terminal::command(&format!("trishade party --config {dir}/party{party}.toml &"));
     }
-    terminal::say(&format!("  trishade client upload --cluster {dir}/cluster.toml --model MODEL.onnx --name NAME"));
-    terminal::say(&format!("  trishade client infer --cluster {dir}/cluster.toml --model-id NAME --input INPUTS.npy"));
+    terminal::command(&format!("trishade client upload --cluster {dir}/cluster.toml --model MODEL.onnx --name NAME"));
+    terminal::command(&format!("trishade client infer --cluster {dir}/cluster.toml --model-id NAME --input INPUTS.npy"));
     Ok(())
 }
 
