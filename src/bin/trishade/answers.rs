@@ -4,7 +4,7 @@ use crate::{
     args::Reveal,
     inputs::Truth,
     outputs::{self, Outline, Output},
-    terminal::{self, escaped},
+    terminal::{self, To, escaped},
 };
 use serde_json::json;
 use trishade::{
@@ -188,7 +188,7 @@ impl<'a> Results<'a> {
         }
         rows.extend(costs(self.answer));
         rows.push(("device", device.to_owned()));
-        terminal::table(&rows);
+        To::Error.table(&rows);
     }
 }
 

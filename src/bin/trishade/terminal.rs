@@ -11,10 +11,72 @@ const WIDEST: usize = 80;
 /// Columns of a table's entry at least, however narrow the terminal.
 const NARROW: usize = 8;
 
-/// Writes a line to standard error, of a terminal as many as it takes; a closed pipe is not an error.
+/// One of the two streams that people read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// Standard output: what a command was asked for.
+    Output,
+    /// Standard error: all else.
+    Error,
+}
+
+impl To {
+    fn is_terminal(self) -> bool {
+        match self {
+            Self::Output => io::stdout().is_terminal(),
+            Self::Error => io::stderr().is_terminal(),
+        }
+    }
+
+    /// Columns, if it is a terminal.
+    fn width(self) -> Option<usize> {
+        let size = match self {
+            Self::Output => terminal_size_of(io::stdout()),
+            Self::Error => terminal_size_of(io::stderr()),
+        };
+        self.is_terminal().then(|| size.map_or(WIDEST, |(width, _)| usize::from(width.0)).clamp(NARROW, WIDEST))
+    }
+
+    /// Writes a line as it is; a closed pipe is not an error.
+    fn write(self, line: &str) {
+        let _ = match self {
+            Self::Output => writeln!(io::stdout(), "{line}"),
+            Self::Error => writeln!(io::stderr(), "{line}"),
+        };
+    }
+
+    /// Writes lines, of a terminal as many as they take.
+    pub fn line(self, text: &str) {
+        let lines: Vec<String> = text.split('\n').flat_map(|line| wrapped(line, self.width(), indent(line) + 2)).collect();
+        self.write(&lines.join("\n"));
+    }
+
+    /// Text in a colour, unless `NO_COLOR` is set or there is no terminal.
+    pub fn colour(self, text: &str, code: &str) -> String {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) || !self.is_terminal();
+        if plain { text.into() } else { format!("\x1b[{code}m{text}\x1b[0m") }
+    }
+
+    /// Two columns, the first as wide as its longest entry.
+    pub fn table(self, rows: &[(&str, String)]) {
+        let first = rows.iter().map(|(name, _)| name.width()).max().unwrap_or(0);
+        for (name, value) in rows {
+            let line = format!("  {name}{}  {value}", " ".repeat(first - name.width()));
+            wrapped(&line, self.width(), first + 4).iter().for_each(|line| self.write(line));
+        }
+    }
+
+    /// Columns aligned to the right, but the first; the first row is the head. Where they are wider than the terminal the widest are cut.
+    pub fn columns(self, rows: &[Vec<String>]) {
+        for (r, line) in aligned(rows, self.width()).into_iter().enumerate() {
+            self.write(&if r == 0 { self.colour(&line, "1") } else { line });
+        }
+    }
+}
+
+/// Writes a line to standard error.
 pub fn say(line: &str) {
-    let lines: Vec<String> = line.split('\n').flat_map(|line| wrapped(line, width(), indent(line) + 2)).collect();
-    let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
+    To::Error.line(line);
 }
 
 /// Writes to standard output, as it is.
@@ -22,21 +84,20 @@ pub fn print(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-/// Writes a line for people to standard output, of a terminal as many as it takes.
+/// Writes a line for people to standard output.
 pub fn show(line: &str) {
-    let width = if is_shown() { columns_of(terminal_size_of(io::stdout())) } else { None };
-    let _ = writeln!(io::stdout(), "{}", wrapped(line, width, indent(line) + 2).join("\n"));
+    To::Output.line(line);
 }
 
 /// A command line to copy on standard error: cut, it goes on behind a backslash.
 pub fn command(line: &str) {
-    let lines = wrapped(&format!("  {line}"), width().map(|width| width - 2), 6);
+    let lines = wrapped(&format!("  {line}"), To::Error.width().map(|width| width - 2), 6);
     let _ = writeln!(io::stderr(), "{}", lines.join(" \\\n"));
 }
 
 /// Whether standard output is a terminal.
 pub fn is_shown() -> bool {
-    io::stdout().is_terminal()
+    To::Output.is_terminal()
 }
 
 /// Writes JSON to standard output, in one line whose texts have no control characters.
@@ -52,7 +113,7 @@ pub fn note(text: &str) {
 /// One clear error; further lines are indented, whoever has put them there.
 pub fn complain(what: &str) {
     let lines: Vec<String> = what.lines().map(escaped).collect();
-    say(&format!("{} {}", colour("error:", "31;1"), lines.first().map_or("", |line| line)));
+    say(&format!("{} {}", To::Error.colour("error:", "31;1"), lines.first().map_or("", |line| line)));
     lines.iter().skip(1).for_each(|line| say(&format!("  {line}")));
 }
 
@@ -73,15 +134,6 @@ fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
         || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
-/// Columns of standard error, if it is a terminal.
-fn width() -> Option<usize> {
-    if io::stderr().is_terminal() { columns_of(terminal_size_of(io::stderr())) } else { None }
-}
-
-fn columns_of(size: Option<(terminal_size::Width, terminal_size::Height)>) -> Option<usize> {
-    Some(size.map_or(WIDEST, |(width, _)| usize::from(width.0)).clamp(NARROW, WIDEST))
 }
 
 fn indent(line: &str) -> usize {
@@ -132,12 +184,6 @@ fn cut(text: &str, width: usize) -> String {
     out + "…"
 }
 
-/// Text in a colour, unless `NO_COLOR` is set or standard error is not a terminal.
-pub fn colour(text: &str, code: &str) -> String {
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) || !io::stderr().is_terminal();
-    if plain { text.into() } else { format!("\x1b[{code}m{text}\x1b[0m") }
-}
-
 /// Bytes in decimal units.
 pub fn bytes(n: u64) -> String {
     match n {
@@ -154,22 +200,6 @@ pub fn seconds(s: f64) -> String {
         s if s >= 1.0 => format!("{s:.2} s"),
         s if s >= 1e-3 => format!("{:.1} ms", s * 1e3),
         s => format!("{:.1} us", s * 1e6),
-    }
-}
-
-/// Two columns, the first as wide as its longest entry.
-pub fn table(rows: &[(&str, String)]) {
-    let first = rows.iter().map(|(name, _)| name.width()).max().unwrap_or(0);
-    for (name, value) in rows {
-        let line = format!("  {name}{}  {value}", " ".repeat(first - name.width()));
-        wrapped(&line, width(), first + 4).iter().for_each(|line| say(line));
-    }
-}
-
-/// Columns aligned to the right, but the first; the first row is the head. Where they are wider than the terminal the widest are cut.
-pub fn columns(rows: &[Vec<String>]) {
-    for (r, line) in aligned(rows, width()).into_iter().enumerate() {
-        say(&if r == 0 { colour(&line, "1") } else { line });
     }
 }
 
@@ -249,7 +279,7 @@ mod tests {
     fn tables_are_no_wider_than_the_terminal() {
         let row = |cells: [&str; 3]| cells.map(String::from).to_vec();
         let long = "a/very/long/name/of/a/layer/that/an/exporter/has/made/0/conv/Conv_output";
-        let rows = [row(["layer", "does", "bytes"]), row([long, "conv 3x3 + relu", "1.00 MB"]), row(["名前", "x", &colour("y", "31")])];
+        let rows = [row(["layer", "does", "bytes"]), row([long, "conv 3x3 + relu", "1.00 MB"]), row(["名前", "x", "\x1b[31my\x1b[0m"])];
         let lines = aligned(&rows, Some(60));
         assert!(lines.iter().all(|line| columns_in(line) <= 60), "{lines:?}");
         assert!(

@@ -6,7 +6,7 @@ use crate::{
     failure::Failure,
     inputs,
     outputs::Outline,
-    terminal::{self, escaped},
+    terminal::{self, To, escaped},
 };
 use serde_json::json;
 use trishade::{
@@ -118,9 +118,9 @@ fn blocked(survey: &Survey, as_json: bool) -> Failure {
                 0 | 1 => String::new(),
                 n => format!(" and {} more", n - 1),
             };
-            terminal::say(&format!("  {}{others}: {}", escaped(first), escaped(why)));
+            terminal::show(&format!("  {}{others}: {}", escaped(first), escaped(why)));
         }
-        terminal::say("");
+        terminal::show("");
     }
     let kinds = survey.blockers.len();
     Failure::Check(format!("the model cannot run: {kinds} {}", if kinds == 1 { "reason" } else { "reasons" }))
@@ -136,11 +136,11 @@ fn coverage(operators: &[Coverage]) {
     }
     let mut rows = vec![["operator", "nodes", ""].map(String::from).to_vec()];
     for one in operators {
-        let said = if one.supported { "supported".into() } else { terminal::colour("not supported", "31") };
+        let said = if one.supported { "supported".into() } else { To::Output.colour("not supported", "31") };
         rows.push(vec![escaped(&one.operator), one.nodes.to_string(), said]);
     }
-    terminal::columns(&rows);
-    terminal::say("");
+    To::Output.columns(&rows);
+    terminal::show("");
 }
 
 fn report(batch: usize, plan: &Plan, calibration: Option<&Calibration>, fixed: Fixed) {
@@ -148,14 +148,14 @@ fn report(batch: usize, plan: &Plan, calibration: Option<&Calibration>, fixed: F
         let mut rows = vec![["step", "does", "bits", "left"].map(String::from).to_vec()];
         for (name, kind, bits) in c.steps.iter().filter(|(_, _, bits)| *bits > 0) {
             let left = match ROOM.checked_sub(*bits) {
-                None => terminal::colour("overflow", "31;1"),
-                Some(left) if left < MARGIN => terminal::colour(&format!("{left}, at risk"), "33"),
+                None => To::Output.colour("overflow", "31;1"),
+                Some(left) if left < MARGIN => To::Output.colour(&format!("{left}, at risk"), "33"),
                 Some(left) => left.to_string(),
             };
             rows.push(vec![escaped(name), escaped(kind), bits.to_string(), left]);
         }
-        terminal::columns(&rows);
-        terminal::say("");
+        To::Output.columns(&rows);
+        terminal::show("");
     }
     let mut rows = vec![
         ("batch", batch.to_string()),
@@ -172,7 +172,7 @@ fn report(batch: usize, plan: &Plan, calibration: Option<&Calibration>, fixed: F
             rows.push(("largest score difference", format!("{:.6}", c.apart)));
         }
     }
-    terminal::table(&rows);
+    To::Output.table(&rows);
 }
 
 fn print(operators: &[Coverage], plan: &Plan, calibration: Option<&Calibration>) {

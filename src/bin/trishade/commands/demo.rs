@@ -6,7 +6,8 @@ use crate::{
     args::{Demo, Shown},
     engine,
     failure::Failure,
-    npy, progress, terminal,
+    npy, progress,
+    terminal::{self, To},
 };
 use std::sync::Arc;
 use trishade::{
@@ -68,7 +69,7 @@ fn digits(options: &Demo) -> Result<(), Failure> {
     ];
     table.extend(answers::costs(&answer));
     table.push(("device", format!("{device}, three parties in one process")));
-    terminal::table(&table);
+    To::Error.table(&table);
     let expected = options.engine.fraction_bits != 20 || (same == count && difference <= TOLERANCE);
     if expected { Ok(()) } else { Err(Failure::Check("the private results differ from those in the clear".into())) }
 }
@@ -99,13 +100,13 @@ fn photographs(options: &Demo) -> Result<(), Failure> {
         let mut table = vec![[*name, "private", "in the clear"].map(String::from).to_vec()];
         let row = |&class: &usize| vec![classes[class].into(), format!("{:.4}", private[class]), format!("{:.4}", plain[class])];
         table.extend(best.iter().map(row));
-        terminal::columns(&table);
+        To::Error.columns(&table);
         terminal::say("");
     }
     let mut table = vec![("same five, in the same order", format!("{same} of {count}"))];
     table.extend(answers::costs(&answer));
     table.push(("device", format!("{device}, three parties in one process")));
-    terminal::table(&table);
+    To::Error.table(&table);
     let expected = options.engine.fraction_bits != 20 || same == count;
     if expected { Ok(()) } else { Err(Failure::Check("the private results differ from those in the clear".into())) }
 }

@@ -8,7 +8,7 @@ use crate::{
     inputs, memory,
     outputs::{Destination, Outline},
     progress,
-    terminal::{self, escaped},
+    terminal::{self, To, escaped},
 };
 use std::{ops::RangeInclusive, time::Instant};
 use trishade::{
@@ -66,7 +66,7 @@ pub fn run(options: &Infer) -> Result<(), Failure> {
         results.show(&Names { items: &inputs.names, classes: &classes, top: options.classes.top });
         results.report(&format!("{device}, three parties in one process"));
         if let Some(seconds) = range_check {
-            terminal::table(&[("range checked before", terminal::seconds(seconds))]);
+            To::Error.table(&[("range checked before", terminal::seconds(seconds))]);
         }
     }
     drop(results);
@@ -108,5 +108,5 @@ fn layers(profile: &Profile) {
         rows.push([&[escaped(&layer.name), escaped(&layer.kind)], &costs[..]].concat());
     }
     terminal::say("");
-    terminal::columns(&rows);
+    To::Error.columns(&rows);
 }

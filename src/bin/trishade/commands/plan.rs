@@ -4,7 +4,7 @@ use crate::{
     args::Plan,
     engine,
     failure::Failure,
-    terminal::{self, escaped},
+    terminal::{self, To, escaped},
 };
 use serde_json::json;
 use std::ops::RangeInclusive;
@@ -109,8 +109,8 @@ fn report(plan: &nn::estimate::Plan, times: &Times, batch: usize) {
         row.extend(layer.bytes_sent.map(terminal::bytes));
         rows.push(row);
     }
-    terminal::columns(&rows);
-    terminal::say("");
+    To::Output.columns(&rows);
+    terminal::show("");
     let mut rows = vec![
         ("batch", batch.to_string()),
         ("rounds", format!("{}, the one that reveals included", plan.rounds)),
@@ -127,5 +127,5 @@ fn report(plan: &nn::estimate::Plan, times: &Times, batch: usize) {
         ("time, all on this machine", times.total()),
     ];
     rows.extend(times.into_iter().filter_map(|(name, seconds)| Some((name, terminal::seconds(seconds?)))));
-    terminal::table(&rows);
+    To::Output.table(&rows);
 }

@@ -1,16 +1,21 @@
 //! `trishade selftest`: every kernel on a device against its native twin.
 
-use crate::{args::Selftest, engine, failure::Failure, terminal};
+use crate::{
+    args::Selftest,
+    engine,
+    failure::Failure,
+    terminal::{self, To},
+};
 use trishade::{Error, device::Device, selftest};
 
 pub fn run(options: &Selftest) -> Result<(), Failure> {
     let mut failed = Vec::new();
     for (name, device) in devices(&options.device)? {
         let report = whole(&device)?;
-        let verdict = if report.failed.is_empty() { terminal::colour("ok", "32") } else { terminal::colour("FAILED", "31;1") };
-        terminal::say(&format!("  {name}: {} of {} cases  {verdict}", report.cases - report.failed.len(), report.cases));
+        let verdict = if report.failed.is_empty() { To::Output.colour("ok", "32") } else { To::Output.colour("FAILED", "31;1") };
+        terminal::show(&format!("  {name}: {} of {} cases  {verdict}", report.cases - report.failed.len(), report.cases));
         for (case, why) in &report.failed {
-            terminal::say(&format!("    {case}: {why}"));
+            terminal::show(&format!("    {case}: {why}"));
         }
         failed.extend(report.failed.into_iter().map(|(case, _)| format!("{case} on {name}")));
     }

@@ -1,6 +1,11 @@
 //! `trishade zoo`: the networks that the program knows, and their ONNX files.
 
-use crate::{args::Zoo, failure::Failure, files, terminal};
+use crate::{
+    args::Zoo,
+    failure::Failure,
+    files,
+    terminal::{self, To},
+};
 use serde_json::json;
 use std::sync::Arc;
 use trishade::{
@@ -38,7 +43,7 @@ fn list(as_json: bool) -> Result<(), Failure> {
     if as_json {
         terminal::print_json(&json!(objects));
     } else {
-        terminal::columns(&rows);
+        To::Output.columns(&rows);
     }
     Ok(())
 }

@@ -1,7 +1,12 @@
 //! `trishade doctor`: round trips, bandwidth, clocks and certificates of three parties.
 
 use super::caller;
-use crate::{args::Doctor, engine, failure::Failure, terminal};
+use crate::{
+    args::Doctor,
+    engine,
+    failure::Failure,
+    terminal::{self, To},
+};
 use serde_json::{Value, json};
 use trishade::{
     Error,
@@ -101,10 +106,10 @@ impl Findings {
         if self.rows.len() == 1 {
             return;
         }
-        terminal::columns(&self.rows);
+        To::Output.columns(&self.rows);
         if let Some(seconds) = estimate {
             let seconds = terminal::seconds(seconds);
-            terminal::say(&format!("\nan input spends {seconds} on such links; `trishade plan --measure` says what computing takes"));
+            terminal::show(&format!("\nan input spends {seconds} on such links; `trishade plan --measure` says what computing takes"));
         }
     }
 }
