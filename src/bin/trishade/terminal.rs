@@ -12,9 +12,15 @@ pub fn print(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-/// One clear error.
+/// One clear error; names of others in it steer nothing.
 pub fn complain(what: &str) {
-    say(&format!("{} {what}", colour("error:", "31;1")));
+    let lines: Vec<_> = what.lines().map(|line| trishade::text::line(line, false)).collect();
+    say(&format!("{} {}", colour("error:", "31;1"), lines.join("\n")));
+}
+
+/// One warning.
+pub fn warn(what: &str) {
+    say(&format!("{} {}", colour("warning:", "33;1"), trishade::text::line(what, false)));
 }
 
 /// Text in a colour, unless `NO_COLOR` is set or standard error is not a terminal.

@@ -3,5 +3,7 @@
 mod caller;
 pub mod client;
 pub mod doctor;
+mod log;
 pub mod party;
+mod progress;
 pub mod setup;
