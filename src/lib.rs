@@ -48,7 +48,7 @@
 //! * [`share`]: the types of what a party holds of a secret.
 //! * [`device`]: where words live and kernels run: GPU (wgpu), CPU (native), or sizes only.
 //! * [`data`]: images, and the files of known collections.
-//! * [`ring`], [`fixed`], [`shape`], [`error`], [`clock`]: numbers, geometry, errors, time; no device.
+//! * [`ring`], [`fixed`], [`shape`], [`error`], [`text`], [`clock`]: numbers, geometry, errors, texts of others, time; no device.
 //!
 //! For choosing a device:
 //! * [`selftest`]: every kernel against its native twin, bit for bit.
@@ -83,6 +83,7 @@ pub mod share;
 pub mod stream;
 #[cfg(not(feature = "internals"))]
 mod stream;
+pub mod text;
 #[cfg(feature = "gpu")]
 pub mod tuning;
 

@@ -2,8 +2,12 @@
 #![cfg(feature = "net")]
 
 use proptest::prelude::*;
-use std::sync::LazyLock;
-use trishade::net::{Cluster, PartyConfig, config::Limits, setup};
+use std::{path::PathBuf, sync::LazyLock};
+use trishade::net::{
+    Cluster, PartyConfig,
+    config::{Client, Limits, LinkFigures, Peer, SignChoice},
+    setup,
+};
 
 /// `cluster.toml` and `party1.toml` of a fresh cluster.
 static FILES: LazyLock<[String; 2]> = LazyLock::new(|| {
@@ -39,6 +43,103 @@ fn earlier_names_of_limits_are_accepted() {
     let earlier = FILES[1].replace("\npending = ", "\nearly = ").replace("\npreprocessing = ", "\nahead = ");
     assert!(earlier.contains("early") && earlier.contains("ahead"), "{earlier}");
     assert_eq!(PartyConfig::parse(&earlier).unwrap(), PartyConfig::parse(&FILES[1]).unwrap());
+}
+
+/// Every key of a cluster's file, each with a value.
+fn whole_cluster() -> Cluster {
+    let Cluster { party, client, .. } = Cluster::parse(&FILES[0]).unwrap();
+    let network = Some(LinkFigures { latency_us: 1, bits_per_second: 1 });
+    let [Peer { address, certificate }, ..] = &party[..] else { panic!("three parties") };
+    let party = vec![Peer { address: address.clone(), certificate: *certificate }];
+    let certificate = client[0].certificate;
+    let client = vec![Client { name: "n".into(), certificate, upload: true, models: vec!["*".into()] }];
+    Cluster { ring_bits: 64, fraction_bits: 20, sign: SignChoice::Auto, network, party, client }
+}
+
+/// Every key of a party's file, each with a value.
+fn whole_party() -> PartyConfig {
+    let file = || PathBuf::from("x");
+    PartyConfig {
+        party: 1,
+        cluster: file(),
+        certificate: file(),
+        key: file(),
+        listen: ([127, 0, 0, 1], 1).into(),
+        store: file(),
+        store_key: file(),
+        device: "auto".into(),
+        threads: 0,
+        memory: Some(1),
+        prepare: 0,
+        metrics: Some(([127, 0, 0, 1], 2).into()),
+        limits: Limits::default(),
+        shape: Some(LinkFigures { latency_us: 1, bits_per_second: 1 }),
+    }
+}
+
+/// Rows of the table after a line of docs/network.md that begins so: key, type, default.
+fn documented(heading: &str) -> Vec<[String; 3]> {
+    let document = include_str!("../docs/network.md");
+    let section = document.split_once(heading).unwrap_or_else(|| panic!("no '{heading}' in docs/network.md")).1;
+    let table = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|')).skip(2);
+    let cell = |line: &str, column: usize| line.split('|').nth(column + 1).unwrap_or_default().trim().trim_matches('`').to_owned();
+    table.map(|line| [0, 1, 2].map(|column| cell(line, column))).collect()
+}
+
+/// Keys of a file's table, in the order of their names.
+fn keys(table: &toml::Table) -> Vec<String> {
+    let mut keys: Vec<String> = table.keys().cloned().collect();
+    keys.sort();
+    keys
+}
+
+#[test]
+fn the_document_has_every_key() {
+    let table = |text: String| text.parse::<toml::Table>().unwrap();
+    let (cluster, party) = (table(whole_cluster().to_text().unwrap()), table(whole_party().to_text().unwrap()));
+    let of_first = |name: &str| cluster[name].as_array().unwrap()[0].as_table().unwrap().clone();
+    let sections = [
+        ("### Keys of cluster.toml", cluster.clone()),
+        ("`[[party]]` of cluster.toml", of_first("party")),
+        ("`[[client]]` of cluster.toml", of_first("client")),
+        ("`[network]` of cluster.toml", cluster["network"].as_table().unwrap().clone()),
+        ("### Keys of party.toml", party.clone()),
+        ("`[shape]` of party.toml", party["shape"].as_table().unwrap().clone()),
+        ("`[limits]` of party.toml", party["limits"].as_table().unwrap().clone()),
+    ];
+    for (heading, table) in &sections {
+        let mut rows: Vec<String> = documented(heading).into_iter().map(|[key, ..]| key).collect();
+        rows.sort();
+        assert_eq!(rows, keys(table), "the keys below '{heading}' in docs/network.md, and those of the program");
+    }
+    // types and defaults as a file without the key has them
+    let shortest = FILES[1].lines().filter(|line| !["prepare", "threads", "device"].iter().any(|key| line.starts_with(key)));
+    let shortest = shortest.take_while(|line| !line.starts_with("[limits]")).collect::<Vec<_>>().join("\n");
+    let defaults = table(PartyConfig::parse(&shortest).unwrap().to_text().unwrap());
+    let limits = defaults["limits"].as_table().unwrap();
+    for (heading, table) in [("### Keys of party.toml", &defaults), ("`[limits]` of party.toml", limits)] {
+        for [key, kind, default] in documented(heading) {
+            match (table.get(&key), &default[..]) {
+                (_, "required") | (None, "none") => {}
+                (Some(toml::Value::Table(_)), _) => assert_eq!(kind, "table", "{key}"),
+                (Some(value), _) => {
+                    assert_eq!(default, value.to_string(), "the default of {key} in docs/network.md");
+                    assert_eq!(kind, value.type_str(), "the type of {key}");
+                }
+                (None, _) => panic!("docs/network.md: {key} has no default"),
+            }
+        }
+    }
+}
+
+#[test]
+fn names_of_clients_can_be_shown() {
+    for name in ["a\\u001b[2J", "a\\nb", "\\u202egpj", &"x".repeat(101)] {
+        let text = FILES[0].replace("name = \"owner\"", &format!("name = \"{name}\""));
+        assert_ne!(text, FILES[0]);
+        let error = Cluster::parse(&text).unwrap_err().to_string();
+        assert!(error.contains("a name for logs") && !error.contains(char::is_control), "{error:?}");
+    }
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Control messages: everything on a link that is no tensor.
 
 use super::{
-    model_id::id_of,
+    meaning::Meaning,
+    model_id::{id_of, name_in},
     secrets::{Contribution, Id},
-    wire::clip,
 };
-use crate::{Error, nn::Reveal};
+use crate::{Error, nn::Reveal, text::printable};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -166,16 +166,28 @@ impl<'d> Deserialize<'d> for SecretBytes {
 pub struct ModelFacts {
     /// Name and part of a hash, `lenet@1f2e3d4c5b6a7988`.
     pub id: String,
-    /// Seconds since 1970 when it was uploaded, by the owner's clock.
+    /// Number among the models of its name, from 1 on; 0 if it was stored before parties numbered them.
+    pub version: u32,
+    /// Whether this party has heard that all three have stored it.
+    pub committed: bool,
+    /// Seconds since 1970 when it was uploaded, by the owner's clock: for people, nothing follows from it.
     pub uploaded: u64,
     /// Bytes that this party keeps of it.
     pub bytes: u64,
 }
 
-/// Head of an upload; `bytes` bytes of shares follow, in pieces.
+impl ModelFacts {
+    /// Name in the id.
+    pub fn name(&self) -> &str {
+        name_in(&self.id)
+    }
+}
+
+/// Announcement of an upload; `bytes` bytes of shares follow in pieces, once it is numbered.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Upload {
     pub(super) name: String,
+    pub(super) meaning: Meaning,
     /// The architecture, as `postcard` writes it.
     pub(super) architecture: Vec<u8>,
     pub(super) uploaded: u64,
@@ -246,10 +258,15 @@ pub(super) enum Control {
     Models(Vec<ModelFacts>),
     /// Query for the architecture of a model.
     GetArchitecture { id: String },
-    /// Reply to `GetArchitecture`: the architecture, as `postcard` writes it.
-    Architecture { architecture: Vec<u8> },
-    /// Beginning of an upload; pieces follow. From a client.
+    /// Reply to `GetArchitecture`: the architecture, as `postcard` writes it, its number among those of its name, and what its shares
+    /// mean.
+    Architecture { version: u32, meaning: Meaning, architecture: Vec<u8> },
+    /// Announcement of an upload. From a client.
     Upload(Upload),
+    /// Reply to `Upload`: the least number that this party can give the model among those of its name.
+    Begun { version: u32 },
+    /// Number of the model, the greatest that a party has said; pieces follow. From a client.
+    Number { version: u32 },
     /// End of an upload's pieces, and their SHA-256. From a client.
     EndUpload { digest: [u8; 32] },
     /// Reply to `EndUpload`: the shares are on disk here.
@@ -258,6 +275,8 @@ pub(super) enum Control {
     Commit,
     /// Reply to `Commit`: the model can be used.
     Committed,
+    /// A party has failed to store its shares: the others need not keep theirs. From a client.
+    Abandon,
     /// Query for load and session of this party.
     GetStatus,
     /// Reply to `GetStatus`.
@@ -269,8 +288,19 @@ pub(super) enum Control {
 }
 
 impl Control {
-    /// Refusal whose text has a length that may be sent.
+    /// Refusal whose text may be sent and shown.
     pub(super) fn refused(request: Option<Id>, reason: RefusalReason, text: &str) -> Self {
-        Self::Refused { request, reason, text: clip(text) }
+        Self::Refused { request, reason, text: printable(text) }
+    }
+
+    /// The message as it came, but texts of the other side are fit to be shown.
+    pub(super) fn shown(self) -> Self {
+        match self {
+            Self::Refused { request, reason, text } => Self::refused(request, reason, &text),
+            Self::Goodbye { text } => Self::Goodbye { text: printable(&text) },
+            Self::Hello(hello) => Self::Hello(Hello { program: printable(&hello.program), ..hello }),
+            Self::Status(status) => Self::Status(Status { device: printable(&status.device), ..status }),
+            other => other,
+        }
     }
 }

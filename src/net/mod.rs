@@ -13,6 +13,7 @@ mod hello;
 pub mod identity;
 mod limits;
 mod link;
+mod meaning;
 mod model_id;
 mod sealed_file;
 mod secrets;
@@ -25,7 +26,7 @@ mod wire;
 
 #[cfg(feature = "seeded")]
 pub use client::MisbehavingClient;
-pub use client::{ClientOptions, Connection, InferOptions, PartyReport, probe};
+pub use client::{ClientOptions, Connection, InferOptions, InferProgress, PartyReport, UploadOptions, UploadStage, probe};
 pub use config::{ClientSetup, Cluster, PartyConfig, PartySetup};
 pub use control::{ModelFacts, RefusalReason, Status};
 pub use identity::{Fingerprint, Generated, Identity};

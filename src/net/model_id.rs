@@ -1,7 +1,7 @@
 //! Names and ids of uploaded models. An id is a name, `@`, and 16 hexadecimal digits of a hash; it is a file's name as well.
 
 use super::secrets::{Id, sha256};
-use crate::{Error, Result, fixed::Fixed, nn::Program};
+use crate::{Error, Result};
 
 /// Id of an upload: the same at all parties, another for every upload, since `number` is random.
 pub fn id_of(name: &str, architecture: &[u8], number: &Id) -> String {
@@ -32,15 +32,6 @@ pub fn check_id(id: &str) -> Result<()> {
     match known {
         true => Ok(()),
         false => Err(Error::Input("a model's id is its name, @ and 16 hexadecimal digits".into())),
-    }
-}
-
-/// [`Error::Model`] if a model is for other fraction bits than a cluster's.
-pub fn check_fraction_bits(program: &Program, fixed: Fixed) -> Result<()> {
-    let (own, found) = (fixed.fraction_bits(), program.fixed().fraction_bits());
-    match own == found {
-        true => Ok(()),
-        false => Err(Error::Model(format!("the model has {found} fraction bits, cluster.toml {own}"))),
     }
 }
 

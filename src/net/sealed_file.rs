@@ -1,4 +1,4 @@
-//! Encrypted files: a head (magic, party, salt) and chunks of at most a mebibyte, each under ChaCha20-Poly1305 with its number as
+//! Encrypted files: a head (magic, format of the content, party, salt) and chunks of at most a mebibyte, each under ChaCha20-Poly1305 with its number as
 //! nonce and a mark on the last, so that a file cut short is noticed.
 
 use super::secrets::{derive, random};
@@ -7,7 +7,7 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use std::io::{self, Read, Write};
 use zeroize::Zeroizing;
 
-const MAGIC: &[u8; 8] = b"TSSHARE1";
+const MAGIC: &[u8; 7] = b"TSSHARE";
 const HEAD: usize = 8 + 1 + 32;
 const TAG: usize = 16;
 
@@ -24,11 +24,12 @@ pub struct Encrypter<W: Write> {
 }
 
 impl<W: Write> Encrypter<W> {
-    /// Begins a file: writes its head.
-    pub fn new(mut to: W, key: &[u8], party: u8) -> Result<Self> {
+    /// Begins a file whose content has this format: writes its head.
+    pub fn new(mut to: W, format: u8, key: &[u8], party: u8) -> Result<Self> {
         let salt = random::<32>()?;
         let mut head = [0; HEAD];
-        head[..8].copy_from_slice(MAGIC);
+        head[..7].copy_from_slice(MAGIC);
+        head[7] = format;
         head[8] = party;
         head[9..].copy_from_slice(&*salt);
         to.write_all(&head).map_err(|e| Error::File(e.to_string()))?;
@@ -87,11 +88,16 @@ impl<R: Read> Decrypter<R> {
     pub fn new(mut from: R, key: &[u8], party: u8) -> io::Result<Self> {
         let mut head = [0; HEAD];
         from.read_exact(&mut head)?;
-        if head[..8] != *MAGIC || head[8] != party {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("no shares of party {party} that this version can read")));
+        if head[..7] != *MAGIC || head[8] != party {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("no shares of party {party}")));
         }
         let cipher = cipher(key, &head[9..]);
         Ok(Self { from, cipher, head, plain: Zeroizing::new(Vec::new()), at: 0, chunk: 0, following: Vec::new(), ended: false })
+    }
+
+    /// Format of the content.
+    pub fn format(&self) -> u8 {
+        self.head[7]
     }
 
     fn next_chunk(&mut self) -> io::Result<()> {
@@ -146,7 +152,7 @@ mod tests {
     use super::*;
 
     fn closed(bytes: &[u8]) -> Vec<u8> {
-        let mut to = Encrypter::new(Vec::new(), &[7; 32], 1).unwrap();
+        let mut to = Encrypter::new(Vec::new(), b'2', &[7; 32], 1).unwrap();
         to.write_all(bytes).unwrap();
         to.finish().unwrap()
     }
@@ -163,6 +169,7 @@ mod tests {
             let bytes: Vec<u8> = (0..length).map(|i| (i * 7) as u8).collect();
             let file = closed(&bytes);
             assert!(opened(&file, 7, 1).unwrap() == bytes, "{length}");
+            assert_eq!(Decrypter::new(&file[..], &[7; 32], 1).unwrap().format(), b'2');
             assert!(opened(&file, 8, 1).is_err(), "another key");
             assert!(opened(&file, 7, 2).is_err(), "another party");
             for cut in [file.len() - 1, HEAD + TAG, HEAD + CHUNK + TAG] {
@@ -171,6 +178,9 @@ mod tests {
             let mut changed = file.clone();
             changed[HEAD] ^= 1;
             assert!(opened(&changed, 7, 1).is_err());
+            changed.copy_from_slice(&file);
+            changed[7] = b'1';
+            assert!(opened(&changed, 7, 1).is_err(), "another format");
         }
     }
 }

@@ -6,8 +6,9 @@
 
 use super::{
     lower::LoweredModel,
-    ops::{Bounded, Interval, Intervals},
+    ops::{Bounded, CAP, Interval, Intervals},
     program::Program,
+    range::{RangeOrigin, Ranges},
     value::Parameter,
 };
 use crate::{Error, Result};
@@ -15,7 +16,8 @@ use std::{collections::HashMap, ops::RangeInclusive};
 
 /// The program whose comparisons look at as many bits as its values can have for inputs in a range.
 ///
-/// [`Error::Input`] for a range without a number in it.
+/// Its bounds are [`RangeOrigin::Proven`] if no value of any step can leave the range of the fixed-point numbers, else
+/// [`RangeOrigin::Stated`]. [`Error::Input`] for a range without a number in it.
 pub fn bounds(model: &LoweredModel, inputs: RangeInclusive<f32>) -> Result<Program> {
     let (low, high) = (*inputs.start(), *inputs.end());
     if low.is_nan() || high.is_nan() || low > high {
@@ -33,16 +35,19 @@ pub fn bounds(model: &LoweredModel, inputs: RangeInclusive<f32>) -> Result<Progr
     let encoded = model.parameters.encoded().collect::<Result<Vec<Parameter>>>()?;
     let words: HashMap<usize, &[u64]> =
         program.parameters().iter().zip(&encoded).map(|(place, parameter)| (place.value, &parameter.words[..])).collect();
-    let mut bits = Vec::new();
+    let (mut bits, mut proven) = (Vec::new(), true);
     for step in program.steps() {
         let operand = |v: usize| operands[v].as_ref().expect("a program makes each value before it is read");
         let input =
             |&v: &usize| Bounded { value: &operand(v).value, intervals: &intervals[v], words: words.get(&v).copied().unwrap_or_default() };
         let inputs: Vec<Bounded<'_>> = step.inputs.iter().map(input).collect();
         let (output, looked) = step.action.bounds(&inputs, operand(step.output));
+        let wide = step.action.wide_bounds(&inputs);
+        proven &= wide.as_ref().unwrap_or(&output).iter().all(|v| -CAP < v.low && v.high < CAP);
         drop(inputs);
         intervals[step.output] = output.into_iter().map(Interval::capped).collect();
         bits.push(looked);
     }
-    Ok(program.clone().with_bits(bits, [low, high]))
+    let origin = if proven { RangeOrigin::Proven } else { RangeOrigin::Stated };
+    program.clone().with_bits(bits).with_ranges(Ranges { bounds: vec![[low, high]; program.inputs().len()], origin })
 }

@@ -403,7 +403,7 @@ impl Lowering {
             outputs: self.graph.outputs,
             values: self.operands.len(),
             fraction_bits: self.fixed.fraction_bits(),
-            range: None,
+            ranges: None,
         };
         Ok(LoweredModel { program: program.try_into()?, parameters: Parameters { fixed: self.fixed, tensors: self.tensors } })
     }

@@ -6,9 +6,10 @@ use super::{
     finish,
     graph::{GraphInput, GraphOutput, InputKind},
     ops::{Bits, Step as Action},
+    range::Ranges,
     value::{Operand, Value, ValueId},
 };
-use crate::{Error, Result, fixed::Fixed, shape::Shape};
+use crate::{Error, Result, fixed::Fixed, shape::Shape, text::printable};
 
 /// One step.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +49,7 @@ pub struct Program {
     outputs: Vec<GraphOutput>,
     values: usize,
     fraction_bits: u32,
-    range: Option<[f32; 2]>,
+    ranges: Option<Ranges>,
 }
 
 /// A program that nobody has checked.
@@ -67,8 +68,8 @@ pub struct Unchecked {
     pub values: usize,
     /// Fraction bits of a run.
     pub fraction_bits: u32,
-    /// The range of inputs for which bits of comparisons are proven.
-    pub range: Option<[f32; 2]>,
+    /// Bounds of the inputs that the model is for.
+    pub ranges: Option<Ranges>,
 }
 
 /// More steps than any network has: layers are numbered in 16 bits.
@@ -86,11 +87,11 @@ const MOST_FRACTION_BITS: u32 = 62;
 impl TryFrom<Unchecked> for Program {
     type Error = Error;
 
-    /// [`Error::Model`] unless each value is made once and before it is read, and all shapes, fraction bits and public numbers
-    /// fit for one item.
+    /// [`Error::Model`] unless each value is made once and before it is read, and all shapes, fraction bits, bounds and public numbers
+    /// fit for one item. Names become [`printable`].
     fn try_from(program: Unchecked) -> Result<Self> {
         let bad = |what: String| Error::Model(format!("architecture: {what}"));
-        let Unchecked { steps, inputs, parameters, outputs, values, fraction_bits, range } = program;
+        let Unchecked { mut steps, mut inputs, parameters, mut outputs, values, fraction_bits, ranges } = program;
         Fixed::new(fraction_bits).map_err(|e| bad(e.to_string()))?;
         if steps.len() > MOST_STEPS || values > MOST_VALUES || outputs.is_empty() || inputs.is_empty() || inputs.len() > values {
             let counts = (steps.len(), inputs.len(), outputs.len());
@@ -103,10 +104,14 @@ impl TryFrom<Unchecked> for Program {
         if steps.iter().map(|step| step.inputs.len()).sum::<usize>() + outputs.len() + parameters.len() > MOST_VALUES {
             return Err(bad("steps that read too much".into()));
         }
-        if range.is_some_and(|[low, high]| low.is_nan() || high.is_nan() || low > high) {
-            return Err(bad("a range of inputs without a number in it".into()));
+        if let Some(ranges) = &ranges {
+            ranges.check(inputs.len()).map_err(bad)?;
         }
-        let program = Self { steps, inputs, parameters, outputs, values, fraction_bits, range };
+        let steps_names = steps.iter_mut().map(|step| &mut step.name);
+        let names =
+            steps_names.chain(inputs.iter_mut().map(|input| &mut input.name)).chain(outputs.iter_mut().map(|output| &mut output.name));
+        names.for_each(|name| *name = printable(name));
+        let program = Self { steps, inputs, parameters, outputs, values, fraction_bits, ranges };
         program.operands(1).map_err(|e| bad(e.to_string()))?;
         Ok(program)
     }
@@ -143,16 +148,44 @@ impl Program {
         Fixed::new(self.fraction_bits).expect("a program's fraction bits have been checked")
     }
 
-    /// The range of inputs for which bits of comparisons are proven.
-    pub fn range(&self) -> Option<[f32; 2]> {
-        self.range
+    /// Bounds of the inputs that the model is for, if it has any.
+    pub fn ranges(&self) -> Option<&Ranges> {
+        self.ranges.as_ref()
     }
 
-    /// The same program whose comparisons look at so many bits for inputs in a range.
-    pub fn with_bits(mut self, bits: Vec<Bits>, range: [f32; 2]) -> Self {
+    /// The same program for inputs within bounds: others are an error. [`Error::Input`] if they are no bounds of its inputs.
+    pub fn with_ranges(self, ranges: Ranges) -> Result<Self> {
+        ranges.check(self.inputs.len()).map_err(Error::Input)?;
+        Ok(Self { ranges: Some(ranges), ..self })
+    }
+
+    /// The same program whose comparisons look at so many bits.
+    pub(super) fn with_bits(mut self, bits: Vec<Bits>) -> Self {
         self.steps.iter_mut().zip(bits).for_each(|(step, bits)| step.bits = bits);
-        self.range = Some(range);
         self
+    }
+
+    /// The most bits that a comparison looks at: 64 unless inputs in a range let it look at fewer.
+    pub fn range_bits(&self) -> u32 {
+        self.steps.iter().map(|step| step.bits.pool.max(step.bits.relu)).max().unwrap_or(64)
+    }
+
+    /// Checks that items, whose numbers lie one after another, are within the bounds of the model; without bounds all are.
+    ///
+    /// [`Error::Range`] names the input, the item, the place of the number in it, the bounds and the remedy.
+    pub fn check_ranges(&self, items: &[f32]) -> Result<()> {
+        let (Some(ranges), size) = (&self.ranges, self.input_size()) else { return Ok(()) };
+        for (item, numbers) in items.chunks(size.max(1)).enumerate() {
+            let mut rest = numbers;
+            for (input, bounds) in self.inputs.iter().zip(&ranges.bounds) {
+                let own;
+                (own, rest) = rest.split_at(input.extents.iter().product::<usize>().min(rest.len()));
+                if let Some(element) = own.iter().position(|value| !(bounds[0]..=bounds[1]).contains(value)) {
+                    return Err(ranges.outside(&input.name, item, element, *bounds));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Shape and fraction bits of every value for a batch, each step checked.
@@ -227,7 +260,7 @@ impl Program {
 
     /// The words of one input of some items, whose numbers lie one after another, each item's inputs in order.
     ///
-    /// [`Error::Range`] names an element that does not fit, or that is outside the promised range.
+    /// [`Error::Range`] names an element that does not fit, or that is outside the model's bounds.
     pub fn encode(&self, input: usize, items: &[f32]) -> Result<Vec<u64>> {
         let sizes: Vec<usize> = self.inputs.iter().map(|input| input.extents.iter().product()).collect();
         let first: usize = sizes[..input].iter().sum();
@@ -240,10 +273,11 @@ impl Program {
             }
         };
         let name = &self.inputs[input].name;
-        if let Some([low, high]) = self.range
-            && let Some(i) = values.iter().position(|value| !(low..=high).contains(value))
-        {
-            return Err(Error::Range(format!("input '{name}': element {i} is outside {low} to {high}, the range that the model is for")));
+        if let Some(ranges) = &self.ranges {
+            let [low, high] = ranges.bounds[input];
+            if let Some(i) = values.iter().position(|value| !(low..=high).contains(value)) {
+                return Err(ranges.outside(name, i / sizes[input], i % sizes[input], [low, high]));
+            }
         }
         match self.inputs[input].kind {
             InputKind::Floats => self.fixed().encode("input", values),

@@ -11,7 +11,7 @@ use tree::Tree;
 
 /// Files and folders of the library, lowest first; those of one row may use one another, but not in a circle.
 const FLOORS: [&[&str]; 9] = [
-    &["error", "ring", "fixed", "shape", "clock", "data", "stream"],
+    &["error", "text", "ring", "fixed", "shape", "clock", "data", "stream"],
     &["device"],
     &["kernels"],
     &["share", "selftest", "tuning", "rates"],

@@ -3,6 +3,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use terminal_size::terminal_size_of;
+use trishade::text;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Columns of a line at most.
@@ -102,7 +103,7 @@ pub fn is_shown() -> bool {
 
 /// Writes JSON to standard output, in one line whose texts have no control characters.
 pub fn print_json(value: &serde_json::Value) {
-    let _ = writeln!(io::stdout(), "{}", escaped_json(&value.to_string()));
+    let _ = writeln!(io::stdout(), "{}", text::line(&value.to_string(), true));
 }
 
 /// Something to know, not an error, on standard error. It may name what others have named.
@@ -117,23 +118,14 @@ pub fn complain(what: &str) {
     lines.iter().skip(1).for_each(|line| say(&format!("  {line}")));
 }
 
-/// Text of others, such as names in a model, as it may be shown: control characters, and those that turn the direction of writing or
-/// are not seen, become their numbers, as `\u{1b}`.
+/// Something that may go wrong, on standard error.
+pub fn warn(what: &str) {
+    say(&format!("{} {}", To::Error.colour("warning:", "33;1"), escaped(what)));
+}
+
+/// Text of others, such as names in a model, as it may be shown: characters that steer a terminal become their numbers, as `\u{1b}`.
 pub fn escaped(text: &str) -> String {
-    let shown = |c: char| if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() };
-    text.chars().map(shown).collect()
-}
-
-/// The same of JSON, where such characters are found in texts alone.
-fn escaped_json(json: &str) -> String {
-    let units = |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
-    json.chars().map(|c| if is_hidden(c) { units(c) } else { c.to_string() }).collect()
-}
-
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-        || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    text::line(text, false)
 }
 
 fn indent(line: &str) -> usize {
@@ -259,8 +251,8 @@ mod tests {
             assert_eq!(escaped(shown), shown);
         }
         let value = serde_json::json!({"\u{9b}31m\x1b": "\u{202e}\u{e0041}é\n"});
-        let text = escaped_json(&value.to_string());
-        assert!(!text.chars().any(is_hidden), "{text}");
+        let text = text::line(&value.to_string(), true);
+        assert_eq!(text, text::line(&text, true));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 

@@ -2,16 +2,12 @@
 
 use crate::{
     Error, Result,
-    fixed::Fixed,
     net::{
         config::{ClientSetup, Cluster, Limits, LinkFigures},
-        control::{Control, ModelFacts, PreprocessingToken, RequestKind, Status},
+        control::{Control, PreprocessingToken, RequestKind, Status},
         hello::{self, Introduced, Introduction},
         link::{Incoming, LinkGuard, LinkOptions},
-        model_id::{check_fraction_bits, name_in},
-        wire::unpack,
     },
-    nn::Program,
 };
 use std::{
     cell::RefCell,
@@ -84,7 +80,7 @@ pub struct Connection {
     pub(super) inbox: Receiver<(usize, Result<Incoming>)>,
     addresses: [String; 3],
     pub(super) options: ClientOptions,
-    pub(super) fixed: Fixed,
+    pub(super) cluster: Cluster,
     /// Parties that have preprocessing tokens to give.
     pub(super) preprocesses: [bool; 3],
     /// Preprocessing tokens for requests under each lead.
@@ -115,7 +111,7 @@ impl Connection {
             inbox,
             addresses: addresses(&setup.cluster),
             options,
-            fixed: setup.cluster.fixed()?,
+            cluster: setup.cluster.clone(),
             preprocesses: [first.1, second.1, third.1],
             links: [first.0, second.0, third.0],
             tokens: RefCell::default(),
@@ -145,42 +141,6 @@ impl Connection {
         }
     }
 
-    /// Models that all three parties keep for this client, the newest last.
-    pub fn models(&self) -> Result<Vec<ModelFacts>> {
-        let [mut first, second, third] = self.query(&Control::GetModels, |control| match control {
-            Control::Models(models) => Some(models),
-            _ => None,
-        })?;
-        first.retain(|model| [&second, &third].iter().all(|models| models.iter().any(|other| other.id == model.id)));
-        first.sort_by_key(|model| model.uploaded);
-        Ok(first)
-    }
-
-    /// Id of a model, by its id or its name: the newest of that name.
-    pub fn find(&self, model: &str) -> Result<String> {
-        let models = self.models()?;
-        let found = models.iter().rev().find(|facts| facts.id == model || name_in(&facts.id) == model);
-        found.map(|facts| facts.id.clone()).ok_or_else(|| {
-            let known: Vec<_> = models.iter().map(|facts| &facts.id[..]).collect();
-            let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-            Error::Input(format!("there is no model '{model}' that all three parties keep for this client; known: {known}"))
-        })
-    }
-
-    /// Architecture of a model: the public part of it, in which all three parties must agree.
-    pub fn architecture(&self, id: &str) -> Result<Program> {
-        let [first, second, third] = self.query(&Control::GetArchitecture { id: id.into() }, |control| match control {
-            Control::Architecture { architecture } => Some(architecture),
-            _ => None,
-        })?;
-        if first != second || first != third {
-            return Err(Error::Peer(format!("the parties do not agree on the architecture of model {id}")));
-        }
-        let program: Program = unpack(&first)?;
-        check_fraction_bits(&program, self.fixed)?;
-        Ok(program)
-    }
-
     /// Error with the party that it is about.
     pub(super) fn named(&self, party: usize, error: Error) -> Error {
         of_party(party, &self.addresses[party], error)
@@ -197,6 +157,22 @@ impl Connection {
     pub(super) fn query<T>(&self, query: &Control, take: impl Fn(Control) -> Option<T>) -> Result<[T; 3]> {
         self.links.iter().for_each(|link| link.control(query));
         self.replies(take)
+    }
+
+    /// Sends a query to one party, and waits for its reply.
+    pub(super) fn query_one<T>(&self, party: usize, query: &Control, take: impl Fn(Control) -> Option<T>) -> Result<T> {
+        self.links[party].control(query);
+        loop {
+            let (from, incoming) = self.next_message()?;
+            match incoming {
+                Incoming::Control(Control::Refused { request: None, reason, text }) => return Err(self.named(from, reason.error(&text))),
+                Incoming::Control(control) if from == party => match take(control) {
+                    Some(reply) => return Ok(reply),
+                    None => continue,
+                },
+                _ => {}
+            }
+        }
     }
 
     /// One reply or refusal of each party, so that nothing is left for the next query; then the first refusal, if any.

@@ -28,6 +28,15 @@ pub struct InferOptions {
     pub reveal: Reveal,
 }
 
+/// Inputs of an inference that are done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InferProgress {
+    /// Inputs that were shared among the parties.
+    pub shared: usize,
+    /// Inputs whose results are there.
+    pub answered: usize,
+}
+
 /// Origin of a request's number and of its lead's share of the input.
 enum Origin {
     /// Number drawn by this client, which draws the shares as well.
@@ -83,9 +92,34 @@ impl Connection {
     /// Scores of `values.len() / inputs` images. The session must be there ([`ready`](Self::ready)). `progress` is told how many
     /// are done.
     ///
-    /// [`Error::Input`] if the values are no inputs of the model or the parties refuse; [`Error::Peer`] names a party that was lost
-    /// or gave up.
-    pub fn infer(&self, id: &str, program: &Program, values: &[f32], options: InferOptions, progress: impl FnMut(usize)) -> Result<Answer> {
+    /// [`Error::Input`] if the values are no inputs of the model or the parties refuse; [`Error::Range`] names one that is outside the
+    /// model's bounds or does not fit, before anything is shared; [`Error::Peer`] names a party that was lost or gave up.
+    pub fn infer(
+        &self,
+        id: &str,
+        program: &Program,
+        values: &[f32],
+        options: InferOptions,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Answer> {
+        let mut told = 0;
+        self.infer_with(id, program, values, options, |InferProgress { answered, .. }| {
+            if answered > told {
+                told = answered;
+                progress(answered);
+            }
+        })
+    }
+
+    /// The same; `progress` is told what is shared as well.
+    pub fn infer_with(
+        &self,
+        id: &str,
+        program: &Program,
+        values: &[f32],
+        options: InferOptions,
+        progress: impl FnMut(InferProgress),
+    ) -> Result<Answer> {
         let InferOptions { batch, in_flight, reveal } = options;
         let target = Target { id, program, reveal };
         let size = target.input_size();
@@ -94,6 +128,9 @@ impl Connection {
         }
         let began = seconds::now();
         let batches: Vec<&[f32]> = values.chunks(batch.saturating_mul(size)).collect();
+        // nothing is shared of inputs of which one is refused
+        program.check_ranges(values)?;
+        batches.iter().try_for_each(|values| (0..program.inputs().len()).try_for_each(|input| program.encode(input, values).map(drop)))?;
         let mut waiting = HashMap::new();
         let answers = self.infer_batches(target, &batches, in_flight, &mut waiting, progress);
         for request in waiting.into_keys() {
@@ -114,24 +151,27 @@ impl Connection {
         batches: &[&[f32]],
         in_flight: usize,
         waiting: &mut HashMap<Id, Waiting>,
-        mut progress: impl FnMut(usize),
+        mut progress: impl FnMut(InferProgress),
     ) -> Result<Vec<Option<Answer>>> {
         let mut answers: Vec<Option<Answer>> = batches.iter().map(|_| None).collect();
         let mut todo = batches.iter().enumerate();
-        let mut done = 0;
+        let mut done = InferProgress::default();
         loop {
             while waiting.len() < in_flight
                 && let Some((batch, values)) = todo.next()
             {
-                let origin = self.origin(batch, &target.kind(values.len() / target.input_size()))?;
+                let count = values.len() / target.input_size();
+                let origin = self.origin(batch, &target.kind(count))?;
                 waiting.insert(origin.request(), self.ask(target, batch, values, &origin)?);
+                done.shared += count;
+                progress(done);
             }
             if waiting.is_empty() {
                 return Ok(answers);
             }
             for Answered { batch, count, answer } in self.collect(target, waiting)? {
                 answers[batch] = Some(answer);
-                done += count;
+                done.answered += count;
                 progress(done);
             }
         }

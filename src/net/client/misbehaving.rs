@@ -5,13 +5,14 @@ use crate::{
     Error, Result,
     net::{
         config::{ClientSetup, Limits},
-        control::{Control, Hello, InferRequest},
+        control::{Control, Hello, InferRequest, Upload},
         link::{Handshake, LinkOptions, failure},
+        meaning::Meaning,
         secrets::{Id, random},
         tls,
-        wire::{Header, Kind, parcel_header},
+        wire::{Header, Kind, pack, parcel_header},
     },
-    nn::Reveal,
+    nn::{Program, Reveal},
 };
 use std::{
     io::{ErrorKind, Read, Write},
@@ -53,6 +54,48 @@ impl MisbehavingClient {
         let header = self.header(parcel.len() as u64);
         self.0.sent += 1;
         self.write(&[&header.bytes()[..], &parcel].concat())
+    }
+
+    /// Announces an upload of a program whose shares mean other things, by their fields in order; the reason if the party refuses.
+    pub fn upload(&mut self, setup: &ClientSetup, name: &str, program: &Program, change: impl Fn(&mut [u32; 5])) -> Result<()> {
+        let Meaning { program_format, share_format, ring_bits, fraction_bits, range_bits } = Meaning::of(program, &setup.cluster);
+        let mut fields = [program_format, share_format, ring_bits, fraction_bits, range_bits];
+        change(&mut fields);
+        let [program_format, share_format, ring_bits, fraction_bits, range_bits] = fields;
+        let meaning = Meaning { program_format, share_format, ring_bits, fraction_bits, range_bits };
+        let (architecture, number) = (pack(program)?.to_vec(), *random::<16>()?);
+        self.0.send(&Control::Upload(Upload { name: name.into(), meaning, architecture, uploaded: 0, number, bytes: 66 }))?;
+        match self.0.receive()? {
+            Control::Refused { text, .. } => Err(Error::Peer(text)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Numbers the model whose upload was announced; the reason if the party refuses.
+    pub fn number(&mut self, version: u32) -> Result<()> {
+        self.0.send(&Control::Number { version })?;
+        self.0.send(&Control::Echo { bytes: Vec::new() })?;
+        match self.0.receive()? {
+            Control::Refused { text, .. } => Err(Error::Peer(text)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says HELLO with a program's version that is a text of any kind; the reason if the party refuses.
+    pub fn hello_from(setup: &ClientSetup, number: usize, program: &str) -> Result<()> {
+        let peer = &setup.cluster.party[number];
+        let mut handshake = Handshake::dial(&peer.address, tls::dialler(&setup.identity, peer.certificate)?, &options(3.0))?;
+        let hello = introduction(setup, false)?.hello();
+        handshake.send(&Control::Hello(Hello { version: 0, program: program.into(), ..hello }))?;
+        match handshake.receive()? {
+            Control::Refused { text, .. } => Err(Error::Peer(text)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the connection with these words.
+    pub fn end(mut self, text: &str) -> Result<()> {
+        self.0.send(&Control::Goodbye { text: text.into() })
     }
 
     /// Announces a record of so many bytes, and sends some.

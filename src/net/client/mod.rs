@@ -4,12 +4,14 @@ mod connection;
 mod infer;
 #[cfg(feature = "seeded")]
 mod misbehaving;
+mod models;
 mod probe;
 mod upload;
 mod waiting;
 
 pub use connection::{ClientOptions, Connection};
-pub use infer::InferOptions;
+pub use infer::{InferOptions, InferProgress};
 #[cfg(feature = "seeded")]
 pub use misbehaving::MisbehavingClient;
 pub use probe::{PartyReport, probe};
+pub use upload::{UploadOptions, UploadStage};

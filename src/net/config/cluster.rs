@@ -6,6 +6,7 @@ use crate::{
     net::{identity::Fingerprint, secrets::sha256},
     party::Net,
     protocol::Sign,
+    text::printable,
 };
 use serde::{Deserialize, Serialize};
 use std::{fs, path::Path};
@@ -88,7 +89,7 @@ pub struct Peer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Client {
-    /// Name, for logs.
+    /// Name, for logs: at most 100 bytes that can be shown.
     pub name: String,
     /// Its certificate.
     pub certificate: Fingerprint,
@@ -152,6 +153,12 @@ impl Cluster {
         }
         if let Some(client) = cluster.client.iter().find(|client| client.name.is_empty()) {
             return bad(format!("a client without a name ({})", client.certificate));
+        }
+        if let Some(client) = cluster.client.iter().find(|client| client.name.len() > 100 || printable(&client.name) != client.name) {
+            return bad(format!(
+                "client '{}': a name for logs has at most 100 bytes, and none that cannot be shown",
+                printable(&client.name)
+            ));
         }
         Ok(cluster)
     }

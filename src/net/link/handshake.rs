@@ -110,7 +110,7 @@ impl Handshake {
             }
             if let Some(record) = self.received.advance(n)? {
                 match record.kind {
-                    Kind::Control => return unpack(&record.body),
+                    Kind::Control => return unpack::<Control>(&record.body).map(Control::shown),
                     Kind::Alive => {}
                     kind => return Err(Error::Peer(format!("sent {kind:?} before the two knew each other"))),
                 }

@@ -27,9 +27,9 @@ use super::{
     budget::Permit,
     control::{Control, RefusalReason},
     secrets::Id,
-    wire::{Kind, clip, pack},
+    wire::{Kind, pack},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, text::printable};
 use outbound::Outbound;
 use records::RecordAssembler;
 use socket::Socket;
@@ -141,7 +141,7 @@ impl Link {
 
     /// Sends what waits, says why the connection ends, and ends it.
     pub(super) fn close(&self, text: &str) {
-        self.control(&Control::Goodbye { text: clip(text) });
+        self.control(&Control::Goodbye { text: printable(text) });
         self.0.close();
     }
 

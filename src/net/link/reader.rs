@@ -9,7 +9,7 @@ use crate::{
     net::{
         budget::Permit,
         control::Control,
-        wire::{Kind, clip, unpack},
+        wire::{Kind, unpack},
     },
 };
 use std::convert::Infallible;
@@ -73,7 +73,7 @@ fn advance(n: usize, records: &mut RecordAssembler, handler: &mut Handler<'_>) -
     match &incoming {
         Incoming::Control(Control::BeginSession { session }) => records.begin_session(*session),
         Incoming::Control(Control::Goodbye { text }) => {
-            return Err(Error::Peer(format!("has ended the connection: {}", clip(text))));
+            return Err(Error::Peer(format!("has ended the connection: {text}")));
         }
         _ => {}
     }
@@ -98,9 +98,6 @@ fn parse(kind: Kind, body: Zeroizing<Vec<u8>>) -> Result<Incoming> {
         Kind::Alive => Incoming::Alive,
         Kind::Parcels => Incoming::Parcels(body),
         Kind::Piece => Incoming::Piece(body),
-        Kind::Control => Incoming::Control(match unpack(&body)? {
-            Control::Refused { request, reason, text } => Control::refused(request, reason, &text),
-            control => control,
-        }),
+        Kind::Control => Incoming::Control(unpack::<Control>(&body)?.shown()),
     })
 }

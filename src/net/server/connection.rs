@@ -12,7 +12,7 @@ use crate::{
     net::{
         budget::Permit,
         config::Client,
-        control::{Control, InferRequest, RefusalReason},
+        control::{Control, InferRequest, RefusalReason, Upload},
         hello::clock,
         link::{Handshake, InboundPolicy, Incoming, Link},
         model_id::{check_id, name_in},
@@ -102,7 +102,15 @@ impl ClientConnection {
             Incoming::Control(Control::GetArchitecture { id }) => self.reply_or_refuse(self.architecture(client, &id)),
             Incoming::Control(Control::Upload(upload)) => {
                 let begun = self.upload.begin(&self.state, client, &upload);
-                self.refuse_if(begun)
+                self.reply_or_refuse(begun.map(|version| Control::Begun { version }))
+            }
+            Incoming::Control(Control::Number { version }) => {
+                let numbered = self.upload.number(version);
+                self.refuse_if(numbered)
+            }
+            Incoming::Control(Control::Abandon) => {
+                self.upload.abandon();
+                Ok(())
             }
             Incoming::Piece(bytes) => {
                 let added = self.upload.add_piece(&bytes);
@@ -158,7 +166,8 @@ impl ClientConnection {
             return Err(Refusal::new(RefusalReason::NoSuchModel, text));
         }
         let (head, _) = self.state.store.read(id).map_err(Refusal::of(RefusalReason::Failed))?;
-        Ok(Control::Architecture { architecture: head.upload.architecture })
+        let Upload { meaning, architecture, .. } = head.upload;
+        Ok(Control::Architecture { version: head.version, meaning, architecture })
     }
 
     /// Hands a request to the engine, unless it can be refused before its shares are there: then no peer hears of it.
@@ -199,8 +208,8 @@ impl ClientConnection {
     }
 
     fn commit(&mut self) -> Result<()> {
-        let committed = self.upload.commit().map(|id| {
-            tracing::info!(model = id, "uploaded");
+        let committed = self.upload.commit().map(|(id, version)| {
+            tracing::info!(model = id, version, "uploaded");
             Control::Committed
         });
         self.reply_or_refuse(committed)

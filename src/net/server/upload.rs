@@ -9,11 +9,11 @@ use crate::{
     net::{
         config::Client,
         control::{RefusalReason, Upload},
-        model_id::{check_fraction_bits, check_name},
+        model_id::check_name,
         store::StoreWriter,
-        wire::{pack, unpack},
+        wire::pack,
     },
-    nn::{Program, Reveal},
+    nn::Reveal,
 };
 use std::time::{Duration, Instant};
 
@@ -29,8 +29,8 @@ struct ActiveUpload {
 }
 
 impl UploadSlot {
-    /// Begins an upload; an earlier one that was not committed is dropped.
-    pub fn begin(&mut self, state: &ServerState, client: &Client, upload: &Upload) -> std::result::Result<(), Refusal> {
+    /// Begins an upload; an earlier one that was not committed is dropped. The least number that the model can get.
+    pub fn begin(&mut self, state: &ServerState, client: &Client, upload: &Upload) -> std::result::Result<u32, Refusal> {
         self.0 = None;
         if !client.upload {
             let text = format!("client '{}' may not upload models: cluster.toml does not say upload = true", client.name);
@@ -40,8 +40,26 @@ impl UploadSlot {
         let begun = state.store.begin(upload, client.certificate);
         let reason = |error: &Error| if matches!(error, Error::Input(_)) { RefusalReason::TooMuch } else { RefusalReason::Failed };
         let writer = begun.map_err(|error| Refusal::of(reason(&error))(error))?;
+        let version = writer.next_version();
         self.0 = Some(ActiveUpload { writer, since: Instant::now() });
-        Ok(())
+        Ok(version)
+    }
+
+    /// Numbers the model; an upload that was refused has none.
+    pub fn number(&mut self, version: u32) -> std::result::Result<(), Refusal> {
+        let Some(upload) = &mut self.0 else { return Ok(()) };
+        upload.since = Instant::now();
+        upload.writer.number(version).map_err(|error| {
+            self.0 = None;
+            Refusal::of(RefusalReason::Failed)(error)
+        })
+    }
+
+    /// Removes what was stored of an upload that has failed at another party.
+    pub fn abandon(&mut self) {
+        if let Some(upload) = self.0.take() {
+            upload.writer.abandon();
+        }
     }
 
     /// Adds a piece; one of an upload that was refused may still be on its way, and is dropped.
@@ -62,8 +80,8 @@ impl UploadSlot {
         Ok(true)
     }
 
-    /// Keeps the model: its id.
-    pub fn commit(&mut self) -> std::result::Result<String, Refusal> {
+    /// Keeps the model: its id and number.
+    pub fn commit(&mut self) -> std::result::Result<(String, u32), Refusal> {
         let none = || Refusal::new(RefusalReason::BadRequest, "there is no upload to commit");
         let upload = self.0.take().ok_or_else(none)?;
         upload.writer.commit().map_err(Refusal::of(RefusalReason::Failed))
@@ -78,9 +96,8 @@ impl UploadSlot {
 /// Checks that the model could run here.
 fn check(state: &ServerState, upload: &Upload) -> Result<()> {
     check_name(&upload.name)?;
-    let program: Program = unpack(&upload.architecture)?;
-    check_fraction_bits(&program, state.setup.cluster.fixed()?)?;
-    // the same in other bytes would be another model
+    let program = upload.meaning.program(&upload.architecture, &state.setup.cluster)?;
+    // the same in other bytes would be another model; names that cannot be shown are other bytes
     if *pack(&program)? != upload.architecture {
         return Err(Error::Model("an architecture that is not written as it should be".into()));
     }

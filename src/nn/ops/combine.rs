@@ -31,6 +31,14 @@ pub struct Combine {
 const WHOLE: f32 = 65_536.0;
 
 impl Combine {
+    /// Bounds of the sums before their truncation.
+    fn wide(&self, inputs: &[Bounded<'_>]) -> Intervals {
+        let start = vec![Interval::of(self.constant); inputs[0].intervals.len()];
+        let own = |x: &Bounded<'_>| if x.value.whole { of_channels(x.words, inputs[0].intervals.len()) } else { x.intervals.clone() };
+        let terms = inputs.iter().zip(&self.factors);
+        terms.fold(start, |sums, (x, &factor)| pairs(&sums, &own(x), |a, b| a.plus(b.times(i128::from(factor as i64)))))
+    }
+
     /// The most bits that a factor gets besides the fraction bits: results keep 2^14 at 20 of them.
     pub const MORE: u32 = 8;
 
@@ -96,11 +104,11 @@ impl Action for Combine {
     }
 
     fn bounds(&self, inputs: &[Bounded<'_>], _: &Operand) -> (Intervals, Bits) {
-        let start = vec![Interval::of(self.constant); inputs[0].intervals.len()];
-        let own = |x: &Bounded<'_>| if x.value.whole { of_channels(x.words, inputs[0].intervals.len()) } else { x.intervals.clone() };
-        let terms = inputs.iter().zip(&self.factors);
-        let sums = terms.fold(start, |sums, (x, &factor)| pairs(&sums, &own(x), |a, b| a.plus(b.times(i128::from(factor as i64)))));
-        (sums.into_iter().map(|v| v.truncated(self.truncation)).collect(), Bits::default())
+        (self.wide(inputs).into_iter().map(|v| v.truncated(self.truncation)).collect(), Bits::default())
+    }
+
+    fn wide_bounds(&self, inputs: &[Bounded<'_>]) -> Option<Intervals> {
+        Some(self.wide(inputs))
     }
 
     fn run<'a>(&'a self, p: &'a Party, _: Own<'a>, inputs: Vec<Arith>) -> Running<'a> {

@@ -40,7 +40,7 @@ pub use concat::Concat;
 pub use conv::Conv;
 pub use expand::Expand;
 pub use gather::Gather;
-pub use interval::{Interval, Intervals};
+pub use interval::{CAP, Interval, Intervals};
 pub use matmul::MatMul;
 pub use max_pool::MaxPool;
 pub use multiply::Multiply;

@@ -136,6 +136,11 @@ pub trait Action {
     /// Bounds of the output, channel by channel, and the bits that its comparisons have to look at.
     fn bounds(&self, inputs: &[Bounded<'_>], output: &Operand) -> (Intervals, Bits);
 
+    /// Bounds of the values before its truncation, and before bounds of its own; none if it does not truncate.
+    fn wide_bounds(&self, _inputs: &[Bounded<'_>]) -> Option<Intervals> {
+        None
+    }
+
     /// Its work as a number of multiply-adds: an estimate, for progress.
     fn work(&self, _inputs: &[Operand], output: &Operand) -> f64 {
         output.value.shape.elements() as f64

@@ -125,6 +125,18 @@ pub struct Product {
 }
 
 impl Product {
+    /// Bounds of the sums before their truncation.
+    fn wide(&self, inputs: &[Bounded<'_>]) -> Intervals {
+        let sums = self.sums_shape(inputs[0].value, inputs[1].value);
+        let (terms, addends) = self.parts(inputs);
+        let of = terms.map(|(form, [x, y])| form.bounds(x, y, &sums));
+        let mut wide = of.reduce(|a, b| pairs(&a, &b, Interval::plus)).expect("a product has a term");
+        for (addend, share) in self.addends.iter().zip(addends) {
+            wide = plus(&wide, addend, share, &sums);
+        }
+        wide
+    }
+
     /// The factors of each term, and what is added.
     fn parts<'a, T>(&self, inputs: &'a [T]) -> (impl Iterator<Item = (&Form, &'a [T; 2])>, &'a [T]) {
         let (factors, addends) = inputs.split_at(2 * self.terms.len());
@@ -238,13 +250,7 @@ impl Action for Product {
     }
 
     fn bounds(&self, inputs: &[Bounded<'_>], _: &Operand) -> (Intervals, Bits) {
-        let sums = self.sums_shape(inputs[0].value, inputs[1].value);
-        let (terms, addends) = self.parts(inputs);
-        let of = terms.map(|(form, [x, y])| form.bounds(x, y, &sums));
-        let mut wide = of.reduce(|a, b| pairs(&a, &b, Interval::plus)).expect("a product has a term");
-        for (addend, share) in self.addends.iter().zip(addends) {
-            wide = plus(&wide, addend, share, &sums);
-        }
+        let wide = self.wide(inputs);
         let pool = bits_of_differences(&wide);
         let cut = |v: &Interval| v.truncated(self.truncation);
         match &self.bound {
@@ -254,6 +260,10 @@ impl Action for Product {
                 (wide.iter().map(|v| bound.interval(cut(v))).collect(), bits)
             }
         }
+    }
+
+    fn wide_bounds(&self, inputs: &[Bounded<'_>]) -> Option<Intervals> {
+        Some(self.wide(inputs))
     }
 
     fn work(&self, inputs: &[Operand], output: &Operand) -> f64 {

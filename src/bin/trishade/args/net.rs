@@ -116,6 +116,14 @@ pub enum Client {
         /// Clients refuse inputs outside the range.
         #[arg(long, value_name = "LOW:HIGH", allow_hyphen_values = true)]
         range_bits: Option<InputRange>,
+        /// Sample inputs, as those of `trishade infer`: the network runs on them in the clear, an overflow is an error, and the model
+        /// carries the least and the greatest number of each input, an eighth further apart on each side. They are public, and
+        /// clients refuse inputs beyond them.
+        #[arg(long, value_name = "X", num_args = 1..)]
+        calibrate: Vec<PathBuf>,
+        /// How samples become numbers. Default: `raw` for arrays of floats, else `unit`.
+        #[arg(long, value_enum)]
+        preprocess: Option<Preprocess>,
     },
     /// List the models that the parties keep for this client.
     Models {

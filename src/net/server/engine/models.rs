@@ -8,13 +8,12 @@ use super::{
     bounded::BoundedMap,
 };
 use crate::{
+    Error,
     net::{
         budget::Permit,
-        control::{RefusalReason, RequestKind, Upload},
-        model_id::check_fraction_bits,
-        wire::unpack,
+        control::{RefusalReason, RequestKind},
     },
-    nn::{PartyModel, Program},
+    nn::PartyModel,
     protocol::Input,
 };
 use std::{collections::HashMap, sync::Arc, time::Instant};
@@ -54,12 +53,15 @@ impl Models {
             return Err(Refusal::new(RefusalReason::NoSuchModel, format!("there is no model {id} here")));
         }
         let unreadable = |error| {
+            if let Error::Model(text) = error {
+                return Refusal::new(RefusalReason::Failed, format!("model {id}: {text}"));
+            }
             tracing::warn!(model = id, %error, "the stored shares cannot be read");
             let text = format!("the shares of model {id} cannot be read here: they were changed, cut short, or are of another key");
             Refusal::new(RefusalReason::Failed, text)
         };
         let (head, mut shares) = state.store.read(id).map_err(unreadable)?;
-        let program = program(&head.upload, state).map_err(unreadable)?;
+        let program = head.upload.meaning.program(&head.upload.architecture, &state.setup.cluster).map_err(unreadable)?;
         // both components of each parameter
         let words: usize = program.parameters().iter().map(|parameter| parameter.shape.elements()).sum();
         let memory = self.allocate(state, 16 * words as u64, &format!("model {id}"))?;
@@ -114,10 +116,4 @@ impl Models {
         tracing::info!(model = id, "taken off the device");
         self.placed.remove(&id).is_some()
     }
-}
-
-fn program(upload: &Upload, state: &ServerState) -> crate::Result<Program> {
-    let program: Program = unpack(&upload.architecture)?;
-    check_fraction_bits(&program, state.setup.cluster.fixed()?)?;
-    Ok(program)
 }

@@ -3,5 +3,6 @@
 mod caller;
 pub mod client;
 pub mod doctor;
+mod log;
 pub mod party;
 pub mod setup;

@@ -1,11 +1,7 @@
 //! `trishade party`: one of three parties, until a signal ends it.
 
-use crate::{
-    args::{Log, Party},
-    engine,
-    failure::Failure,
-    memory,
-};
+use super::log;
+use crate::{args::Party, engine, failure::Failure, memory};
 use std::time::Duration;
 use trishade::{
     Error,
@@ -16,7 +12,7 @@ use trishade::{
 pub fn run(options: &Party) -> Result<(), Failure> {
     let mut setup = PartySetup::open(&options.config)?;
     setup.config.prepare = options.prepare.unwrap_or(setup.config.prepare);
-    log(options.log);
+    log::start(options.log);
     let device = engine::device(&setup.config.device, setup.config.threads, false)?;
     if matches!(device, Device::Cpu(_)) {
         setup.config.memory = setup.config.memory.or_else(memory::available);
@@ -36,14 +32,4 @@ pub fn run(options: &Party) -> Result<(), Failure> {
     tracing::info!(signal, "stopping");
     server.stop();
     Ok(())
-}
-
-fn log(style: Log) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TRISHADE_LOG").unwrap_or_else(|_| "info".into());
-    // a log that cannot be written, on a full disk, ends nothing
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).log_internal_errors(false);
-    match style {
-        Log::Text => log.with_ansi(false).init(),
-        Log::Json => log.json().init(),
-    }
 }
