@@ -216,9 +216,9 @@ fn errors_say_what_and_where() {
     says(vec![node("Div", &["x", "x"], "y", vec![])], vec![], &["division by an activation"]);
     // the batch of one must not meet another axis of the other
     let flat = || node("Flatten", &["x"], "f", vec![]);
-    says(vec![flat(), node("Mul", &["x", "f"], "y", vec![])], vec![], &["broadcasting", "batch"]);
+    says(vec![flat(), node("Mul", &["x", "f"], "y", vec![])], vec![], &["broadcast", "batch"]);
     says(vec![flat(), node("MatMul", &["x", "f"], "y", vec![])], vec![], &["two matrices for each input of the batch"]);
-    says(vec![flat(), node("Add", &["f", "c"], "y", vec![])], vec![floats("c", &[5, 32], &[1.0; 160])], &["broadcasting", "batch"]);
+    says(vec![flat(), node("Add", &["f", "c"], "y", vec![])], vec![floats("c", &[5, 32], &[1.0; 160])], &["broadcast", "batch"]);
     says(vec![node("Pow", &["x", "e"], "y", vec![])], vec![floats("e", &[1], &[0.5])], &["power of 0.5"]);
     says(vec![node("Tile", &["x", "r"], "y", vec![])], vec![integers("r", &[2, 1, 1, 1])], &["axis of the batch"]);
     says(vec![node("Tile", &["x", "r"], "y", vec![])], vec![integers("r", &[1, 1, 0, 1])], &["positive number of copies"]);
@@ -306,7 +306,7 @@ fn a_batch_that_shapes_are_computed_from() {
     assert_eq!(graph.output_shape(5).unwrap(), Shape::new([5, 6]).unwrap());
     // an extent that grows with the batch is no network for all batches
     let error = import(&model(&[2, 3], flatten("six"), numbers())).unwrap_err();
-    assert!(error.contains("size of a batch"), "{error}");
+    assert!(error.contains("cannot reshape") && error.contains("batch of one"), "{error}");
 }
 
 #[test]

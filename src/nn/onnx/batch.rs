@@ -3,7 +3,7 @@
 
 use super::{
     array::Array,
-    layout::{Layout, apart},
+    layout::{Layout, apart, resolve},
     schema::{GraphProto, ValueInfoProto},
 };
 use crate::{Error, Result, kernels::gather::NONE};
@@ -17,6 +17,8 @@ pub enum Batch {
     One,
     /// So many inputs, whose axis is followed through the model.
     Many(usize),
+    /// The same where shapes of one input are written into a model of any batch: an extent of 1 in a Reshape may be the batch.
+    Written(usize),
 }
 
 /// Where the batch lies among the axes of a value.
@@ -104,7 +106,7 @@ impl Batch {
     pub fn size(self) -> usize {
         match self {
             Self::Absent | Self::One => 1,
-            Self::Many(size) => size,
+            Self::Many(size) | Self::Written(size) => size,
         }
     }
 
@@ -113,7 +115,7 @@ impl Batch {
         match self {
             Self::Absent => Place::Nowhere,
             Self::One if first_extent(input) != Some(1) => Place::Nowhere,
-            Self::One | Self::Many(_) => Place::Own(0),
+            _ => Place::Own(0),
         }
     }
 
@@ -126,16 +128,21 @@ impl Batch {
         extents
     }
 
+    /// Whether there may be several inputs.
+    pub fn is_followed(self) -> bool {
+        matches!(self, Self::Many(_) | Self::Written(_))
+    }
+
     /// The axis that must stay as it is.
     pub fn kept(self, view: &View) -> Option<usize> {
-        view.place.axis().filter(|_| matches!(self, Self::Many(_)))
+        view.place.axis().filter(|_| self.is_followed())
     }
 
     /// The view of extents, where the batch would be this axis.
     pub fn view(self, extents: Vec<usize>, at: Option<usize>) -> View {
         let place = match (self, at) {
-            (Self::Many(_), Some(at)) if extents[at] == 1 => Place::Own(at),
-            (Self::Many(_), Some(at)) => Place::Slower(at),
+            (Self::Many(_) | Self::Written(_), Some(at)) if extents[at] == 1 => Place::Own(at),
+            (Self::Many(_) | Self::Written(_), Some(at)) => Place::Slower(at),
             (Self::One, _) if extents.first() == Some(&1) => Place::Own(0),
             _ => Place::Nowhere,
         };
@@ -156,9 +163,8 @@ impl Batch {
         };
         let (layout, at) = match layout {
             Layout::Transpose(order) => (layout.clone(), order.iter().position(|&d| d == at).unwrap_or(at)),
-            // all of a batch, if there can be more than one
             Layout::Take(axis, all) if *axis == at => {
-                let whole = self.size() > 1 && all.iter().copied().eq(0..x.extents[at] * self.size());
+                let whole = all.iter().copied().eq(0..x.extents[at] * self.size());
                 return if whole { Ok((x, place)) } else { Err(apart()) };
             }
             Layout::Pad(pads, _) if pads.get(at) != Some(&(0, 0)) => return Err(apart()),
@@ -174,18 +180,25 @@ impl Batch {
     /// A reshape keeps the batch where as many elements lie before it, and in its order.
     fn reshaped(self, from: &[usize], at: usize, to: &[usize]) -> Result<(Layout, usize)> {
         let before: usize = from[..at].iter().product();
-        let fits = |d: &usize| to[..*d].iter().product::<usize>() == before;
-        let mut all = (0..to.len()).filter(fits);
-        let found = match self.size() {
-            // a shape for a batch of one, written into a model of any batch
-            1 if at < to.len() && fits(&at) && to[at] == 1 => Some(at),
-            1 => all.find(|&d| to[d] == 1),
-            _ => all.find(|&d| to[d] > 1),
-        };
+        let found = (0..to.len()).find(|&d| to[d] > 1 && to[..d].iter().product::<usize>() == before);
         let at = found.filter(|&d| to[d].is_multiple_of(self.size())).ok_or_else(mixed)?;
         let mut each = to.to_vec();
         each[at] /= self.size();
         Ok((Layout::Reshape(each), at))
+    }
+
+    /// The shape that a Reshape asks for, with the batch where one input is written.
+    pub fn written(self, view: &View, wanted: Array<i64>) -> Array<i64> {
+        let (Self::Written(size), Place::Own(at), Ok(to)) = (self, view.place, resolve(&view.extents, &wanted.values, false)) else {
+            return wanted;
+        };
+        let before: usize = view.extents[..at].iter().product();
+        let fits = |d: &usize| wanted.values.get(*d) == Some(&1) && to[..*d].iter().product::<usize>() == before;
+        let mut wanted = wanted.clone();
+        if let Some(d) = Some(at).filter(fits).or_else(|| (0..to.len()).find(fits)) {
+            wanted.values[d] = size as i64;
+        }
+        wanted
     }
 
     fn broadcast(self, from: &[usize], at: usize, to: &[usize]) -> Result<(Layout, usize)> {

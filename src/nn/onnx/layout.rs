@@ -256,7 +256,7 @@ fn sliced(start: i64, end: i64, step: i64, extent: usize) -> Result<Vec<usize>> 
 }
 
 /// The extents that a Reshape asks for, 0 and -1 resolved.
-fn resolve(from: &[usize], wanted: &[i64], keeps_zeros: bool) -> Result<Vec<usize>> {
+pub fn resolve(from: &[usize], wanted: &[i64], keeps_zeros: bool) -> Result<Vec<usize>> {
     let bad = || Error::Model(format!("cannot reshape {from:?} to {wanted:?}"));
     let mut to = Vec::new();
     for (d, &extent) in wanted.iter().enumerate() {

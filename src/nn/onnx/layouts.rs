@@ -71,7 +71,7 @@ impl Importer {
         let given = match node.op_type.as_str() {
             "Squeeze" | "Unsqueeze" => [integers(1, "axes")?, None, None, None],
             "Slice" => [integers(1, "starts")?, integers(2, "ends")?, integers(3, "axes")?, integers(4, "")?],
-            "Reshape" => [integers(1, "shape")?, None, None, None],
+            "Reshape" => [integers(1, "shape")?.map(|shape| self.batch.written(view, shape)), None, None, None],
             "Expand" | "Gather" => [self.integers(node, 1)?, None, None, None],
             _ => Default::default(),
         };
@@ -113,7 +113,10 @@ impl Importer {
     fn beside(&mut self, value: &View, constant: &Constant, axis: usize) -> Result<ValueId> {
         let constant = constant.floats();
         let own = self.batch.extents(value);
-        let fits = constant.rank() == own.len() && (0..own.len()).all(|d| d == axis || constant.extents[d] == own[d]);
+        // one for all inputs of a batch is as good as one for each
+        let kept = self.batch.kept(value);
+        let same = |d: usize| d == axis || constant.extents[d] == own[d] || (kept == Some(d) && constant.extents[d] == 1);
+        let fits = constant.rank() == own.len() && (0..own.len()).all(same);
         if !fits || constant.values.is_empty() {
             let other = &constant.extents;
             return Err(Error::Model(format!("a value of shape {own:?} and a constant of shape {other:?} do not fit along axis {axis}")));

@@ -75,10 +75,21 @@ fn import_from(bytes: &[u8], folder: Option<&Path>, options: Options) -> Result<
         Ok((graph, true)) if read(second).map_or(true, |(other, _)| other != graph) => Err(uneven()),
         Ok((graph, _)) => Ok(graph),
         // a model for any batch may hold shapes for one input
-        Err(_) => match read(Batch::Many(1))? {
+        Err(_) => match read(Batch::Written(ANY_BATCH[0])).map_err(of_any_batch)? {
             (_, true) => Err(uneven()),
             (graph, false) => Ok(graph),
         },
+    }
+}
+
+/// An error that names shapes, which hold a batch that the model does not know of.
+fn of_any_batch(error: Error) -> Error {
+    match error {
+        Error::Model(what) if what.contains('[') => {
+            let batch = ANY_BATCH[0];
+            Error::Model(format!("{what} (read with a batch of {batch}; if shapes depend on it, export the model for a batch of one)"))
+        }
+        other => other,
     }
 }
 

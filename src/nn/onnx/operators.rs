@@ -72,7 +72,7 @@ impl Importer {
             return attributes.constant().map(Some);
         }
         if let ("Shape" | "Size", Ok(Meaning::Value(value))) = (name, self.meaning(node, 0)) {
-            self.batch_read |= matches!(self.batch, Batch::Many(_));
+            self.batch_read |= self.batch.is_followed();
             let extents: Vec<i64> = self.extents(value)?.iter().map(|&extent| extent as i64).collect();
             return match name {
                 "Shape" => fold::shape(&extents, attributes).map(Some),
