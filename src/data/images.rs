@@ -25,12 +25,35 @@ const LARGEST: u32 = 1 << 14;
 /// Bytes that decoding may take.
 const MEMORY: u64 = 1 << 30;
 
-/// One image as an input of extents (C, H, W), with one channel or three.
+/// One image as an input of extents (C, H, W), or (H, W, C), with one channel or three.
 pub fn input(bytes: &[u8], name: &str, extents: &[usize], preprocess: Preprocess) -> Result<Vec<f32>> {
-    let (channels, height, width) = match *extents {
-        [channels @ (1 | 3), height, width] if height.max(width) <= LARGEST as usize => (channels, height as u32, width as u32),
-        _ => return Err(Error::Input(format!("{name}: the network takes inputs {extents:?}; images become (1, H, W) or (3, H, W)"))),
+    let (first, channels, height, width) = match *extents {
+        [channels @ (1 | 3), height, width] => (true, channels, height, width),
+        [height, width, channels @ (1 | 3)] => (false, channels, height, width),
+        _ => return Err(unlike_images(name, extents)),
     };
+    if height.max(width) > LARGEST as usize {
+        return Err(unlike_images(name, extents));
+    }
+    let planes = planes(bytes, name, channels, [height as u32, width as u32], preprocess)?;
+    let pixels = height * width;
+    Ok(if first { planes } else { (0..planes.len()).map(|i| planes[i % channels * pixels + i / channels]).collect() })
+}
+
+fn unlike_images(name: &str, extents: &[usize]) -> Error {
+    Error::Input(format!("{name}: the network takes inputs {extents:?}; images become (1, H, W), (3, H, W), (H, W, 1) or (H, W, 3)"))
+}
+
+/// Height and width of an upright image.
+pub fn size(bytes: &[u8], name: &str) -> Result<[usize; 2]> {
+    let (decoder, orientation) = decoder(bytes, name)?;
+    let (width, height) = decoder.dimensions();
+    let turned = [Orientation::Rotate90, Orientation::Rotate270, Orientation::Rotate90FlipH, Orientation::Rotate270FlipH];
+    Ok(if turned.contains(&orientation) { [width as usize, height as usize] } else { [height as usize, width as usize] })
+}
+
+/// The numbers of an image, one channel after the other.
+fn planes(bytes: &[u8], name: &str, channels: usize, [height, width]: [u32; 2], preprocess: Preprocess) -> Result<Vec<f32>> {
     let image = fitted(decode(bytes, name)?, height, width, preprocess);
     if channels == 1 {
         if preprocess != Preprocess::Unit {
@@ -53,16 +76,26 @@ pub fn input(bytes: &[u8], name: &str, extents: &[usize], preprocess: Preprocess
 
 /// The upright image; its size is checked before memory is taken.
 fn decode(bytes: &[u8], name: &str) -> Result<DynamicImage> {
-    let bad = |e: image::ImageError| Error::File(format!("{name}: not a PNG or JPEG image that can be read: {e}"));
+    let (decoder, orientation) = decoder(bytes, name)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|e| unreadable(name, &e))?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+fn unreadable(name: &str, error: &image::ImageError) -> Error {
+    Error::File(format!("{name}: not a PNG or JPEG image that can be read: {error}"))
+}
+
+/// A file's decoder, and how the image must be turned.
+fn decoder<'a>(bytes: &'a [u8], name: &str) -> Result<(impl ImageDecoder + 'a, Orientation)> {
+    let bad = |e: image::ImageError| unreadable(name, &e);
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(LARGEST), Some(LARGEST), Some(MEMORY));
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| bad(e.into()))?;
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(bad)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(bad)?;
-    image.apply_orientation(orientation);
-    Ok(image)
+    Ok((decoder, orientation))
 }
 
 /// The middle of the image at the network's size.
@@ -137,6 +170,18 @@ mod tests {
         let mut bytes = Cursor::new(Vec::new());
         image.write_to(&mut bytes, format).unwrap();
         bytes.into_inner()
+    }
+
+    #[test]
+    fn channels_may_be_last_and_the_size_is_known_beforehand() {
+        let png = file(6, 4, ImageFormat::Png);
+        assert_eq!(size(&png, "x").unwrap(), [4, 6]);
+        assert!(size(b"\x89PNG", "x").is_err());
+        let (first, last) =
+            (input(&png, "x", &[3, 4, 6], Preprocess::Unit).unwrap(), input(&png, "x", &[4, 6, 3], Preprocess::Unit).unwrap());
+        assert!((0..72).all(|i| last[i] == first[i % 3 * 24 + i / 3]));
+        assert_eq!((&last[..3], &last[9..12]), (&[1.0, 0.0, 0.0][..], &[0.0, 0.0, 1.0][..]));
+        assert!(input(&png, "x", &[4, 6, 2], Preprocess::Unit).is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod bounds;
 pub mod builder;
+pub mod clear;
 mod draft;
 pub mod estimate;
 mod execute;

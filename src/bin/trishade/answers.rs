@@ -23,11 +23,11 @@ fn threshold(answer: &Answer) -> Option<f32> {
     one.then(|| if answer.probabilities().is_some() { 0.5 } else { 0.0 })
 }
 
-/// The class of each input: that of its largest score, or of two by its only one.
+/// The class of each input: that of its largest score, or of two by its only one, or that which the model finds.
 fn classes_of(answer: &Answer) -> Vec<usize> {
     match threshold(answer) {
-        Some(threshold) => answer.outputs().iter().map(|row| usize::from(row[0] > threshold)).collect(),
-        None => answer.predictions.clone(),
+        Some(threshold) if answer.class_labels().is_none() => answer.outputs().iter().map(|row| usize::from(row[0] > threshold)).collect(),
+        _ => answer.predictions.clone(),
     }
 }
 
@@ -35,7 +35,9 @@ fn classes_of(answer: &Answer) -> Vec<usize> {
 pub fn right(labels: Option<&[usize]>, answer: &Answer) -> Option<f64> {
     labels.map(|labels| {
         let found = classes_of(answer);
-        labels.iter().zip(&found).filter(|(label, found)| label == found).count() as f64 / found.len().max(1) as f64
+        // labels that are numbers are those of the model, where it has such
+        let number = |class: usize| answer.class_labels().map_or(class as i64, |labels| labels.number(class));
+        labels.iter().zip(&found).filter(|(label, found)| **label as i64 == number(**found)).count() as f64 / found.len().max(1) as f64
     })
 }
 
@@ -60,12 +62,16 @@ pub fn print(answer: &Answer, accuracy: Option<f64>, range_check: Option<f64>, d
     if let Some(probabilities) = probabilities {
         object["probabilities"] = json!(probabilities);
     }
+    if let (Some(labels), Some(all)) = (answer.labels(), answer.class_labels()) {
+        object["labels"] = json!(labels);
+        object["classes"] = (0..all.len()).map(|class| all.text(class)).collect();
+    }
     terminal::print(&object.to_string());
 }
 
 /// The best classes of the first inputs, or their only scores.
 pub fn predictions(answer: &Answer, names: &[String], classes: &[String], top: usize) {
-    let only = threshold(answer).map(|_| answer.outputs());
+    let only = threshold(answer).filter(|_| answer.class_labels().is_none()).map(|_| answer.outputs());
     for (i, prediction) in answer.predictions.iter().enumerate().take(20) {
         let name = names.get(i).cloned().unwrap_or_else(|| format!("input {i}"));
         if let Some(scores) = &only {
@@ -73,8 +79,11 @@ pub fn predictions(answer: &Answer, names: &[String], classes: &[String], top: u
             continue;
         }
         let line = |class: usize| {
-            let score = answer.logits.get(i).map_or(String::new(), |row| format!("  (score {:.4})", row[class]));
-            format!("class {class}{}{score}", classes.get(class).map_or(String::new(), |name| format!(" {name}")))
+            let score = answer.logits.get(i).and_then(|row| row.get(class)).map_or(String::new(), |score| format!("  (score {score:.4})"));
+            // the model's own labels, unless names are given
+            let label = answer.class_labels().filter(|_| classes.is_empty()).map(|labels| format!("class {}", labels.text(class)));
+            let known = || format!("class {class}{}", classes.get(class).map_or(String::new(), |name| format!(" {name}")));
+            format!("{}{score}", label.unwrap_or_else(known))
         };
         let best = match answer.logits.get(i) {
             Some(row) if top > 1 => answer::best(row, top),

@@ -1,14 +1,21 @@
 //! From the options to a device, and from a device to a session.
 
-use crate::args::Engine;
 #[cfg(feature = "gpu")]
 use crate::tuning::tuned;
-use std::path::Path;
+use crate::{
+    args::{Engine, Shapes},
+    free,
+};
+use std::path::{Path, PathBuf};
 use trishade::{
-    Result,
+    Error, Result,
     device::Device,
     fixed::Fixed,
-    nn::{Graph, Session, onnx, zoo},
+    nn::{
+        Graph, Session,
+        onnx::{self, Source},
+        zoo,
+    },
 };
 
 /// The device that a name means. A GPU multiplies as it was found to do best, which is measured anew if `retune`.
@@ -66,12 +73,18 @@ fn named(name: &str) -> Result<Device> {
     Err(trishade::device::no_device(name, &["cpu".into()]))
 }
 
-/// The model that a path names: an ONNX file, or `zoo:NAME` with random weights.
-pub fn graph(model: &Path) -> Result<Graph> {
-    match model.to_str().and_then(|name| name.strip_prefix("zoo:")) {
-        Some(name) => zoo::network(name),
-        None => onnx::open(model),
+/// The model that a path names: an ONNX file, or `zoo:NAME` with random weights. Extents that it leaves free are those that are given, else
+/// those of the inputs at hand.
+pub fn graph(model: &Path, shapes: &Shapes, inputs: &[PathBuf]) -> Result<Graph> {
+    if let Some(name) = model.to_str().and_then(|name| name.strip_prefix("zoo:")) {
+        return match shapes.shape.is_empty() {
+            true => zoo::network(name),
+            false => Err(Error::Input(format!("--shape: the extents of zoo:{name} are not free"))),
+        };
     }
+    let source = Source::open(model)?;
+    let declared = source.inputs()?;
+    source.import(&onnx::Options { shapes: free::shapes(&declared, &shapes.shape, inputs)?, ..onnx::Options::default() })
 }
 
 /// Runs a future to its end on this thread.

@@ -8,6 +8,7 @@ mod args;
 mod commands;
 mod engine;
 mod failure;
+mod free;
 mod hardware;
 mod inputs;
 mod memory;

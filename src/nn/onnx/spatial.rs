@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Error, Result,
     nn::{
-        ops::{AveragePool, Conv, MaxPool, Op, Reduce, Reduction, SumPool},
+        ops::{AveragePool, Conv, MaxPool, Multiply, Op, Reduce, Reduction, Sum, SumPool},
         value::{Tensor, ValueId},
     },
     shape::{Axis, Shape},
@@ -179,13 +179,19 @@ impl Importer {
         if self.batched && gone.contains(&0) {
             return Err(Error::Model("it acts on the axis of the batch, whose inputs stay apart".into()));
         }
-        let reduction = match node.op_type.as_str() {
-            "ReduceMean" => Reduction::Mean,
-            "ReduceSum" => Reduction::Sum,
-            _ => Reduction::Max,
+        let (x, reduction, negated) = match node.op_type.as_str() {
+            "ReduceMean" => (x, Reduction::Mean, false),
+            "ReduceSumSquare" => (self.push(Multiply, &[x, x])?, Reduction::Sum, false),
+            "ReduceL1" => (self.with_relu(x, [2.0, -1.0])?, Reduction::Sum, false),
+            "ReduceMax" => (x, Reduction::Max, false),
+            "ReduceMin" => (self.push(Sum::scaled(-1.0), &[x])?, Reduction::Max, true),
+            _ => (x, Reduction::Sum, false),
         };
         let axes = (0..rank).filter(|d| gone.contains(d)).map(|d| d - usize::from(self.batched)).collect();
-        let y = self.push(Reduce { axes, reduction }, &[x])?;
+        let mut y = self.push(Reduce { axes, reduction }, &[x])?;
+        if negated {
+            y = self.push(Sum::scaled(-1.0), &[y])?;
+        }
         if !keeps {
             return Ok(y);
         }
@@ -194,6 +200,35 @@ impl Importer {
         self.push(Op::reshape(to), &[y])
     }
 }
+
+impl Importer {
+    /// A product along one axis of few elements.
+    pub(super) fn reduced_product(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<ValueId> {
+        let x = self.value(node, 0)?;
+        let mut extents = self.extents(x)?;
+        let keeps = attributes.int("keepdims", 1) != 0;
+        attributes.ignore(&["noop_with_empty_axes"]);
+        let axes = self.integers(node, 1)?.map(|axes| axes.values).or_else(|| attributes.ints("axes")).unwrap_or_default();
+        let [axis] = axes[..] else { return Err(Error::Model("a product along one axis is supported".into())) };
+        let axis = self.item_axis(axis, &extents)?;
+        if extents[axis] > MOST_FACTORS {
+            return Err(Error::Model(format!("a product of {} numbers; {MOST_FACTORS} are the most", extents[axis])));
+        }
+        let mut product = self.moved(x, &Layout::Take(axis, vec![0]))?;
+        for factor in 1..extents[axis] {
+            let factor = self.moved(x, &Layout::Take(axis, vec![factor]))?;
+            product = self.push(Multiply, &[product, factor])?;
+        }
+        if keeps {
+            return Ok(product);
+        }
+        extents.remove(axis);
+        self.moved(product, &Layout::Reshape(extents))
+    }
+}
+
+/// Factors of a product along an axis.
+const MOST_FACTORS: usize = 8;
 
 /// The same windows with a last one that begins inside and reaches beyond the end.
 fn rounded_up(axis: Axis, input: usize) -> Axis {

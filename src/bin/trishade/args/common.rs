@@ -26,6 +26,36 @@ impl From<InputRange> for std::ops::RangeInclusive<f32> {
     }
 }
 
+/// Extents that a model leaves free: of an input, or of one extent.
+#[derive(Debug, Clone)]
+pub struct NamedShape {
+    /// Whose; without a name those of the only input.
+    pub name: Option<String>,
+    /// The batch first.
+    pub extents: Vec<usize>,
+}
+
+impl std::str::FromStr for NamedShape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, numbers) = text.rsplit_once('=').map_or((None, text), |(name, numbers)| (Some(name.to_owned()), numbers));
+        let extents: Option<Vec<usize>> =
+            numbers.split([',', 'x']).map(|extent| extent.trim().parse().ok().filter(|&extent| extent > 0)).collect();
+        let extents = extents.ok_or("positive numbers, the batch first: NAME=1,3,120,160; or one for a free extent: height=120")?;
+        Ok(Self { name, extents })
+    }
+}
+
+/// Extents that the model leaves free.
+#[derive(Debug, Default, Options)]
+pub struct Shapes {
+    /// Extents of an input that the model leaves free, the batch first, as NAME=1,3,120,160 (without NAME= if there is one input);
+    /// or one of them by its name, as height=120.
+    #[arg(long, value_name = "NAME=1,3,H,W")]
+    pub shape: Vec<NamedShape>,
+}
+
 /// How signs are computed: what comparisons, ReLU and max-pool cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Sign {

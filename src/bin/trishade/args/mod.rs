@@ -7,7 +7,7 @@ mod models;
 mod net;
 
 pub use bench::{Bench, Output, Suite};
-pub use common::{Engine, InputRange, NetworkChoice, Preprocess, Reveal};
+pub use common::{Engine, InputRange, NamedShape, NetworkChoice, Preprocess, Reveal, Shapes};
 pub use models::{Check, Demo, Devices, Infer, Plan, Selftest, Shown, Zoo};
 #[cfg(feature = "net")]
 pub use net::{

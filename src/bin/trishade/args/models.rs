@@ -1,6 +1,6 @@
 //! The options of commands on models and devices in this process.
 
-use super::common::{Classes, Engine, InputRange, NetworkChoice, Preprocess, Reveal, Sign};
+use super::common::{Classes, Engine, InputRange, NetworkChoice, Preprocess, Reveal, Shapes, Sign};
 use clap::{Args as Options, Subcommand, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -27,6 +27,8 @@ pub struct Infer {
     /// The network, an ONNX file; `zoo:NAME` is one with random weights.
     #[arg(long, value_name = "M.onnx")]
     pub model: PathBuf,
+    #[command(flatten)]
+    pub shapes: Shapes,
     /// The inputs: a .npy file of shape (N, C, H, W) or (N, features), f32 or u8; PNG or JPEG images, resized and cropped, or a
     /// folder of them, or of a folder for each class; an IDX file (MNIST); a .bin file of CIFAR. NAME=X for each input of a model
     /// with several.
@@ -73,6 +75,8 @@ pub struct Check {
     /// The network, an ONNX file; `zoo:NAME` is one with random weights.
     #[arg(value_name = "M.onnx")]
     pub model: PathBuf,
+    #[command(flatten)]
+    pub shapes: Shapes,
     /// Sample inputs, as those of `infer`: the network runs on them in the clear, and the bits that values need are shown.
     #[arg(long, value_name = "X", num_args = 1..)]
     pub calibrate: Vec<PathBuf>,
@@ -134,6 +138,8 @@ pub struct Plan {
     /// The network, an ONNX file; `zoo:NAME` is one with random weights.
     #[arg(long, value_name = "M.onnx")]
     pub model: PathBuf,
+    #[command(flatten)]
+    pub shapes: Shapes,
     /// Inputs in one run.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub batch: usize,

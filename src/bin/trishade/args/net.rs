@@ -1,6 +1,6 @@
 //! The options of parties on machines of their own, and of their clients.
 
-use super::common::{Classes, InputRange, NetworkChoice, Preprocess, Reveal};
+use super::common::{Classes, InputRange, NetworkChoice, Preprocess, Reveal, Shapes};
 use clap::{Args as Options, Subcommand, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -104,6 +104,8 @@ pub enum Client {
         /// The network, an ONNX file; `zoo:NAME` is one with random weights.
         #[arg(long, value_name = "M.onnx")]
         model: PathBuf,
+        #[command(flatten)]
+        shapes: Shapes,
         /// The model's name. Default: that of the file.
         #[arg(long, value_name = "NAME")]
         name: Option<String>,

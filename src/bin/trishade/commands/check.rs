@@ -33,7 +33,7 @@ pub fn run(options: &Check) -> Result<(), Failure> {
     if !options.json {
         coverage(&operators);
     }
-    let graph = engine::graph(&options.model).map_err(|e| match e {
+    let graph = engine::graph(&options.model, &options.shapes, &options.calibrate).map_err(|e| match e {
         Error::Model(what) | Error::Range(what) => Failure::Check(what),
         other => Failure::Library(other),
     })?;

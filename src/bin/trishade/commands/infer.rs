@@ -15,7 +15,7 @@ const BATCH: usize = 128;
 const STEPS: u64 = 1000;
 
 pub fn run(options: &Infer) -> Result<(), Failure> {
-    let graph = engine::graph(&options.model)?;
+    let graph = engine::graph(&options.model, &options.shapes, &options.input)?;
     let inputs = inputs::read(&options.input, &graph.inputs, options.preprocess)?;
     let count = inputs.count;
     let labels = inputs.true_classes(options.classes.labels.as_deref())?;

@@ -11,7 +11,7 @@ use trishade::{
 };
 
 pub fn run(options: &Plan) -> Result<(), Failure> {
-    let graph = engine::graph(&options.model)?;
+    let graph = engine::graph(&options.model, &options.shapes, &[])?;
     if options.batch == 0 {
         return Err(Error::Input("--batch 0: at least one input a run".into()).into());
     }

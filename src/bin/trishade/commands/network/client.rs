@@ -13,33 +13,36 @@ use std::{ops::RangeInclusive, path::Path};
 use trishade::{
     Error,
     net::{Connection, InferOptions},
+    nn::Graph,
 };
 
 pub fn run(command: &ClientCommand) -> Result<(), Failure> {
     match command {
-        ClientCommand::Upload { caller, model, name, range_bits } => upload(caller, model, name.as_deref(), range_bits.clone())?,
+        ClientCommand::Upload { caller, model, shapes, name, range_bits } => {
+            upload(caller, engine::graph(model, shapes, &[])?, &name.clone().unwrap_or_else(|| name_of(model)), range_bits.clone())?
+        }
         ClientCommand::Models { caller, json } => models(caller, *json)?,
         ClientCommand::Infer(options) => infer(options)?,
     }
     Ok(())
 }
 
-fn upload(caller: &Caller, model: &Path, name: Option<&str>, range: Option<InputRange>) -> Result<(), Error> {
-    let graph = engine::graph(model)?;
-    let from_file = || {
-        let text = model.display().to_string();
-        let stem = model.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        text.strip_prefix("zoo:").map(str::to_owned).or(stem).unwrap_or_default()
-    };
+fn upload(caller: &Caller, graph: Graph, name: &str, range: Option<InputRange>) -> Result<(), Error> {
     let (setup, how) = caller::open(caller)?;
     let connection = Connection::open(&setup, how)?;
     let bar = terminal::progress(1000, "sharing the weights");
-    let name = name.map_or_else(from_file, str::to_owned);
     let moved = |done| bar.set_position((done * 1000.0) as u64);
-    let id = connection.upload_for(&name, &graph, range.map(RangeInclusive::from), moved);
+    let id = connection.upload_for(name, &graph, range.map(RangeInclusive::from), moved);
     bar.finish_and_clear();
     terminal::print(&id?);
     Ok(())
+}
+
+/// A model's name unless another is given: that of its file, or of the network.
+fn name_of(model: &Path) -> String {
+    let text = model.display().to_string();
+    let stem = model.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    text.strip_prefix("zoo:").map(str::to_owned).or(stem).unwrap_or_default()
 }
 
 fn models(caller: &Caller, as_json: bool) -> Result<(), Error> {
