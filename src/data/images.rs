@@ -61,12 +61,35 @@ pub fn format(head: &[u8]) -> Option<Format> {
     }
 }
 
-/// One image as an input of extents (C, H, W), with one channel or three. Colour becomes grey by Rec. 601, as in PIL.
+/// One image as an input of extents (C, H, W), or (H, W, C), with one channel or three. Colour becomes grey by Rec. 601, as in PIL.
 pub fn input(bytes: &[u8], name: &str, extents: &[usize], preprocess: Preprocess) -> Result<Vec<f32>> {
-    let (channels, height, width) = match *extents {
-        [channels @ (1 | 3), height, width] if height.max(width) <= LARGEST as usize => (channels, height as u32, width as u32),
-        _ => return Err(Error::Input(format!("{name}: the network takes inputs {extents:?}; images become (1, H, W) or (3, H, W)"))),
+    let (first, channels, height, width) = match *extents {
+        [channels @ (1 | 3), height, width] => (true, channels, height, width),
+        [height, width, channels @ (1 | 3)] => (false, channels, height, width),
+        _ => return Err(unlike_images(name, extents)),
     };
+    if height.max(width) > LARGEST as usize {
+        return Err(unlike_images(name, extents));
+    }
+    let planes = planes(bytes, name, channels, [height as u32, width as u32], preprocess)?;
+    let pixels = height * width;
+    Ok(if first { planes } else { (0..planes.len()).map(|i| planes[i % channels * pixels + i / channels]).collect() })
+}
+
+fn unlike_images(name: &str, extents: &[usize]) -> Error {
+    Error::Input(format!("{name}: the network takes inputs {extents:?}; images become (1, H, W), (3, H, W), (H, W, 1) or (H, W, 3)"))
+}
+
+/// Height and width of an upright image.
+pub fn size(bytes: &[u8], name: &str) -> Result<[usize; 2]> {
+    let (decoder, orientation) = decoder(bytes, name)?;
+    let (width, height) = decoder.dimensions();
+    let turned = [Orientation::Rotate90, Orientation::Rotate270, Orientation::Rotate90FlipH, Orientation::Rotate270FlipH];
+    Ok(if turned.contains(&orientation) { [width as usize, height as usize] } else { [height as usize, width as usize] })
+}
+
+/// The numbers of an image, one channel after the other.
+fn planes(bytes: &[u8], name: &str, channels: usize, [height, width]: [u32; 2], preprocess: Preprocess) -> Result<Vec<f32>> {
     let pixels = rgb(decode(bytes, name)?);
     if channels == 1 {
         let unit = match preprocess {
@@ -93,7 +116,19 @@ pub fn input(bytes: &[u8], name: &str, extents: &[usize], preprocess: Preprocess
 
 /// The upright image; its size is checked before memory is taken.
 fn decode(bytes: &[u8], name: &str) -> Result<DynamicImage> {
-    let bad = |e: image::ImageError| Error::File(format!("{name}: a damaged image, or one that cannot be read: {e}"));
+    let (decoder, orientation) = decoder(bytes, name)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|e| unreadable(name, &e))?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+fn unreadable(name: &str, error: &image::ImageError) -> Error {
+    Error::File(format!("{name}: a damaged image, or one that cannot be read: {error}"))
+}
+
+/// A file's decoder, and how the image must be turned.
+fn decoder<'a>(bytes: &'a [u8], name: &str) -> Result<(impl ImageDecoder + 'a, Orientation)> {
+    let bad = |e: image::ImageError| unreadable(name, &e);
     let format = match format(&bytes[..bytes.len().min(HEAD)]) {
         Some(Format::Known(Encoding(format))) => format,
         Some(Format::Other(what)) => return Err(Error::File(format!("{name}: {what}; {FORMATS} are read"))),
@@ -113,9 +148,7 @@ fn decode(bytes: &[u8], name: &str) -> Result<DynamicImage> {
         return Err(Error::File(format!("{name}: {what}")));
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(bad)?;
-    image.apply_orientation(orientation);
-    Ok(image)
+    Ok((decoder, orientation))
 }
 
 /// Red, green and blue as PIL's `convert("RGB")` has them: without alpha, of 16 bits the upper eight.
@@ -166,6 +199,18 @@ mod tests {
         let mut bytes = Cursor::new(Vec::new());
         image.write_to(&mut bytes, format).unwrap();
         bytes.into_inner()
+    }
+
+    #[test]
+    fn channels_may_be_last_and_the_size_is_known_beforehand() {
+        let png = file(6, 4, ImageFormat::Png);
+        assert_eq!(size(&png, "x").unwrap(), [4, 6]);
+        assert!(size(b"\x89PNG", "x").is_err());
+        let (first, last) =
+            (input(&png, "x", &[3, 4, 6], Preprocess::Unit).unwrap(), input(&png, "x", &[4, 6, 3], Preprocess::Unit).unwrap());
+        assert!((0..72).all(|i| last[i] == first[i % 3 * 24 + i / 3]));
+        assert_eq!((&last[..3], &last[9..12]), (&[1.0, 0.0, 0.0][..], &[0.0, 0.0, 1.0][..]));
+        assert!(input(&png, "x", &[4, 6, 2], Preprocess::Unit).is_err());
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The result of an inference: predictions, scores, costs.
 
 use super::{
-    finish::{Finish, finished, gives_probabilities},
+    clear::Labels,
+    finish::{self, Finish, finished, gives_probabilities},
     graph::GraphOutput,
     profile::Profile,
 };
-use crate::{fixed::decode_all, party::Meter, ring::Word};
+use crate::{Error, Result, fixed::decode_all, party::Meter, ring::Word};
 
 /// The part of the result that the owner of the inputs learns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -18,10 +19,24 @@ pub enum Reveal {
     Argmax,
 }
 
+impl Reveal {
+    /// [`Error::Input`] where only the index of the largest score is asked for and functions at the end of the output, of so many scores an
+    /// item, make another class of the scores.
+    pub fn check(self, output: &GraphOutput, scores: usize) -> Result<()> {
+        match self {
+            Self::Argmax if !finish::keeps_largest(&output.finish, scores) => Err(Error::Input(format!(
+                "only the index of the largest score is asked for, which is not the class that the output '{}' gives; reveal all scores",
+                output.name
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The knowledge that the owner of the inputs has gained, and its cost.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
-    /// Index of the largest score of each input.
+    /// Class of each input: the index of its largest score, or the class that functions at the end of the model find.
     pub predictions: Vec<usize>,
     /// The scores of each input; empty if only the index was revealed.
     pub logits: Vec<Vec<f32>>,
@@ -99,6 +114,16 @@ impl Answer {
     pub fn probabilities(&self) -> Option<Vec<Vec<f32>>> {
         gives_probabilities(&self.finish).then(|| self.outputs())
     }
+
+    /// Labels of the classes, in their order, if the model brings them.
+    pub fn class_labels(&self) -> Option<&Labels> {
+        finish::labels(&self.finish)
+    }
+
+    /// The label of each input's class, if the model brings labels.
+    pub fn labels(&self) -> Option<Vec<String>> {
+        self.class_labels().map(|labels| self.predictions.iter().map(|&class| labels.text(class)).collect())
+    }
 }
 
 impl Answer {
@@ -128,9 +153,10 @@ impl Answer {
             Reveal::Argmax => self.predictions.extend(words.iter().map(|&i| i as usize)),
             Reveal::Logits => {
                 for row in words.chunks(words.len() / count) {
-                    let largest = (0..row.len()).rev().max_by_key(|&i| row[i] as i64);
-                    self.predictions.push(largest.unwrap_or(0));
-                    self.logits.push(decode_all(row, fraction_bits));
+                    let (scores, largest) = (decode_all(row, fraction_bits), (0..row.len()).rev().max_by_key(|&i| row[i] as i64));
+                    let plain = finish::keeps_largest(&self.finish, row.len());
+                    self.predictions.push(if plain { largest.unwrap_or(0) } else { finish::class(&self.finish, &scores) });
+                    self.logits.push(scores);
                 }
             }
         }

@@ -8,6 +8,7 @@ pub mod answer;
 pub mod bounds;
 pub mod builder;
 pub mod calibrate;
+pub mod clear;
 mod draft;
 pub mod estimate;
 mod execute;

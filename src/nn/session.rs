@@ -196,6 +196,7 @@ impl Session {
         if self.leads == Leads::Three {
             return Err(Error::Misuse("a run with three leads cannot be prepared: the part of each needs interaction".into()));
         }
+        can_reveal(model.program(), reveal)?;
         let promises = self.pieces(count).into_iter().map(|(_, rows)| self.promises(model, rows)).collect::<Result<Vec<_>>>()?;
         let of_lead = |promise: &mpc::Promise| mpc::input(&self.parties[0], &promise.of_lead());
         let inputs: Pieces = promises.iter().map(|piece| piece.iter().map(of_lead).collect()).collect();
@@ -234,6 +235,7 @@ impl Session {
         mut progress: impl FnMut(Progress) -> V,
     ) -> Result<Answer> {
         let program = model.program();
+        can_reveal(program, reveal)?;
         let size = program.input_size();
         if values.is_empty() || !values.len().is_multiple_of(size) || batch == 0 {
             return Err(Error::Input(format!("{} numbers in batches of {batch}: an input of the model has {size}", values.len())));
@@ -386,6 +388,11 @@ impl Session {
     fn promises(&self, model: &Model, rows: usize) -> Result<Vec<mpc::Promise>> {
         model.program().input_shapes(rows)?.iter().map(|shape| self.promise(shape)).collect()
     }
+}
+
+/// An error unless the first output has what is to be revealed of it.
+fn can_reveal(program: &Program, reveal: Reveal) -> Result<()> {
+    reveal.check(&program.outputs()[0], program.results(1)?[0].value.item().iter().product())
 }
 
 /// Inputs that run together.

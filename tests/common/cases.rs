@@ -126,7 +126,7 @@ fn inference(model: &[u8], secret: &TensorProto, batched: bool) -> Result<Vec<Ve
     let values = numbers(secret).unwrap_or_default();
     let batch = if batched { secret.dims.first().map_or(1, |&n| n as usize) } else { 1 };
     let run = || -> Result<Vec<Vec<f32>>, Error> {
-        let graph = onnx::import_with(model, Options { batched })?;
+        let graph = onnx::import_with(model, Options { batched, ..Options::default() })?;
         let device = Device::cpu(1)?;
         let session = Session::new([device.clone(), device.clone(), device], Fixed::default())?;
         let shared = session.load(&graph)?;

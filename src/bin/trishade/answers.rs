@@ -67,7 +67,7 @@ impl<'a> Results<'a> {
         let asked = named || matches!(truth, Some(Truth::Classes(_)));
         let targets = matches!(truth, Some(Truth::Targets(_)));
         let rows = || outputs[0].values.chunks(first.numbers().max(1));
-        let predictions = if answer.logits.is_empty() {
+        let predictions = if answer.logits.is_empty() || answer.class_labels().is_some() {
             Some(answer.predictions.clone())
         } else if first.is_row() && !targets && (asked || first.is_of_classes(inputs)) {
             Some(match (first.gives_index(), first.has_moved()) {
@@ -83,7 +83,9 @@ impl<'a> Results<'a> {
         };
         let quality = truth.and_then(|truth| match (truth, &predictions) {
             (Truth::Classes(classes), Some(found)) => {
-                let right = classes.iter().zip(found).filter(|(class, found)| class == found).count();
+                // labels that are numbers are those of the model, where it has such
+                let number = |class: usize| answer.class_labels().map_or(class as i64, |labels| labels.number(class));
+                let right = classes.iter().zip(found).filter(|(class, found)| **class as i64 == number(**found)).count();
                 Some(Quality::Accuracy(right as f64 / found.len().max(1) as f64))
             }
             (Truth::Targets(targets), _) => Some(errors(targets, &outputs[0].values)),
@@ -122,6 +124,10 @@ impl<'a> Results<'a> {
         if let Some(probabilities) = probabilities {
             object["probabilities"] = json!(probabilities);
         }
+        if let (Some(labels), Some(all)) = (answer.labels(), answer.class_labels()) {
+            object["labels"] = json!(labels);
+            object["classes"] = (0..all.len()).map(|class| all.text(class)).collect();
+        }
         terminal::print_json(&object);
     }
 
@@ -159,8 +165,13 @@ impl<'a> Results<'a> {
         };
         let line = |class: usize| {
             let score = scores.and_then(|row| row.get(class)).map_or(String::new(), |score| format!("  (score {score:.4})"));
+            // the model's own labels, unless names are given
+            let label = match self.answer.class_labels().filter(|_| names.classes.is_empty()) {
+                Some(labels) => labels.text(class),
+                None => class.to_string(),
+            };
             let of_class = names.classes.get(class).map_or(String::new(), |name| format!(" {}", escaped(name)));
-            format!("class {class}{of_class}{score}")
+            format!("class {}{of_class}{score}", escaped(&label))
         };
         match scores.filter(|_| names.top > 1) {
             None => terminal::show(&format!("{name}: {}", line(class))),

@@ -2,13 +2,21 @@
 
 #[cfg(feature = "gpu")]
 use crate::tuning::tuned;
-use crate::{args::Engine, failure::Failure};
-use std::path::Path;
+use crate::{
+    args::{Engine, ModelChoice, NamedShape},
+    failure::Failure,
+    inputs,
+};
+use std::path::{Path, PathBuf};
 use trishade::{
     Result,
     device::Device,
     fixed::Fixed,
-    nn::{Graph, Session, onnx, zoo},
+    nn::{
+        Graph, Session,
+        onnx::{self, Source, Survey},
+        zoo,
+    },
 };
 
 /// The device that a name means. A GPU multiplies as it was found to do best, which is measured anew if `retune`.
@@ -66,16 +74,41 @@ fn named(name: &str) -> Result<Device> {
     Err(trishade::device::no_device(name, &["cpu".into()]))
 }
 
-/// The model that a path names: an ONNX file, or `zoo:NAME` with random weights.
-pub fn graph(model: &Path) -> std::result::Result<Graph, Failure> {
-    match of_zoo(model) {
-        Some(name) => zoo::network(name).map_err(|e| Failure::Usage(e.to_string())),
-        None => Ok(onnx::open(model)?),
+/// The model that a command names: an ONNX file, or `zoo:NAME` with random weights. Extents that it leaves free are those that are given,
+/// else those of the inputs at hand.
+pub fn graph(model: &ModelChoice, inputs: &[PathBuf]) -> std::result::Result<Graph, Failure> {
+    graph_at(model.path(), &model.shape, inputs)
+}
+
+/// The same of a path.
+pub fn graph_at(model: &Path, shapes: &[NamedShape], inputs: &[PathBuf]) -> std::result::Result<Graph, Failure> {
+    if let Some(name) = of_zoo(model) {
+        return match shapes.is_empty() {
+            true => zoo::network(name).map_err(|e| Failure::Usage(e.to_string())),
+            false => Err(Failure::Usage(format!("--shape: the extents of zoo:{name} are not free"))),
+        };
     }
+    let (source, options) = opened(model, shapes, inputs)?;
+    Ok(source.import(&options)?)
+}
+
+/// The operators of a model, and what keeps it from being imported; nothing of a network that the program knows.
+pub fn survey(model: &ModelChoice, inputs: &[PathBuf]) -> Result<Survey> {
+    if of_zoo(model.path()).is_some() {
+        return Ok(Survey::default());
+    }
+    let (source, options) = opened(model.path(), &model.shape, inputs)?;
+    Ok(source.survey(&options))
+}
+
+fn opened(model: &Path, shapes: &[NamedShape], inputs: &[PathBuf]) -> Result<(Source, onnx::Options)> {
+    let source = Source::open(model)?;
+    let shapes = inputs::shapes(&source.inputs()?, shapes, inputs)?;
+    Ok((source, onnx::Options { shapes, ..onnx::Options::default() }))
 }
 
 /// The name of a network that the program knows.
-pub fn of_zoo(model: &Path) -> Option<&str> {
+fn of_zoo(model: &Path) -> Option<&str> {
     model.to_str()?.strip_prefix("zoo:")
 }
 

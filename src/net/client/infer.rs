@@ -126,6 +126,7 @@ impl Connection {
         if values.is_empty() || !values.len().is_multiple_of(size) || batch == 0 || in_flight == 0 {
             return Err(Error::Input(format!("{} numbers in batches of {batch}: an input of the model has {size}", values.len())));
         }
+        reveal.check(&program.outputs()[0], program.results(1)?[0].value.item().iter().product())?;
         let began = seconds::now();
         let batches: Vec<&[f32]> = values.chunks(batch.saturating_mul(size)).collect();
         // nothing is shared of inputs of which one is refused

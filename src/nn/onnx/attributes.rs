@@ -88,6 +88,15 @@ impl<'a> Attributes<'a> {
         self.left.remove(name).map(|a| a.floats.clone())
     }
 
+    /// How many floats an attribute has.
+    pub fn len_of_floats(&self, name: &str) -> usize {
+        self.left.get(name).map_or(0, |a| a.floats.len())
+    }
+
+    pub fn texts(&mut self, name: &str) -> Option<Vec<String>> {
+        self.left.remove(name).map(|a| a.strings.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect())
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.left.contains_key(name)
     }

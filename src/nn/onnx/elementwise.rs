@@ -235,7 +235,7 @@ impl Importer {
     }
 
     /// `factors[0] relu(x) + factors[1] x`.
-    fn with_relu(&mut self, x: ValueId, factors: [f32; 2]) -> Result<ValueId> {
+    pub(super) fn with_relu(&mut self, x: ValueId, factors: [f32; 2]) -> Result<ValueId> {
         let relu = self.push(Relu, &[x])?;
         self.push(Sum { factors: factors.to_vec(), constant: 0.0 }, &[relu, x])
     }
@@ -253,7 +253,7 @@ impl Importer {
     }
 
     /// A bound of Clip.
-    fn bound(&self, node: &NodeProto, i: usize) -> Result<Option<f32>> {
+    pub(super) fn bound(&self, node: &NodeProto, i: usize) -> Result<Option<f32>> {
         match self.floats(node, i)? {
             None => Ok(None),
             Some(array) if array.values.len() == 1 => Ok(Some(array.values[0])),
@@ -262,7 +262,7 @@ impl Importer {
     }
 
     /// `factors[0] a + factors[1] b`, broadcast against each other.
-    fn combined(&mut self, a: ValueId, b: ValueId, factors: [f32; 2]) -> Result<ValueId> {
+    pub(super) fn combined(&mut self, a: ValueId, b: ValueId, factors: [f32; 2]) -> Result<ValueId> {
         let [a, b] = self.of_one_shape(a, b)?;
         self.push(Sum { factors: factors.to_vec(), constant: 0.0 }, &[a, b])
     }

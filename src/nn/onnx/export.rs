@@ -1,13 +1,16 @@
 //! A graph as an ONNX file, operator set 13: what [`import`](super::import) reads back as a network of the same function.
 
-use super::schema::{
-    AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto,
-    TypeProto, ValueInfoProto,
+use super::{
+    export_ends,
+    schema::{
+        AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
+        TensorTypeProto, TypeProto, ValueInfoProto,
+    },
 };
 use crate::{
     Error, Result,
     nn::{
-        finish::{self, Along, Finish},
+        finish,
         graph::{Graph, GraphInput, GraphOutput, InputKind},
         ops::{Attribute, Names, Writer},
         value::{Value, ValueId},
@@ -51,7 +54,7 @@ pub fn export(graph: &Graph, name: &str) -> Result<Vec<u8>> {
     let proto =
         GraphProto { node: file.nodes, name: name.into(), initializer: file.initializers, input, output: outputs, sparse_initializer };
     let opset = OperatorSetIdProto { domain: String::new(), version: OPSET };
-    Ok(ModelProto { ir_version: IR_VERSION, graph: Some(proto), opset_import: vec![opset] }.encode_to_vec())
+    Ok(ModelProto { ir_version: IR_VERSION, graph: Some(proto), opset_import: vec![opset], ..ModelProto::default() }.encode_to_vec())
 }
 
 /// The name of a value: that of an output where it is one and nothing follows it.
@@ -85,41 +88,16 @@ impl File {
         self.initializers.push(TensorProto { dims, data_type, name: name.into(), raw_data, ..Default::default() });
     }
 
-    /// The functions that end an output, each on extents in which its axis is one of its own.
+    /// The functions that end an output.
     fn finish(&mut self, value: &str, output: &GraphOutput, item: &[usize]) -> Result<()> {
-        let (mut from, mut row) = (value.to_owned(), item.iter().product::<usize>());
-        for finish in &output.finish {
-            let (operator, along) = match finish {
-                Finish::Softmax(along) => ("Softmax", *along),
-                Finish::LogSoftmax(along) => ("LogSoftmax", *along),
-                Finish::ArgMax { along, .. } => ("ArgMax", *along),
-                Finish::Sigmoid | Finish::Move(_) | Finish::Shape(_) => ("Sigmoid", Along { len: row, inner: 1 }),
-            };
-            let (flat, after) = (self.fresh(), self.fresh());
-            let extents = [row / (along.len * along.inner).max(1), along.len, along.inner];
-            let writer: &mut dyn Writer = self;
-            match finish {
-                Finish::Move(indices) => {
-                    writer.reshape(&from, &[row], &flat);
-                    let indices = writer.integers(&indices.iter().map(|&at| at.into()).collect::<Vec<i64>>());
-                    writer.push("Gather", &[flat, indices], &after, vec![Attribute::Int("axis", 1)]);
-                }
-                Finish::Shape(extents) => writer.reshape(&from, extents, &after),
-                Finish::Sigmoid => writer.push(operator, &[from], &after, Vec::new()),
-                _ => {
-                    writer.reshape(&from, &extents, &flat);
-                    writer.push(operator, &[flat], &after, vec![Attribute::Int("axis", 2)]);
-                }
-            }
-            row = finish::length(std::slice::from_ref(finish), row)?;
-            from = after;
-        }
         let writer: &mut dyn Writer = self;
         if output.finish.is_empty() {
-            writer.push("Identity", &[from], &output.name, Vec::new());
+            writer.push("Identity", &[value.into()], &output.name, Vec::new());
             return Ok(());
         }
-        writer.reshape(&from, &finish::extents(&output.finish, item), &output.name);
+        let before = item.iter().product::<usize>();
+        let (last, _) = export_ends::write(writer, value, before, &output.finish)?;
+        writer.reshape(&last, &finish::extents(&output.finish, item), &output.name);
         Ok(())
     }
 

@@ -4,6 +4,8 @@ use super::{
     array::Array,
     batch::{Batch, Place, View, given},
     constant::Constant,
+    external::Folder,
+    inputs::{self, Shapes},
     schema::{GraphProto, NodeProto, ValueInfoProto},
     tensor,
 };
@@ -11,24 +13,26 @@ use crate::{
     Error, Result,
     nn::{
         finish::Finish,
-        graph::{Graph, GraphInput, InputKind, Node},
+        graph::{Graph, InputKind, Node},
         ops::Op,
         value::{Tensor, Value, ValueId},
     },
     shape::Shape,
 };
-use std::{collections::HashMap, path::Path};
+use std::collections::HashMap;
 
-/// How a model's input is to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a model's inputs are to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// The first extent is the batch. Without it a model has no batch: it takes one input at a time.
     pub batched: bool,
+    /// Extents of inputs that the model leaves free: by the name of an input, the batch first, or by that of one extent.
+    pub shapes: Shapes,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { batched: true }
+        Self { batched: true, shapes: Shapes::new() }
     }
 }
 
@@ -52,6 +56,10 @@ pub struct Importer {
     pub readers: HashMap<String, Vec<String>>,
     /// Names of what is computed in the clear.
     pub finished: HashMap<String, Finished>,
+    /// Constants that are texts.
+    pub texts: HashMap<String, Vec<String>>,
+    /// Names of computed integers, and their element types.
+    pub whole: HashMap<String, i32>,
     /// Elements of minus infinity around a value, by its name and for each of its axes.
     pub framed: HashMap<String, Vec<(i64, i64)>>,
     /// Name of the node that is read, and how many operations it has become.
@@ -67,6 +75,21 @@ pub enum Meaning {
     Constant(Constant),
 }
 
+/// The outcome of a node.
+pub enum Outcome {
+    /// It is known to the parties or to the importer.
+    Known(Meaning),
+    /// Computed by whoever receives it.
+    Finished(Finished),
+}
+
+impl Outcome {
+    /// A value that is computed.
+    pub fn value(value: ValueId) -> Self {
+        Self::Known(Meaning::Value(value))
+    }
+}
+
 /// A value with functions that are computed in the clear.
 #[derive(Debug, Clone)]
 pub struct Finished {
@@ -74,7 +97,7 @@ pub struct Finished {
     pub value: ValueId,
     /// The functions, in order.
     pub finish: Vec<Finish>,
-    /// The operator that made it so.
+    /// The operator with which the end begins.
     pub operator: String,
     /// The result of one item, as the model sees it.
     pub view: View,
@@ -82,9 +105,10 @@ pub struct Finished {
 
 impl Importer {
     /// Reads initializers and inputs.
-    pub fn new((proto, opset): (&GraphProto, i64), folder: Option<&Path>, batch: Batch) -> Result<Self> {
+    pub fn new((proto, opset): (&GraphProto, i64), folder: Option<&Folder>, shapes: &Shapes, batch: Batch) -> Result<Self> {
         let mut names = HashMap::new();
-        for tensor in &proto.initializer {
+        let texts: HashMap<String, Vec<String>> = proto.initializer.iter().filter_map(tensor::texts).collect();
+        for tensor in proto.initializer.iter().filter(|tensor| !texts.contains_key(&tensor.name)) {
             names.insert(tensor.name.clone(), Meaning::Constant(tensor::read(tensor, folder)?));
         }
         for sparse in &proto.sparse_initializer {
@@ -92,16 +116,15 @@ impl Importer {
             names.insert(name, Meaning::Constant(constant));
         }
         let batch_axes: HashMap<ValueId, Place> = given(proto).map(|input| batch.of_input(input)).enumerate().collect();
-        let inputs = given(proto).zip(0..).map(|(input, value)| graph_input(input, batch_axes[&value] == Place::Own(0)));
-        let inputs = inputs.collect::<Result<Vec<GraphInput>>>()?;
-        if inputs.is_empty() {
-            return Err(Error::Model("the model has no input".into()));
-        }
+        let fronts: Vec<usize> = (0..batch_axes.len()).map(|input| usize::from(batch_axes[&input] == Place::Own(0))).collect();
+        let inputs = inputs::resolved(&inputs::declared(proto)?, &fronts, shapes)?;
         let mut shapes = HashMap::new();
         for (value, input) in inputs.iter().enumerate() {
             shapes.insert(value, Value::per_item(Shape::new([&[1], &input.extents[..]].concat())?));
             names.insert(input.name.clone(), Meaning::Value(value));
         }
+        let integers = |input: &&ValueInfoProto| inputs.iter().any(|own| own.name == input.name && own.kind == InputKind::Integers);
+        let whole = proto.input.iter().filter(integers).map(|input| (input.name.clone(), inputs::element_type(input))).collect();
         let graph = Graph::with_inputs(inputs);
         Ok(Self {
             graph,
@@ -113,6 +136,8 @@ impl Importer {
             opset,
             readers: readers(proto),
             finished: HashMap::new(),
+            texts,
+            whole,
             framed: HashMap::new(),
             node: Default::default(),
         })
@@ -159,8 +184,11 @@ impl Importer {
         match (self.names.get(name), self.finished.get(name)) {
             (Some(meaning), _) => Ok(meaning.clone()),
             (None, Some(Finished { operator, .. })) => Err(Error::Model(format!(
-                "input '{name}' is made by {operator}, which is supported only at the end, where whoever receives the result computes it in the clear"
+                "input '{name}' comes from {operator}, which is supported only at the end, where whoever receives the result computes it in the clear"
             ))),
+            (None, None) if self.texts.contains_key(name) => {
+                Err(Error::Model(format!("input '{name}' holds texts where numbers are expected")))
+            }
             (None, None) => Err(Error::Model(format!("input '{name}' is neither made by an earlier node nor an initializer"))),
         }
     }
@@ -259,22 +287,4 @@ fn readers(proto: &GraphProto) -> HashMap<String, Vec<String>> {
     let outputs = proto.output.iter().map(|output| (output.name.clone(), String::new()));
     own.chain(outputs).for_each(|(name, operator)| all.entry(name).or_default().push(operator));
     all
-}
-
-/// Extents without the batch in front, if there is one; only the batch may be free.
-fn graph_input(input: &ValueInfoProto, batched: bool) -> Result<GraphInput> {
-    let name = &input.name;
-    let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
-    let shape = tensor.and_then(|t| t.shape.as_ref());
-    let dims = &shape.ok_or_else(|| Error::Model(format!("the input '{name}' has no shape")))?.dim;
-    if batched && dims.is_empty() {
-        return Err(Error::Model(format!("the input '{name}' has no batch dimension")));
-    }
-    let floats = tensor.map_or(Ok(true), |t| if t.elem_type == 0 { Ok(true) } else { tensor::is_float(t.elem_type) })?;
-    let kind = if floats { InputKind::Floats } else { InputKind::Integers };
-    let extents = dims[usize::from(batched)..].iter().map(|d| d.dim_value.filter(|&v| v > 0).map(|v| v as usize));
-    let extents = extents
-        .collect::<Option<Vec<usize>>>()
-        .ok_or_else(|| Error::Model(format!("the input '{name}' has a free or zero extent besides the batch; fix it when exporting")))?;
-    Ok(GraphInput { name: name.clone(), extents, kind })
 }

@@ -21,10 +21,10 @@ use crate::{
 };
 
 /// The operators that an import understands. Arithmetic and layout operations are also computed on constants.
-pub const SUPPORTED: &str = "Abs, Add, ArgMax (at the end), AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, ConstantOfShape, Conv, \
-ConvTranspose, DepthToSpace, DequantizeLinear (of weights), Div (by constants), Dropout, Expand, Flatten, Gather, Gemm, GlobalAveragePool, GlobalMaxPool, \
-HardSigmoid, HardSwish, Identity, If (of constants), LeakyRelu, LogSoftmax (at the end), MatMul, Max, MaxPool, Mean, Min, Mul, Neg, PRelu, Pad, Pow (whole powers), ReduceL1, ReduceMax, ReduceMean, ReduceMin, \
-ReduceSum, ReduceSumSquare, Relu, Reshape, Resize, Shape, Sigmoid (at the end), Slice, Softmax (at the end), SpaceToDepth, Split, Squeeze, Sub, Sum, Tile, Transpose, \
+pub const SUPPORTED: &str = "Abs, Add, ArgMax (at the end), ArgMin (at the end), AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, ConstantOfShape, Conv, \
+ConvTranspose, DepthToSpace, DequantizeLinear (of weights), Div (by constants), Dropout, Exp (at the end), Expand, Flatten, Gather, Gemm, GlobalAveragePool, GlobalMaxPool, \
+HardSigmoid, HardSwish, Identity, If (of constants), LeakyRelu, Log (at the end), LogSoftmax (at the end), LpNormalization (at the end), MatMul, Max, MaxPool, Mean, Min, Mul, Neg, Not (at the end), PRelu, Pad, Pow (whole powers), Reciprocal (at the end), ReduceL1, ReduceL2 (at the end), ReduceLogSumExp (at the end), ReduceMax, ReduceMean, ReduceMin, ReduceProd (of 8 at most), \
+ReduceSum, ReduceSumSquare, Relu, Reshape, Resize, Shape, Sigmoid (at the end), Slice, Softmax (at the end), Softplus (at the end), SpaceToDepth, Split, Sqrt (at the end), Squeeze, Sub, Sum, Tanh (at the end), Tile, Transpose, \
 Unsqueeze, Upsample, Where (by constants)";
 
 impl Importer {
@@ -43,10 +43,7 @@ impl Importer {
             }
             "Cast" => {
                 attributes.ignore(&["saturate"]);
-                match tensor::is_float(attributes.int("to", 0) as i32)? {
-                    true => self.activation(node, 0),
-                    false => Err(Error::Model("an activation cannot be cast to integers".into())),
-                }
+                self.cast_whole(node, attributes.int("to", 0) as i32)
             }
             "Conv" => self.conv(node, attributes),
             "ConvTranspose" => self.conv_transpose(node, attributes),
@@ -55,6 +52,7 @@ impl Importer {
             "BatchNormalization" => self.batch_normalization(node, attributes),
             "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => self.pool(node, attributes),
             "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceL1" | "ReduceSumSquare" => self.reduce(node, attributes),
+            "ReduceProd" => self.reduced_product(node, attributes),
             "Resize" | "Upsample" => self.resize(node, attributes),
             "Add" | "Sub" | "Mul" | "Div" | "Sum" | "Mean" | "Max" | "Min" | "Neg" | "Abs" | "Relu" | "LeakyRelu" | "PRelu" | "Clip"
             | "HardSigmoid" | "HardSwish" | "Pow" | "Where" => self.elementwise(node, attributes),
@@ -90,6 +88,39 @@ impl Importer {
         fold::fold(name, &inputs, attributes)
     }
 
+    /// A cast of integers to a type that holds them all, or to floats, where nothing changes; or of floats to floats.
+    fn cast_whole(&mut self, node: &NodeProto, to: i32) -> Result<ValueId> {
+        let x = self.value(node, 0)?;
+        match self.whole.get(&node.input[0]).copied() {
+            _ if tensor::is_float(to)? => Ok(x),
+            Some(from) if tensor::holds(to, from) => {
+                self.whole.insert(node.output[0].clone(), to);
+                Ok(x)
+            }
+            _ => Err(Error::Model("integers cannot be cast to a type that does not hold them all; cast them to floats".into())),
+        }
+    }
+
+    /// Integers stay integers where they only move; arithmetic on them must be that on numbers.
+    pub(super) fn keep_whole(&mut self, node: &NodeProto) -> Result<()> {
+        let Some(element_type) = node.input.iter().find_map(|name| self.whole.get(name)).copied() else { return Ok(()) };
+        match node.op_type.as_str() {
+            "Cast" | "Shape" | "Size" => {}
+            "Identity" | "Dropout" | "Transpose" | "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" | "Slice" | "Gather" | "Expand"
+            | "Tile" | "Concat" | "Split" | "Pad" | "DepthToSpace" | "SpaceToDepth" => {
+                self.whole.extend(node.output.iter().map(|name| (name.clone(), element_type)));
+            }
+            "Div" | "Mean" | "ReduceMean" | "AveragePool" | "GlobalAveragePool" => {
+                return Err(Error::Model("it divides integers, whose quotients are cut; cast them to floats before".into()));
+            }
+            _ if tensor::is_narrow(element_type) => {
+                return Err(Error::Model("it computes with integers of 8 or 16 bits, which wrap; cast them to floats before".into()));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     fn gemm(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<ValueId> {
         let x = self.activation(node, 0)?;
         attributes.only("transA", 0)?;
@@ -101,6 +132,10 @@ impl Importer {
         }
         weights.values.iter_mut().for_each(|w| *w *= alpha);
         let out = weights.shape.extents().first().copied().unwrap_or(0);
+        if self.has(node, 2) && self.value(node, 2).is_ok() {
+            let (bias, product) = (self.value(node, 2)?, self.linear(x, weights, vec![0.0; out])?);
+            return self.combined(product, bias, [1.0, beta]);
+        }
         let Some(bias) = self.constant(node, 2)? else { return self.linear(x, weights, vec![0.0; out]) };
         let values: Vec<f32> = bias.values.iter().map(|b| b * beta).collect();
         match bias.shape.extents().last() {
@@ -260,9 +295,13 @@ pub(super) fn refusal(name: &str) -> String {
         "Greater" | "Less" | "GreaterOrEqual" | "LessOrEqual" | "Equal" | "Not" | "And" | "Or" | "Xor" | "Sign" => {
             "comparisons of computed values are no values of a model yet: Max, Min, Clip and Relu compare"
         }
-        "QuantizeLinear" | "DynamicQuantizeLinear" | "QLinearConv" | "QLinearMatMul" | "ConvInteger" | "MatMulInteger" => {
-            "quantised activations: export the model with floats, fixed-point numbers are made here"
-        }
+        "QuantizeLinear"
+        | "DequantizeLinear"
+        | "DynamicQuantizeLinear"
+        | "QLinearConv"
+        | "QLinearMatMul"
+        | "ConvInteger"
+        | "MatMulInteger" => "it quantizes activations: export the model in floats; weights may stay in 8 bits behind DequantizeLinear",
         _ => "express it by operators that are",
     };
     format!("this operator is not supported; {reason}. Supported: {SUPPORTED}")

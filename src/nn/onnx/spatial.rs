@@ -215,6 +215,37 @@ impl Importer {
     }
 }
 
+impl Importer {
+    /// A product along one axis of few elements.
+    pub(super) fn reduced_product(&mut self, node: &NodeProto, attributes: &mut Attributes<'_>) -> Result<ValueId> {
+        let x = self.activation(node, 0)?;
+        let view = self.view(x)?;
+        let keeps = attributes.int("keepdims", 1) != 0;
+        attributes.ignore(&["noop_with_empty_axes"]);
+        let axes = self.integers(node, 1)?.map(|axes| axes.values).or_else(|| attributes.ints("axes")).unwrap_or_default();
+        let [axis] = axes[..] else { return Err(Error::Model("a product along one axis is supported".into())) };
+        let axis = self.item_axis(axis, &view)?;
+        let factors = view.extents[axis];
+        if factors > MOST_FACTORS {
+            return Err(Error::Model(format!("a product of {factors} numbers; {MOST_FACTORS} are the most")));
+        }
+        let mut product = self.moved(x, &Layout::Take(axis, vec![0]))?;
+        for factor in 1..factors {
+            let factor = self.moved(x, &Layout::Take(axis, vec![factor]))?;
+            product = self.push(Multiply, &[product, factor])?;
+        }
+        if keeps {
+            return Ok(product);
+        }
+        let mut extents = self.extents(x)?;
+        extents.remove(axis);
+        self.moved(product, &Layout::Reshape(extents))
+    }
+}
+
+/// Factors of a product along an axis.
+const MOST_FACTORS: usize = 8;
+
 /// The same windows with a last one that begins inside and reaches beyond the end.
 fn rounded_up(axis: Axis, input: usize) -> Axis {
     let reach = (axis.kernel - 1) * axis.dilation + 1;

@@ -2,16 +2,16 @@
 
 use super::{
     batch::Batch,
+    classical,
+    external::Folder,
     importer::Importer,
+    inputs::Shapes,
+    makers::describe,
     operators::{self, SUPPORTED},
     schema::{GraphProto, NodeProto},
-    walk,
 };
 use crate::Error;
-use std::{
-    collections::{BTreeMap, HashSet},
-    path::Path,
-};
+use std::collections::{BTreeMap, HashSet};
 
 /// The operators of a model, and what keeps it from being imported.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,8 +59,14 @@ impl Survey {
 
 /// Every reason that keeps a graph from being imported, which has ended with this error. Nothing is known of what follows a node that cannot be read: of
 /// the nodes there only operators that are not supported at all are told.
-pub(super) fn blockers((proto, opset): &(GraphProto, i64), folder: Option<&Path>, batch: Batch, error: Error) -> Vec<Blocker> {
-    let found = Importer::new((proto, *opset), folder, batch).map_or(Vec::new(), |importer| of_nodes(importer, proto));
+pub(super) fn blockers(
+    (proto, opset): &(GraphProto, i64),
+    folder: Option<&Folder>,
+    shapes: &Shapes,
+    batch: Batch,
+    error: Error,
+) -> Vec<Blocker> {
+    let found = Importer::new((proto, *opset), folder, shapes, batch).map_or(Vec::new(), |importer| of_nodes(importer, proto));
     match found.is_empty() {
         true => vec![Blocker { operator: String::new(), nodes: 0, first: "the model".into(), why: reason(error) }],
         false => found,
@@ -81,7 +87,7 @@ fn of_nodes(mut importer: Importer, proto: &GraphProto) -> Vec<Blocker> {
         let Some(why) = why else { continue };
         match found.iter_mut().find(|one| one.operator == operator && one.why == why) {
             Some(same) => same.nodes += 1,
-            None => found.push(Blocker { operator, nodes: 1, first: walk::describe(node, i), why }),
+            None => found.push(Blocker { operator, nodes: 1, first: describe(node, i), why }),
         }
     }
     found
@@ -93,7 +99,11 @@ fn full_name(node: &NodeProto) -> String {
 }
 
 fn is_supported(operator: &str) -> bool {
-    SUPPORTED.split(", ").any(|one| one.split(' ').next() == Some(operator))
+    let listed = |all: &str, name: &str| all.split(", ").any(|one| one.split(' ').next() == Some(name));
+    match operator.strip_prefix(classical::DOMAIN).and_then(|name| name.strip_prefix('.')) {
+        Some(name) => listed(classical::SUPPORTED, name),
+        None => listed(SUPPORTED, operator),
+    }
 }
 
 fn reason(error: Error) -> String {

@@ -3,14 +3,10 @@
 use super::{
     array::{Array, elements},
     constant::Constant,
+    external::{self, Folder},
     schema::{SparseTensorProto, TensorProto},
 };
 use crate::{Error, Result};
-use std::{
-    fs::File,
-    io::{Read, Seek, SeekFrom},
-    path::{Component, Path},
-};
 
 const FLOAT: i32 = 1;
 const UINT8: i32 = 2;
@@ -19,6 +15,7 @@ const UINT16: i32 = 4;
 const INT16: i32 = 5;
 const INT32: i32 = 6;
 const INT64: i32 = 7;
+const STRING: i32 = 8;
 /// True or false.
 pub const BOOL: i32 = 9;
 const FLOAT16: i32 = 10;
@@ -37,7 +34,7 @@ pub fn is_float(element_type: i32) -> Result<bool> {
 }
 
 /// An initializer or the value of a Constant; `folder` is where the model lies.
-pub fn read(proto: &TensorProto, folder: Option<&Path>) -> Result<Constant> {
+pub fn read(proto: &TensorProto, folder: Option<&Folder>) -> Result<Constant> {
     let name = &proto.name;
     let bad = |what: String| Error::Model(format!("tensor '{name}': {what}"));
     let extents =
@@ -70,8 +67,35 @@ pub fn read(proto: &TensorProto, folder: Option<&Path>) -> Result<Constant> {
     }
 }
 
+/// Whether integers of a type hold all those of another.
+pub fn holds(to: i32, from: i32) -> bool {
+    let range = |element_type: i32| match element_type {
+        BOOL => Some((0, 1)),
+        UINT8 => Some((0, u8::MAX.into())),
+        INT8 => Some((i8::MIN.into(), i8::MAX.into())),
+        UINT16 => Some((0, u16::MAX.into())),
+        INT16 => Some((i16::MIN.into(), i16::MAX.into())),
+        UINT32 => Some((0, u32::MAX.into())),
+        INT32 => Some((i32::MIN.into(), i32::MAX.into())),
+        INT64 => Some((i64::MIN, i64::MAX)),
+        _ => None,
+    };
+    matches!((range(to), range(from)), (Some((low, high)), Some((least, most))) if low <= least && most <= high)
+}
+
+/// Whether arithmetic with integers of a type leaves it after a few sums.
+pub fn is_narrow(element_type: i32) -> bool {
+    matches!(element_type, BOOL | UINT8 | INT8 | UINT16 | INT16)
+}
+
+/// The name and the texts of a tensor that holds texts.
+pub fn texts(proto: &TensorProto) -> Option<(String, Vec<String>)> {
+    let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+    (proto.data_type == STRING).then(|| (proto.name.clone(), proto.string_data.iter().map(text).collect()))
+}
+
 /// A sparse initializer, whose indices count in row-major order or one for each axis; other elements are zeros.
-pub fn sparse(proto: &SparseTensorProto, folder: Option<&Path>) -> Result<(String, Constant)> {
+pub fn sparse(proto: &SparseTensorProto, folder: Option<&Folder>) -> Result<(String, Constant)> {
     let (values, indices) = (proto.values.clone().unwrap_or_default(), proto.indices.clone().unwrap_or_default());
     let name = values.name.clone();
     let bad = |what: String| Error::Model(format!("sparse tensor '{name}': {what}"));
@@ -182,33 +206,16 @@ fn brain(bits: u16) -> f32 {
 }
 
 /// The bytes of a tensor whose data lies in a file beside the model.
-fn beside(proto: &TensorProto, folder: Option<&Path>, elements: usize) -> std::result::Result<Vec<u8>, String> {
-    let value = |key: &str| proto.external_data.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str());
-    let number = |key: &str| value(key).map(|text| text.parse::<u64>().map_err(|_| format!("its {key} '{text}' is no number"))).transpose();
-    let location = value("location").ok_or("its data lies in another file, which it does not name")?;
-    let folder = folder.ok_or_else(|| format!("its data lies in the file '{location}'; open the model by its path"))?;
-    if Path::new(location).components().any(|part| !matches!(part, Component::Normal(_))) {
-        return Err(format!("its data file '{location}' is not inside the model's folder"));
-    }
-    let path = folder.join(location);
-    let failed = |e: std::io::Error| format!("its data file {} cannot be read: {e}", path.display());
-    let mut file = File::open(&path).map_err(failed)?;
+fn beside(proto: &TensorProto, folder: Option<&Folder>, elements: usize) -> std::result::Result<Vec<u8>, String> {
     let size = match proto.data_type {
         INT64 | DOUBLE => 8,
         FLOAT | INT32 | UINT32 => 4,
         FLOAT16 | BFLOAT16 | INT16 | UINT16 => 2,
         _ => 1,
     };
-    let (offset, wanted) = (number("offset")?.unwrap_or(0), (elements * size) as u64);
-    let length = number("length")?.unwrap_or(wanted);
-    let there = file.metadata().map_err(failed)?.len();
-    if length != wanted || offset.checked_add(length).is_none_or(|end| end > there) {
-        return Err(format!("it takes {wanted} bytes, its data file {} gives {length} of {there} from {offset}", path.display()));
-    }
-    let mut bytes = vec![0; elements * size];
-    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
-    file.read_exact(&mut bytes).map_err(failed)?;
-    Ok(bytes)
+    let location = external::location(proto)?;
+    let folder = folder.ok_or_else(|| format!("its data lies in the file '{location}'; open the model by its path"))?;
+    folder.read(proto, (elements * size) as u64)
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@ use super::{
     array::Array,
     attributes::Attributes,
     batch::{Place, View},
+    classical,
     constant::Constant,
-    importer::{Importer, Meaning},
+    importer::{Importer, Meaning, Outcome},
+    makers::{self, describe},
     operators::SUPPORTED,
     schema::{GraphProto, NodeProto, ValueInfoProto},
     tensor,
@@ -26,6 +28,7 @@ impl Importer {
         if proto.output.is_empty() {
             return Err(Error::Model("the model has no output".into()));
         }
+        makers::check(proto)?;
         for (i, node) in proto.node.iter().enumerate() {
             self.read(node, i).map_err(|e| match e {
                 Error::Model(what) | Error::Input(what) => Error::Model(format!("{}: {what}", describe(node, i))),
@@ -108,29 +111,39 @@ impl Importer {
     }
 
     fn read_node(&mut self, proto: &NodeProto) -> Result<()> {
-        if !(proto.domain.is_empty() || proto.domain == "ai.onnx") {
-            return Err(Error::Model(format!("operators of the domain '{}' are not supported; supported: {SUPPORTED}", proto.domain)));
-        }
         let [made, more @ ..] = &proto.output[..] else {
             return Err(Error::Model("the node has no output".into()));
         };
         let mut attributes = Attributes::new(proto);
-        if let Some(finished) = self.ended(proto, &mut attributes)? {
-            self.finished.insert(made.clone(), finished);
-            return attributes.done();
-        }
-        let results = match proto.op_type.as_str() {
-            "Split" => self.split(proto, &mut attributes)?,
-            "If" => self.branch(proto, &mut attributes)?,
-            _ => vec![self.operator(proto, &mut attributes)?],
+        self.keep_whole(proto)?;
+        let results = match proto.domain.as_str() {
+            "" | "ai.onnx" => match self.ended(proto, &mut attributes)? {
+                Some(finished) => vec![Outcome::Finished(finished)],
+                None => self.results(proto, &mut attributes)?.into_iter().map(Outcome::Known).collect(),
+            },
+            classical::DOMAIN => self.classical(proto, &mut attributes)?,
+            other => return Err(Error::Model(format!("operators of the domain '{other}' are not supported; supported: {SUPPORTED}"))),
         };
         attributes.done()?;
         // an output that nothing reads need not be there
         if let Some(name) = more.iter().skip(results.len() - 1).find(|name| self.readers.contains_key(*name)) {
             return Err(Error::Model(format!("the output '{name}' is not supported; {} of {} are", results.len(), proto.output.len())));
         }
-        self.names.extend(proto.output.iter().cloned().zip(results));
+        for (name, outcome) in std::iter::once(made).chain(more).zip(results) {
+            match outcome {
+                Outcome::Known(meaning) => drop(self.names.insert(name.clone(), meaning)),
+                Outcome::Finished(finished) => drop(self.finished.insert(name.clone(), finished)),
+            }
+        }
         Ok(())
+    }
+
+    fn results(&mut self, proto: &NodeProto, attributes: &mut Attributes<'_>) -> Result<Vec<Meaning>> {
+        match proto.op_type.as_str() {
+            "Split" => self.split(proto, attributes),
+            "If" => self.branch(proto, attributes),
+            _ => Ok(vec![self.operator(proto, attributes)?]),
+        }
     }
 
     /// The branch of If that a constant condition takes, as if its nodes stood here.
@@ -143,6 +156,15 @@ impl Importer {
         let branch = if condition { yes } else { no }.ok_or_else(|| Error::Model("the branch that it takes is missing".into()))?;
         if branch.output.len() < proto.output.len() {
             return Err(Error::Model(format!("a branch of {} outputs for {}", branch.output.len(), proto.output.len())));
+        }
+        makers::check(branch)?;
+        // names of a branch are its own
+        let own = branch.initializer.iter().map(|tensor| &tensor.name).chain(branch.node.iter().flat_map(|node| &node.output));
+        let outside: Vec<(String, Option<Meaning>)> = own.map(|name| (name.clone(), self.names.remove(name))).collect();
+        for (name, _) in &outside {
+            self.finished.remove(name);
+            self.whole.remove(name);
+            self.framed.remove(name);
         }
         for tensor in &branch.initializer {
             self.names.insert(tensor.name.clone(), Meaning::Constant(tensor::read(tensor, None)?));
@@ -157,11 +179,15 @@ impl Importer {
             let known = self.names.get(&output.name).cloned();
             known.ok_or_else(|| Error::Model(format!("no node of the branch makes '{}'", output.name)))
         };
-        branch.output.iter().take(proto.output.len()).map(made).collect()
+        let results = branch.output.iter().take(proto.output.len()).map(made).collect();
+        for (name, meaning) in outside {
+            self.finished.remove(&name);
+            self.whole.remove(&name);
+            match meaning {
+                Some(meaning) => self.names.insert(name, meaning),
+                None => self.names.remove(&name),
+            };
+        }
+        results
     }
-}
-
-/// The node in an error's words.
-pub(super) fn describe(node: &NodeProto, index: usize) -> String {
-    if node.name.is_empty() { format!("{} (node {index})", node.op_type) } else { format!("{} '{}'", node.op_type, node.name) }
 }

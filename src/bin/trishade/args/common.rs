@@ -27,10 +27,21 @@ impl From<InputRange> for std::ops::RangeInclusive<f32> {
     }
 }
 
-/// The model of a command, given by its place or by name.
+/// The model of a command.
+#[derive(Debug, Options)]
+pub struct ModelChoice {
+    #[command(flatten)]
+    file: ModelFile,
+    /// Extents of an input that the model leaves free, the batch first, as NAME=1,3,120,160 (without NAME= if there is one input);
+    /// or one of them by its name, as height=120.
+    #[arg(long, value_name = "NAME=1,3,H,W")]
+    pub shape: Vec<NamedShape>,
+}
+
+/// The file of a model, given by its place or by name.
 #[derive(Debug, Options)]
 #[group(required = true, multiple = false)]
-pub struct ModelFile {
+struct ModelFile {
     /// The network, an ONNX file; `zoo:NAME` is one with random weights.
     #[arg(value_name = "MODEL")]
     file: Option<PathBuf>,
@@ -39,10 +50,31 @@ pub struct ModelFile {
     named: Option<PathBuf>,
 }
 
-impl ModelFile {
+impl ModelChoice {
     /// The path of the file, or `zoo:NAME`.
     pub fn path(&self) -> &Path {
-        self.file.as_ref().or(self.named.as_ref()).expect("one of the two is required")
+        self.file.file.as_ref().or(self.file.named.as_ref()).expect("one of the two is required")
+    }
+}
+
+/// Extents that a model leaves free: of an input, or of one extent.
+#[derive(Debug, Clone)]
+pub struct NamedShape {
+    /// Whose; without a name those of the only input.
+    pub name: Option<String>,
+    /// The batch first.
+    pub extents: Vec<usize>,
+}
+
+impl std::str::FromStr for NamedShape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, numbers) = text.rsplit_once('=').map_or((None, text), |(name, numbers)| (Some(name.to_owned()), numbers));
+        let extents: Option<Vec<usize>> =
+            numbers.split([',', 'x']).map(|extent| extent.trim().parse().ok().filter(|&extent| extent > 0)).collect();
+        let extents = extents.ok_or("positive numbers, the batch first: NAME=1,3,120,160; or one for a free extent: height=120")?;
+        Ok(Self { name, extents })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The options of commands on models and devices in this process.
 
-use super::common::{Classes, Engine, InputRange, ModelFile, NetworkChoice, Preprocess, ResultFile, Reveal, Sign, at_least_one};
+use super::common::{Classes, Engine, InputRange, ModelChoice, NetworkChoice, Preprocess, ResultFile, Reveal, Sign, at_least_one};
 use clap::{Args as Options, Subcommand, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf};
 
@@ -25,7 +25,7 @@ pub struct Demo {
 #[derive(Debug, Options)]
 pub struct Infer {
     #[command(flatten)]
-    pub model: ModelFile,
+    pub model: ModelChoice,
     /// The inputs, known by what the files hold: a .npy array of shape (N, C, H, W) or (N, features); FILE.npz, of several arrays
     /// FILE.npz:NAME; a CSV table, a row an input; PNG, JPEG, WebP or BMP images, resized and cropped, or a folder of them, or of a
     /// folder for each class; an IDX file (MNIST); a .bin file of CIFAR. NAME=X for each input of a model with several, or one .npz
@@ -74,7 +74,7 @@ pub struct Infer {
 #[derive(Debug, Options)]
 pub struct Check {
     #[command(flatten)]
-    pub model: ModelFile,
+    pub model: ModelChoice,
     /// Sample inputs, as those of `infer`: the network runs on them in the clear, and the bits that values need are shown.
     #[arg(long, value_name = "X", num_args = 1..)]
     pub calibrate: Vec<PathBuf>,
@@ -134,7 +134,7 @@ pub struct Selftest {
 #[derive(Debug, Options)]
 pub struct Plan {
     #[command(flatten)]
-    pub model: ModelFile,
+    pub model: ModelChoice,
     /// Inputs in one run.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = at_least_one())]
     pub batch: usize,

@@ -1,6 +1,6 @@
 //! The options of parties on machines of their own, and of their clients.
 
-use super::common::{Classes, InputRange, ModelFile, NetworkChoice, Preprocess, ResultFile, Reveal};
+use super::common::{Classes, InputRange, ModelChoice, NetworkChoice, Preprocess, ResultFile, Reveal};
 use clap::{Args as Options, Subcommand, ValueEnum};
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
@@ -108,7 +108,7 @@ pub enum Client {
         #[command(flatten)]
         caller: Caller,
         #[command(flatten)]
-        model: ModelFile,
+        model: ModelChoice,
         /// The model's name. Default: that of the file.
         #[arg(long, value_name = "NAME")]
         name: Option<String>,

@@ -16,7 +16,7 @@ use trishade::{
         Graph, Reveal, Session,
         estimate::Plan,
         lower,
-        onnx::{self, Blocker, Coverage, Survey},
+        onnx::{Blocker, Coverage, Survey},
         plan_on, reference,
         value::ROOM,
     },
@@ -41,18 +41,14 @@ struct Calibration {
 const MARGIN: u32 = 3;
 
 pub fn run(options: &Check) -> Result<(), Failure> {
-    let model = options.model.path();
-    let survey = match engine::of_zoo(model) {
-        Some(_) => Survey::default(),
-        None => onnx::survey(model)?,
-    };
+    let survey = engine::survey(&options.model, &options.calibrate)?;
     if !options.json {
         coverage(&survey.operators);
     }
     if !survey.blockers.is_empty() {
         return Err(blocked(&survey, options.json));
     }
-    let graph = engine::graph(model)?;
+    let graph = engine::graph(&options.model, &options.calibrate)?;
     let fixed = Fixed::new(options.fraction_bits)?;
     let plan = engine::wait(plan_on(&Session::shape_only(fixed)?, &graph, None, options.batch, Reveal::Logits))?;
     let calibration = match &options.calibrate[..] {

@@ -21,7 +21,7 @@ use trishade::{
 const BATCH: usize = 128;
 
 pub fn run(options: &Infer) -> Result<(), Failure> {
-    let graph = progress::during("reading the model", || engine::graph(options.model.path()))?;
+    let graph = progress::during("reading the model", || engine::graph(&options.model, &options.input))?;
     let outlines = Outline::of_graph(&graph)?;
     let destination = Destination::new(options.output.as_ref(), outlines.len())?;
     let read = || inputs::read(&options.input, &graph.inputs, options.preprocess, Some(&options.classes));

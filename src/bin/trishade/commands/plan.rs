@@ -15,7 +15,7 @@ use trishade::{
 };
 
 pub fn run(options: &Plan) -> Result<(), Failure> {
-    let graph = engine::graph(options.model.path())?;
+    let graph = engine::graph(&options.model, &[])?;
     let (fixed, net) = (Fixed::new(options.fraction_bits)?, options.net.figures());
     let session = Session::shape_only(fixed)?.with_sign(options.sign.into());
     session.parties().iter().for_each(|p| p.set_net(net));

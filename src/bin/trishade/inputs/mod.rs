@@ -1,10 +1,12 @@
 //! The inputs of a command line, whatever files they come in, and the labels that belong to them.
 
 mod content;
+mod free;
 mod items;
 mod labels;
 mod table;
 
+pub use free::shapes;
 pub use labels::Truth;
 
 use crate::{

@@ -3,7 +3,7 @@
 use super::caller;
 use crate::{
     answers::{self, Names, Results},
-    args::{Caller, ClientCommand, ClientInfer, InputRange, Preprocess},
+    args::{Caller, ClientCommand, ClientInfer, InputRange, ModelChoice, Preprocess},
     engine,
     failure::Failure,
     inputs,
@@ -28,8 +28,7 @@ const SHARING: f64 = 0.05;
 pub fn run(command: &ClientCommand) -> Result<(), Failure> {
     match command {
         ClientCommand::Upload { caller, model, name, range_bits, calibrate, preprocess } => {
-            let upload =
-                Upload { model: model.path(), name: name.as_deref(), range: range_bits.clone(), calibrate, preprocess: *preprocess };
+            let upload = Upload { model, name: name.as_deref(), range: range_bits.clone(), calibrate, preprocess: *preprocess };
             upload.run(caller)?;
         }
         ClientCommand::Models { caller, json } => models(caller, *json)?,
@@ -40,7 +39,7 @@ pub fn run(command: &ClientCommand) -> Result<(), Failure> {
 
 /// Options of an upload.
 struct Upload<'a> {
-    model: &'a Path,
+    model: &'a ModelChoice,
     name: Option<&'a str>,
     range: Option<InputRange>,
     calibrate: &'a [PathBuf],
@@ -51,7 +50,7 @@ impl Upload<'_> {
     fn run(self, caller: &Caller) -> Result<(), Failure> {
         let Self { model, name, range, calibrate, preprocess } = self;
         let work = Progress::begin("reading the model");
-        let graph = engine::graph(model)?;
+        let graph = engine::graph(model, calibrate)?;
         let samples = match calibrate {
             [] => Vec::new(),
             paths => {
@@ -60,14 +59,9 @@ impl Upload<'_> {
                 samples.values
             }
         };
-        let from_file = || {
-            let text = model.display().to_string();
-            let stem = model.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-            text.strip_prefix("zoo:").map(str::to_owned).or(stem).unwrap_or_default()
-        };
         let (setup, how) = caller::open(caller)?;
         let connection = Connection::open(&setup, how)?;
-        let name = name.map_or_else(from_file, str::to_owned);
+        let name = name.map_or_else(|| name_of(model.path()), str::to_owned);
         let options = UploadOptions { range_bits: range.map(RangeInclusive::from), calibration: &samples, ranges: None };
         let uploaded = connection.upload_with(&name, &graph, options, |stage, done| work.stage(stage_name(stage), done));
         drop(work);
@@ -87,6 +81,13 @@ fn stage_name(stage: UploadStage) -> &'static str {
         UploadStage::Sharing => "sharing the weights",
         UploadStage::Storing => "waiting for the parties",
     }
+}
+
+/// A model's name unless another is given: that of its file, or of the network.
+fn name_of(model: &Path) -> String {
+    let text = model.display().to_string();
+    let stem = model.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    text.strip_prefix("zoo:").map(str::to_owned).or(stem).unwrap_or_default()
 }
 
 fn models(caller: &Caller, as_json: bool) -> Result<(), Error> {
