@@ -288,7 +288,7 @@ fn model(nodes: &[(&str, &str, &str)]) -> Vec<u8> {
         ..Default::default()
     };
     let opset = OperatorSetIdProto { domain: String::new(), version: 17 };
-    ModelProto { ir_version: 8, graph: Some(graph), opset_import: vec![opset] }.encode_to_vec()
+    ModelProto { ir_version: 8, graph: Some(graph), opset_import: vec![opset], ..Default::default() }.encode_to_vec()
 }
 
 #[test]

@@ -232,7 +232,7 @@ mod tests {
             (Reduction::L2, 5.0),
         ];
         reductions.into_iter().for_each(|(reduction, wanted)| assert_eq!(reduction.of(&x), wanted, "{reduction:?}"));
-        assert!((Reduction::LogSumExp.of(&[1000.0, 1000.0]) - 1000.693_2).abs() < 1e-3);
+        assert!((Reduction::LogSumExp.of(&[1000.0, 1000.0]) - 1_000.693_2).abs() < 1e-3);
         assert_eq!((Reduction::L2.normalized(&x), Reduction::L1.normalized(&[0.0, 0.0])), (vec![0.6, -0.8], vec![0.0, 0.0]));
         let pairings =
             [(Pairing::Add, 5.0), (Pairing::Sub, 1.0), (Pairing::Mul, 6.0), (Pairing::Div, 1.5), (Pairing::Max, 3.0), (Pairing::Min, 2.0)];

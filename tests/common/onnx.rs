@@ -47,7 +47,7 @@ pub fn model(inputs: &[(&str, &[i64])], outputs: &[&str], node: Vec<NodeProto>, 
         ..Default::default()
     };
     let opset = OperatorSetIdProto { domain: String::new(), version: 13 };
-    ModelProto { ir_version: 8, graph: Some(graph), opset_import: vec![opset] }
+    ModelProto { ir_version: 8, graph: Some(graph), opset_import: vec![opset], ..Default::default() }
 }
 
 pub fn import(model: &ModelProto) -> Result<Graph, String> {
