@@ -36,7 +36,7 @@ pub struct StoreWriter {
 /// Stage of an upload.
 enum State {
     Announced,
-    Writing(Encrypter<BufWriter<File>>),
+    Writing(Box<Encrypter<BufWriter<File>>>),
     Stored { version: u32 },
 }
 
@@ -89,7 +89,7 @@ impl StoreWriter {
         to.write_all(&(head.len() as u32).to_le_bytes()).and_then(|()| to.write_all(&head)).map_err(failed)?;
         // of the file only its writer knows from here on
         self.next = version;
-        self.state = State::Writing(to);
+        self.state = State::Writing(Box::new(to));
         Ok(())
     }
 
