@@ -65,6 +65,39 @@ impl Three {
         }
     }
 
+    /// Uploads without a range, with one, and with samples that overflow.
+    fn upload_and_calibrate(&self) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let upload = |more: &[&str]| {
+            let arguments = ["upload", "--model", &example("models/lenet_mnist.onnx"), "--name", "lenet"];
+            self.client(&[&arguments[..], more].concat())
+        };
+        let first = upload(&[]);
+        assert!(first.status.success() && text(&first.stderr).contains("model lenet, version 1"), "{first:?}");
+        let id = text(&first.stdout).trim().to_owned();
+        assert!(id.starts_with("lenet@") && id.len() == 22, "{id}");
+        let warned = text(&self.infer().stderr);
+        assert!(warned.contains(&format!("model lenet, version 1, id {id}")), "{warned}");
+        assert_eq!(warned.matches("carries no range of inputs").count(), 1, "{warned}");
+        let images = example("data/mnist100.npy");
+        let second = upload(&["--calibrate", &images, "--preprocess", "unit"]);
+        assert!(second.status.success() && text(&second.stderr).contains("version 2"), "{second:?}");
+        let calm = text(&self.infer().stderr);
+        assert!(calm.contains("version 2") && !calm.contains("warning"), "{calm}");
+        // pixels from 0 to 255 are beyond an eighth more than 0 to 1
+        let raw = self.client(&["infer", "--model-id", "lenet", "--input", &images, "--preprocess", "raw"]);
+        let said = text(&raw.stderr);
+        assert!(!raw.status.success() && said.contains("is outside -0.125 to 1.125") && said.contains("calibrated"), "{said}");
+        let large = self.folder.join("large.npy").display().to_string();
+        npy(&large, &[1, 1, 28, 28], &[4_000_000.0; 784]);
+        let overflow = upload(&["--calibrate", &large]);
+        let said = text(&overflow.stderr);
+        assert_eq!(overflow.status.code(), Some(5), "{said}");
+        assert!(said.contains("a value needs") && said.contains("step '") && said.contains("fraction bits, or scale"), "{said}");
+        let listed = text(&self.client(&["models"]).stdout);
+        assert!(listed.lines().count() == 2 && listed.contains(&format!("{id}  version 1")), "{listed}");
+    }
+
     fn infer(&self) -> Output {
         let (images, labels) = (example("data/mnist100.npy"), example("data/mnist100_labels.npy"));
         self.client(&["infer", "--model-id", "lenet", "--input", &images, "--labels", &labels, "--preprocess", "unit", "--json"])
@@ -79,6 +112,15 @@ impl Drop for Three {
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Writes an array.
+fn npy(path: &str, shape: &[u64], values: &[f32]) {
+    use npyz::WriterBuilder;
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(file).begin_nd().unwrap();
+    writer.extend(values.iter().copied()).unwrap();
+    writer.finish().unwrap();
 }
 
 /// The program, allowed to serve although it is built for tests.
@@ -101,8 +143,7 @@ fn json(output: &Output) -> serde_json::Value {
 fn three_processes_serve_are_killed_and_serve_again() {
     let mut three = Three::new();
     three.wait();
-    let uploaded = three.client(&["upload", "--model", &example("models/lenet_mnist.onnx"), "--name", "lenet"]);
-    assert!(uploaded.status.success(), "{uploaded:?}");
+    three.upload_and_calibrate();
     let remote = json(&three.infer());
     let (images, labels) = (example("data/mnist100.npy"), example("data/mnist100_labels.npy"));
     let model = example("models/lenet_mnist.onnx");

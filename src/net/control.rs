@@ -4,8 +4,9 @@ use super::{
     meaning::Meaning,
     model_id::{id_of, name_in},
     secrets::{Contribution, Id},
+    wire::unpack,
 };
-use crate::{Error, nn::Reveal, text::printable};
+use crate::{Error, Result, nn::Reveal, text::printable};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -293,8 +294,13 @@ impl Control {
         Self::Refused { request, reason, text: printable(text) }
     }
 
+    /// Message of these bytes.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self> {
+        unpack::<Self>(bytes).map(Self::shown)
+    }
+
     /// The message as it came, but texts of the other side are fit to be shown.
-    pub(super) fn shown(self) -> Self {
+    fn shown(self) -> Self {
         match self {
             Self::Refused { request, reason, text } => Self::refused(request, reason, &text),
             Self::Goodbye { text } => Self::Goodbye { text: printable(&text) },
@@ -302,5 +308,39 @@ impl Control {
             Self::Status(status) => Self::Status(Status { device: printable(&status.device), ..status }),
             other => other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::wire::pack, *};
+
+    #[test]
+    fn texts_of_others_are_fit_to_be_shown() {
+        let words = || format!("\u{1b}]0;x\u{7}\n\u{202e}{}", "x".repeat(60_000));
+        let fit = |text: &str| text.len() <= 503 && !text.contains(|c: char| c.is_control() || c == '\u{202e}') && text.contains("\\u{1b}");
+        let hello = Hello {
+            version: 0,
+            program: words(),
+            party: None,
+            probe: false,
+            cluster: [0; 32],
+            clock: 0,
+            preprocesses: false,
+            contribution: None,
+        };
+        let status = Status { party: 0, device: words(), session: false, requests: 0, prepared: 0 };
+        let refused = Control::Refused { request: None, reason: RefusalReason::Failed, text: words() };
+        for control in [refused, Control::Goodbye { text: words() }, Control::Hello(hello), Control::Status(status)] {
+            let text = match Control::read(&pack(&control).unwrap()).unwrap() {
+                Control::Refused { text, .. } | Control::Goodbye { text } => text,
+                Control::Hello(hello) => hello.program,
+                Control::Status(status) => status.device,
+                _ => panic!("another message"),
+            };
+            assert!(fit(&text), "{text:?}");
+        }
+        let Control::Refused { text, .. } = Control::refused(None, RefusalReason::Failed, &words()) else { panic!("another message") };
+        assert!(fit(&text), "{text:?}");
     }
 }

@@ -3,7 +3,10 @@
 //! wrong and look right.
 
 use super::{config::Cluster, wire::unpack};
-use crate::{Error, Result, nn::Program};
+use crate::{
+    Error, Result,
+    nn::{Program, program::Unchecked},
+};
 use serde::{Deserialize, Serialize};
 
 /// Format of an architecture, as `postcard` writes a [`Program`]: raised with every change of it.
@@ -49,7 +52,8 @@ impl Meaning {
         expect("share_format", self.share_format, SHARE_FORMAT, this)?;
         expect("ring_bits", self.ring_bits, cluster.ring_bits, "cluster.toml says")?;
         expect("fraction_bits", self.fraction_bits, cluster.fraction_bits, "cluster.toml says")?;
-        let program: Program = unpack(architecture)?;
+        // in two steps, so that an error says what is wrong
+        let program: Program = unpack::<Unchecked>(architecture)?.try_into()?;
         expect("fraction_bits", self.fraction_bits, program.fixed().fraction_bits(), "its architecture has")?;
         expect("range_bits", self.range_bits, program.range_bits(), "its architecture has")?;
         Ok(program)
@@ -72,7 +76,7 @@ mod tests {
     use crate::{
         fixed::Fixed,
         net::{config::SignChoice, secrets::sha256, wire::pack},
-        nn::{builder::Builder, calibrate::ranged, lower},
+        nn::{RangeOrigin, Ranges, builder::Builder, calibrate::ranged, lower},
     };
 
     fn cluster(fraction_bits: u32) -> Cluster {
@@ -108,6 +112,30 @@ mod tests {
         // both say so, and the architecture does not
         let both = Meaning { fraction_bits: 12, ..meaning }.program(&bytes, &cluster(12)).unwrap_err().to_string();
         assert!(both.contains("its architecture has 20"), "{both}");
+    }
+
+    #[test]
+    fn a_description_that_somebody_has_made_up_is_refused_or_cleaned() {
+        let lowered = lower(&Builder::new(&[3], 1).unwrap().linear(2).unwrap().build(), Fixed::default()).unwrap();
+        let meaning = Meaning::of(&lowered.program, &cluster(20));
+        // the same bytes, and nothing is checked
+        let unchecked = || unpack::<Unchecked>(&pack(&lowered.program).unwrap()).unwrap();
+        let read = |unchecked: &Unchecked| meaning.program(&pack(unchecked).unwrap(), &cluster(20));
+        assert_eq!(read(&unchecked()).unwrap(), lowered.program);
+        for bounds in
+            [vec![], vec![[1.0, 0.0]], vec![[f32::NAN, 1.0]], vec![[0.0, f32::NAN]], vec![[f32::NEG_INFINITY, 0.0]], vec![[0.0, 1.0]; 2]]
+        {
+            let ranges = Some(Ranges { bounds, origin: RangeOrigin::Proven });
+            let error = read(&Unchecked { ranges, ..unchecked() }).unwrap_err().to_string();
+            assert!(error.contains("bounds of"), "{error}");
+        }
+        let words = format!("\u{1b}[2J\n\u{202e}{}", "x".repeat(5000));
+        let mut steered = unchecked();
+        (steered.steps[0].name, steered.inputs[0].name, steered.outputs[0].name) = (words.clone(), words.clone(), words);
+        let program = read(&steered).unwrap();
+        for name in [&program.steps()[0].name, &program.inputs()[0].name, &program.outputs()[0].name] {
+            assert!(name.starts_with("\\u{1b}[2J\\u{a}\\u{202e}xx") && name.len() <= 503, "{name:?}");
+        }
     }
 
     /// Bytes of an architecture with every step, and of a share: whoever changes them raises the format as well.

@@ -1,6 +1,6 @@
 //! Models of the parties as a client sees them: which of them all three keep, and where the parties differ.
 //!
-//! Of a name a client takes the newest model that all three parties keep. It is refused where a party has committed a newer one that
+//! A client takes the newest model of a name that all three parties keep. It is refused where a party has committed a newer one that
 //! another lacks: all three had stored that one once, so a store is older than it was, or a party does not say what it has.
 
 use super::connection::Connection;

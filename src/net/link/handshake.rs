@@ -10,7 +10,7 @@ use crate::{
     net::{
         control::Control,
         identity::{Fingerprint, Validity},
-        wire::{Header, Kind, pack, unpack},
+        wire::{Header, Kind, pack},
     },
 };
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection, pki_types::ServerName};
@@ -110,7 +110,7 @@ impl Handshake {
             }
             if let Some(record) = self.received.advance(n)? {
                 match record.kind {
-                    Kind::Control => return unpack::<Control>(&record.body).map(Control::shown),
+                    Kind::Control => return Control::read(&record.body),
                     Kind::Alive => {}
                     kind => return Err(Error::Peer(format!("sent {kind:?} before the two knew each other"))),
                 }

@@ -6,11 +6,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    net::{
-        budget::Permit,
-        control::Control,
-        wire::{Kind, unpack},
-    },
+    net::{budget::Permit, control::Control, wire::Kind},
 };
 use std::convert::Infallible;
 use zeroize::Zeroizing;
@@ -98,6 +94,6 @@ fn parse(kind: Kind, body: Zeroizing<Vec<u8>>) -> Result<Incoming> {
         Kind::Alive => Incoming::Alive,
         Kind::Parcels => Incoming::Parcels(body),
         Kind::Piece => Incoming::Piece(body),
-        Kind::Control => Incoming::Control(unpack::<Control>(&body)?.shown()),
+        Kind::Control => Incoming::Control(Control::read(&body)?),
     })
 }
