@@ -52,9 +52,9 @@ enum Quality {
 
 /// Texts that items and classes are shown with.
 pub struct Names<'a> {
-    /// Of the items, or none.
+    /// Names of the items, or none.
     pub items: &'a [String],
-    /// Of the classes, or none.
+    /// Names of the classes, or none.
     pub classes: &'a [String],
     /// Classes of an item that are shown.
     pub top: usize,
@@ -134,7 +134,8 @@ impl<'a> Results<'a> {
     /// Shows the results on standard output: classes, or numbers, or of many numbers how large they are.
     pub fn show(&self, names: &Names<'_>) {
         let (count, row) = (self.answer.predictions.len(), self.first.numbers());
-        let of_classes = self.predictions.as_ref().filter(|_| self.first.is_row() || self.answer.logits.is_empty());
+        let row_of_classes = self.first.is_row() || self.answer.logits.is_empty() || self.answer.class_labels().is_some();
+        let of_classes = self.predictions.as_ref().filter(|_| row_of_classes);
         if of_classes.is_none() && row > SHORT {
             self.outputs.iter().for_each(|output| terminal::show(&summary(output)));
             return;
