@@ -52,9 +52,9 @@ enum Quality {
 
 /// Texts that items and classes are shown with.
 pub struct Names<'a> {
-    /// Of the items, or none.
+    /// Names of the items, or none.
     pub items: &'a [String],
-    /// Of the classes, or none.
+    /// Names of the classes, or none.
     pub classes: &'a [String],
     /// Classes of an item that are shown.
     pub top: usize,
