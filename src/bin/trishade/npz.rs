@@ -1,7 +1,10 @@
 //! Archives of arrays, as `numpy.savez` and `numpy.savez_compressed` write them: zip files of .npy files.
 
 use crate::{files, npy};
-use std::io::{self, Cursor, Seek, Write};
+use std::{
+    collections::HashSet,
+    io::{self, Cursor, Seek, Write},
+};
 use trishade::{Error, Result, data::Numbers};
 use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
@@ -100,11 +103,15 @@ pub struct Member<'a> {
 
 /// A file with these arrays, not compressed.
 pub fn write(to: &mut (impl Write + Seek), members: &[Member<'_>]) -> io::Result<()> {
-    let mut zip = ZipWriter::new(to);
+    let (mut zip, mut names) = (ZipWriter::new(to), HashSet::new());
     for member in members {
+        let mut name = safe(member.name);
+        while !names.insert(name.clone()) {
+            name.push('_');
+        }
         let large = member.values.len() as u64 * 8 >= u64::from(u32::MAX) / 2;
         let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(large);
-        zip.start_file(format!("{}{ENDING}", safe(member.name)), options).map_err(io::Error::other)?;
+        zip.start_file(format!("{name}{ENDING}"), options).map_err(io::Error::other)?;
         npy::write(&mut zip, member.extents, member.values, member.whole)?;
     }
     zip.finish().map_err(io::Error::other)?;
@@ -164,5 +171,7 @@ mod tests {
     fn names_lead_nowhere_else() {
         let names = ["../../x", "/x", "a//b", "model/y:0", "..\\x", "x"].map(safe);
         assert_eq!(names, ["_/_/x", "_/x", "a/_/b", "model/y:0", "_/x", "x"]);
+        let twice = file(&[("a/../x", &[1], &[1.0]), ("a/_/x", &[1], &[2.0])]);
+        assert_eq!(Archive::new(twice, "a").unwrap().names(), ["a/_/x", "a/_/x_"]);
     }
 }

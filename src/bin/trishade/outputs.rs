@@ -1,12 +1,17 @@
 //! Outputs of a model as named values with a shape: known before a run, filled after it, saved in a file.
 
-use crate::{args::ResultFile, failure::Failure, files::Place, npy, npz};
+use crate::{
+    args::{Form, ResultFile},
+    failure::Failure,
+    files::Place,
+    npy, npz,
+};
 use serde_json::json;
 use std::io::{self, Write};
 use trishade::{
     Error, Result,
     nn::{
-        Answer, Graph, Program,
+        Answer, Graph,
         finish::{self, Finish},
         graph::{GraphInput, GraphOutput},
     },
@@ -51,7 +56,8 @@ impl Outline {
     }
 
     /// Those of a program.
-    pub fn of_program(program: &Program) -> Result<Vec<Self>> {
+    #[cfg(feature = "net")]
+    pub fn of_program(program: &trishade::nn::Program) -> Result<Vec<Self>> {
         let results = program.results(1)?;
         Ok(program.outputs().iter().zip(&results).map(|(output, result)| Self::new(output, result.value.item())).collect())
     }
@@ -163,19 +169,6 @@ impl Output {
         };
         (0..self.row()).map(name).collect()
     }
-}
-
-/// The form of a file with results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// One array.
-    Npy,
-    /// Arrays with names.
-    Npz,
-    /// A line an item.
-    Csv,
-    /// Names, shapes and numbers.
-    Json,
 }
 
 /// A file that results will be written to.

@@ -91,6 +91,7 @@ pub fn show(line: &str) {
 }
 
 /// A command line to copy on standard error: cut, it goes on behind a backslash.
+#[cfg(feature = "net")]
 pub fn command(line: &str) {
     let lines = wrapped(&format!("  {line}"), To::Error.width().map(|width| width - 2), 6);
     let _ = writeln!(io::stderr(), "{}", lines.join(" \\\n"));

@@ -1,6 +1,5 @@
 //! Options that several commands have.
 
-use crate::outputs::Form;
 use clap::{Args as Options, ValueEnum, builder::RangedU64ValueParser};
 use std::path::{Path, PathBuf};
 use trishade::{nn, party::Net, protocol};
@@ -224,6 +223,19 @@ pub struct Classes {
     /// Print so many of the best classes of each input.
     #[arg(long, default_value_t = 1, value_name = "K", value_parser = at_least_one())]
     pub top: usize,
+}
+
+/// The form of a file with results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One array.
+    Npy,
+    /// Arrays with names.
+    Npz,
+    /// A line an item.
+    Csv,
+    /// Names, shapes and numbers.
+    Json,
 }
 
 /// A file for results, whose ending says its form.

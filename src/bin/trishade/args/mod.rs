@@ -7,7 +7,7 @@ mod models;
 mod net;
 
 pub use bench::{Bench, Output, Suite};
-pub use common::{Classes, Engine, InputRange, ModelChoice, NamedShape, NetworkChoice, Preprocess, ResultFile, Reveal};
+pub use common::{Classes, Engine, Form, InputRange, ModelChoice, NamedShape, NetworkChoice, Preprocess, ResultFile, Reveal};
 pub use models::{Check, Demo, Devices, Infer, Plan, Selftest, Shown, Zoo};
 #[cfg(feature = "net")]
 pub use net::{

@@ -104,6 +104,7 @@ pub struct Caller {
 #[derive(Debug, Subcommand)]
 pub enum Client {
     /// Share a model's weights among the parties, which keep them; prints the model's id.
+    #[command(override_usage = "trishade client upload [OPTIONS] --cluster <cluster.toml> <MODEL>")]
     Upload {
         #[command(flatten)]
         caller: Caller,
@@ -138,6 +139,7 @@ pub enum Client {
 }
 
 #[derive(Debug, Options)]
+#[command(override_usage = "trishade client infer [OPTIONS] --cluster <cluster.toml>\n       --model-id <ID> --input <X>...")]
 pub struct Infer {
     #[command(flatten)]
     pub caller: Caller,

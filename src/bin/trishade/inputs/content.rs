@@ -22,7 +22,7 @@ pub struct Source {
     pub array: Option<String>,
 }
 
-/// What a file holds.
+/// Content of a file.
 pub enum Content {
     /// An image, still encoded.
     Image(Vec<u8>),
@@ -36,7 +36,7 @@ pub enum Content {
     Table(String),
 }
 
-/// What is read, for errors.
+/// Kinds of files that are read, for errors.
 const READ: &str =
     "images (PNG, JPEG, WebP, BMP), .npy, .npz, CSV, IDX (MNIST) and CIFAR's .bin files are read, the last two and .npy also gzipped";
 
@@ -123,6 +123,9 @@ fn unpacked(bytes: Vec<u8>, name: &str) -> Result<Content> {
     }
     if idx::is(&bytes) {
         return idx::read(&bytes, name).map(Content::Array);
+    }
+    if bytes.get(257..262) == Some(b"ustar") {
+        return bad("a tar archive; unpack it");
     }
     if let Some((_, what)) = UNREAD.iter().find(|(magic, _)| bytes.starts_with(magic)) {
         return bad(what);
@@ -212,6 +215,7 @@ mod tests {
             (&gzip(&gzip(b"1")), "twice"),
             (b"\x93NUMPY\x01", "damaged"),
             (&[0, 0, 8, 1, 0, 0, 0, 9, 1], "IDX"),
+            (&[&[b'x'; 257][..], b"ustar\0"].concat(), "tar archive; unpack it"),
             (b"\x08\x07\x12", "CSV, IDX (MNIST)"),
         ] {
             assert!(kind(bytes).contains(word) && kind(bytes).starts_with("x: "), "{}", kind(bytes));

@@ -54,10 +54,13 @@ pub fn read(arguments: &[PathBuf], how: &How<'_>, notes: &mut Vec<String>) -> st
     for (i, argument) in arguments.iter().enumerate() {
         let source = Source::new(argument);
         let items = of_content(source.read()?, &source.name(), how, notes)?;
+        if i == 0 {
+            all = items;
+            continue;
+        }
         let lone = Error::Input(format!("{}: labels for some of the files of input '{}' alone", source.name(), how.input.name));
         all.labels = match (all.labels.take(), items.labels) {
             (Some(before), Some(more)) => Some(before.and(more, &source.name())?),
-            (None, labels) if i == 0 => labels,
             (None, None) => None,
             _ => return Err(lone.into()),
         };

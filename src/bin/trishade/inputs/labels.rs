@@ -20,7 +20,7 @@ pub enum Labels {
     Names(Vec<String>),
 }
 
-/// What is known of each item.
+/// Knowledge of each item.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Truth {
     /// Its class.
@@ -91,7 +91,7 @@ impl Labels {
         }
     }
 
-    /// What the labels of so many items say of a model's first output. `at` is where they are from, for errors.
+    /// Meaning of the labels of so many items for a model's first output. `at` is where they are from, for errors.
     pub fn truth(self, count: usize, first: &Outline, classes: &[String], at: &str) -> Result<Truth> {
         let bad = |what: String| Error::Input(format!("{at}: {what}"));
         let scores = first.numbers();

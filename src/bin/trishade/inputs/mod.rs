@@ -44,7 +44,7 @@ impl Inputs {
         self.notes.iter().for_each(|note| terminal::note(note));
     }
 
-    /// What is known of each item for the first output: from a file if one is given, else from the inputs' files.
+    /// Knowledge of each item for the first output: from a file if one is given, else from the inputs' files.
     pub fn truth(&self, options: &Classes, first: &Outline) -> std::result::Result<Option<Truth>, Failure> {
         let classes = self.class_names(options)?;
         let truth = match (&options.labels, &self.labels) {

@@ -41,7 +41,7 @@ pub fn read(text: &str, at: &str, wanted: Option<usize>, label: Option<&str>) ->
             continue;
         }
         if known.is_none() {
-            let header = is_header(&fields).then(|| fields.iter().map(|&name| name.to_owned()).collect::<Vec<String>>());
+            let header = is_header(&fields, at)?.then(|| fields.iter().map(|&name| name.to_owned()).collect::<Vec<String>>());
             let of_items = header.is_none();
             let layout = Layout::new(fields.len(), header, wanted, label, at)?;
             let labels = layout.labels.map(|_| Vec::new());
@@ -80,11 +80,16 @@ fn line_of(text: &str, record: &StringRecord) -> u64 {
     position.line() + rest.lines().take_while(|line| line.is_empty() || line.starts_with('#')).count() as u64
 }
 
-/// Whether the first line has the names of the columns: no number among them, or, as of a table without names, 0, 1, 2, ...
-fn is_header(first: &[&str]) -> bool {
-    let names = &first[usize::from(first[0].is_empty())..];
-    let counted = names.iter().enumerate().all(|(i, name)| *name == i.to_string());
-    !first.iter().any(|field| is_number(field)) || (counted && (first[0].is_empty() || names.len() > 2))
+/// Whether the first line has the names of the columns: no number among them, or, as pandas writes a table without names, nothing and
+/// 0, 1, 2, ... Without the nothing these could be an item as well.
+fn is_header(first: &[&str], at: &str) -> Result<bool> {
+    let (indexed, names) = (first[0].is_empty(), &first[usize::from(first[0].is_empty())..]);
+    match names.iter().enumerate().all(|(i, name)| *name == i.to_string()) {
+        true if !indexed && names.len() > 2 => Err(Error::File(format!(
+            "{at}: the first line, 0, 1, 2, ..., may be an item or, as pandas writes them, the columns' names: leave it out, or write 0.0"
+        ))),
+        counted => Ok(!first.iter().any(|field| is_number(field)) || (counted && indexed)),
+    }
 }
 
 fn is_number(field: &str) -> bool {
@@ -250,7 +255,8 @@ mod tests {
         assert_eq!(table("a,\"b, c\"\n1,2\n", 2, None).said, "1 items of 2 numbers, with a header");
         assert_eq!(table("1,2\n3,4\n", 2, None).said, "2 items of 2 numbers, without a header");
         // as pandas writes a table without names, with the numbers of its rows and without them
-        assert_eq!(table("0,1,2\n5,6,7\n", 3, None).values, [5.0, 6.0, 7.0]);
+        assert!(error("0,1,2\n5,6,7\n", 3, None).to_string().contains("may be an item or"));
+        assert_eq!(table("0.0,1,2\n5,6,7\n", 3, None).rows, 2);
         let read = table(",0,1\n0,5,6\n1,7,8\n", 2, None);
         assert_eq!((read.values, read.said.contains("rows' numbers, left out")), (vec![5.0, 6.0, 7.0, 8.0], true));
         // a misprint does not make a header of an item
