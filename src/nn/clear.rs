@@ -34,6 +34,8 @@ pub enum Each {
     Power(f32),
     /// `min(max(x, low), high)`.
     Clip(f32, f32),
+    /// -1, 0 or 1.
+    Sign,
 }
 
 /// A number of a group.
@@ -103,6 +105,8 @@ impl Each {
             Self::Shift(c) => x + c,
             Self::Power(c) => x.powf(c),
             Self::Clip(low, high) => x.max(low).min(high),
+            Self::Sign if x == 0.0 => 0.0,
+            Self::Sign => x.signum(),
         }
     }
 
@@ -218,6 +222,8 @@ mod tests {
             (Each::Shift(-2.0), 3.0, 1.0),
             (Each::Power(2.0), -3.0, 9.0),
             (Each::Clip(-1.0, 1.0), 3.0, 1.0),
+            (Each::Sign, -3.0, -1.0),
+            (Each::Sign, 0.0, 0.0),
         ];
         for (function, x, wanted) in cases {
             assert!((function.of(x) - wanted).abs() < 3e-3 * (1.0 + wanted.abs()), "{function:?}({x}) = {}", function.of(x));
@@ -232,7 +238,7 @@ mod tests {
             (Reduction::L2, 5.0),
         ];
         reductions.into_iter().for_each(|(reduction, wanted)| assert_eq!(reduction.of(&x), wanted, "{reduction:?}"));
-        assert!((Reduction::LogSumExp.of(&[1000.0, 1000.0]) - 1000.693_2).abs() < 1e-3);
+        assert!((Reduction::LogSumExp.of(&[1000.0, 1000.0]) - 1_000.693_2).abs() < 1e-3);
         assert_eq!((Reduction::L2.normalized(&x), Reduction::L1.normalized(&[0.0, 0.0])), (vec![0.6, -0.8], vec![0.0, 0.0]));
         let pairings =
             [(Pairing::Add, 5.0), (Pairing::Sub, 1.0), (Pairing::Mul, 6.0), (Pairing::Div, 1.5), (Pairing::Max, 3.0), (Pairing::Min, 2.0)];

@@ -1,7 +1,7 @@
 //! Extents that a model leaves free: as the command line gives them, else as the inputs at hand have them.
 
 use crate::{args::NamedShape, npy};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use trishade::{
     Error, Result,
     data::{idx, images},
@@ -89,7 +89,7 @@ fn of_pixels(input: &DeclaredInput, height: usize, width: usize) -> Vec<usize> {
 }
 
 /// Extents of an item of an array; of other kinds of files none, which the reader of inputs names.
-fn of_array(file: &PathBuf) -> Result<Option<Vec<usize>>> {
+fn of_array(file: &Path) -> Result<Option<Vec<usize>>> {
     let (bytes, name) = (npy::read(file)?, file.display().to_string());
     let extents = if idx::is(&bytes) {
         match idx::read(&bytes, &name)?.0[..] {
