@@ -89,6 +89,21 @@ fn groups_along_any_axes() {
 }
 
 #[test]
+fn shapes_of_ends_are_known() {
+    // the softmax of each input over its length, as some exporters write a mean
+    let nodes = vec![
+        node("Softmax", &["x"], &["p"], vec![]),
+        node("Shape", &["p"], &["shape"], vec![]),
+        node("Gather", &["shape", "one"], &["length"], vec![]),
+        node("Cast", &["length"], &["n"], vec![int("to", 1)]),
+        node("Div", &["p", "n"], &["y"], vec![]),
+    ];
+    let one = TensorProto { data_type: 7, int64_data: vec![1], name: "one".into(), ..Default::default() };
+    close(&of(&["2"], nodes, vec![one], &[0.0, 0.0, 1.0, 1.0]), &[0.25; 4]);
+    close(&of(&["3"], vec![node("Sign", &["x"], &["y"], vec![])], vec![], &[-2.0, 3.0, -0.5]), &[-1.0, 1.0, -1.0]);
+}
+
+#[test]
 fn reductions_that_products_and_signs_compute_are_private() {
     let x = [1.0, -2.0, 3.0, 0.5, -0.5, 4.0];
     for (operator, wanted) in

@@ -219,6 +219,16 @@ fn what_no_protocol_computes_is_refused_by_name() {
         let error = models::import(&model("2", vec![classical(operator, &["x"], &["y"], vec![])], vec![])).unwrap_err();
         assert!(error.contains(operator) && error.contains(word) && error.contains("supported: ArrayFeatureExtractor"), "{error}");
     }
+    // what stands for a missing value is never there
+    let imputer = |replaced: f32| {
+        let replaced = AttributeProto { name: "replaced_value_float".into(), f: replaced, r#type: 1, ..Default::default() };
+        models::import(&model(
+            "2",
+            vec![classical("Imputer", &["x"], &["y"], vec![replaced, numbers("imputed_value_floats", &[1.0, 2.0])])],
+            vec![],
+        ))
+    };
+    assert!(imputer(f32::NAN).is_ok() && imputer(0.0).unwrap_err().contains("Imputer"));
     let hidden = vec![classical("Normalizer", &["x"], &["h"], vec![]), node("Gemm", &["h", "w"], &["y"], vec![int("transB", 1)])];
     let error = models::import(&model("2", hidden, vec![floats("w", &[1, 2], &[1.0, 2.0])])).unwrap_err();
     assert!(error.contains("'h' comes from Normalizer") && error.contains("only at the end"), "{error}");

@@ -34,6 +34,8 @@ pub enum Each {
     Power(f32),
     /// `min(max(x, low), high)`.
     Clip(f32, f32),
+    /// -1, 0 or 1.
+    Sign,
 }
 
 /// A number of a group.
@@ -103,6 +105,8 @@ impl Each {
             Self::Shift(c) => x + c,
             Self::Power(c) => x.powf(c),
             Self::Clip(low, high) => x.max(low).min(high),
+            Self::Sign if x == 0.0 => 0.0,
+            Self::Sign => x.signum(),
         }
     }
 
@@ -218,6 +222,8 @@ mod tests {
             (Each::Shift(-2.0), 3.0, 1.0),
             (Each::Power(2.0), -3.0, 9.0),
             (Each::Clip(-1.0, 1.0), 3.0, 1.0),
+            (Each::Sign, -3.0, -1.0),
+            (Each::Sign, 0.0, 0.0),
         ];
         for (function, x, wanted) in cases {
             assert!((function.of(x) - wanted).abs() < 3e-3 * (1.0 + wanted.abs()), "{function:?}({x}) = {}", function.of(x));

@@ -35,6 +35,11 @@ impl Importer {
                 Outcome::Finished(self.end_of(node, 0)?.named(labels)?)
             }
             "ArrayFeatureExtractor" => self.features(node)?,
+            // inputs are numbers: there is nothing to put in the place of what is none
+            "Imputer" if attributes.float("replaced_value_float", 0.0).is_nan() => {
+                attributes.ignore(&["imputed_value_floats"]);
+                Outcome::value(self.value(node, 0)?)
+            }
             other => return Err(Error::Model(refusal(other))),
         };
         Ok(vec![one])
@@ -227,4 +232,5 @@ fn refusal(name: &str) -> String {
 }
 
 /// The operators of this domain.
-pub const SUPPORTED: &str = "ArrayFeatureExtractor, LinearClassifier, LinearRegressor, Normalizer (at the end), Scaler, ZipMap";
+pub const SUPPORTED: &str =
+    "ArrayFeatureExtractor, Imputer (of NaN), LinearClassifier, LinearRegressor, Normalizer (at the end), Scaler, ZipMap";

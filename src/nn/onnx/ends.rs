@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Operators with which the end of a model begins, on what is computed privately before: the scores are revealed instead.
-const FIRST: [&str; 14] = [
+const FIRST: [&str; 15] = [
     "Softmax",
     "LogSoftmax",
     "Sigmoid",
@@ -32,6 +32,7 @@ const FIRST: [&str; 14] = [
     "Tanh",
     "Reciprocal",
     "Softplus",
+    "Sign",
     "LpNormalization",
     "ReduceL2",
     "ReduceLogSumExp",
@@ -159,6 +160,7 @@ impl Importer {
             "Neg" => vec![Each::Scale(-1.0)],
             "Abs" => vec![Each::Abs],
             "Exp" => vec![Each::Exp],
+            "Sign" => vec![Each::Sign],
             "Log" => vec![Each::Log],
             "Sqrt" => vec![Each::Sqrt],
             "Tanh" => vec![Each::Tanh],
@@ -182,7 +184,12 @@ impl Importer {
     fn ends_whole(&self, node: &NodeProto) -> bool {
         let last =
             self.finished.get(&node.input[0]).and_then(|finished| finished.finish.iter().rev().find(|f| !matches!(f, Finish::Move(_))));
-        matches!(last, Some(Finish::ArgMax { .. } | Finish::Labels(_) | Finish::Each(Each::Truncate | Each::IsNonzero | Each::IsPositive)))
+        matches!(
+            last,
+            Some(
+                Finish::ArgMax { .. } | Finish::Labels(_) | Finish::Each(Each::Truncate | Each::IsNonzero | Each::IsPositive | Each::Sign)
+            )
+        )
     }
 
     /// A function along one axis, before operator set 13 along all from one on.

@@ -100,6 +100,7 @@ fn of_each(writer: &mut dyn Writer, x: String, each: Each) -> Result<String> {
         Each::Reciprocal => "Reciprocal",
         Each::Softplus => "Softplus",
         Each::Abs => "Abs",
+        Each::Sign => "Sign",
         Each::Truncate | Each::IsNonzero | Each::IsPositive => {
             let x = if each == Each::IsPositive { writer.made("Relu", &[x], Vec::new()) } else { x };
             let whole = writer.made("Cast", &[x], vec![Attribute::Int("to", if each == Each::Truncate { INT64 } else { BOOL })]);

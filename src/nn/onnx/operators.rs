@@ -21,11 +21,14 @@ use crate::{
 };
 
 /// The operators that an import understands. Arithmetic and layout operations are also computed on constants.
-pub const SUPPORTED: &str = "Abs, Add, ArgMax (at the end), ArgMin (at the end), AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, ConstantOfShape, Conv, \
-ConvTranspose, DepthToSpace, DequantizeLinear (of weights), Div (by constants), Dropout, Exp (at the end), Expand, Flatten, Gather, Gemm, GlobalAveragePool, GlobalMaxPool, \
-HardSigmoid, HardSwish, Identity, If (of constants), LeakyRelu, Log (at the end), LogSoftmax (at the end), LpNormalization (at the end), MatMul, Max, MaxPool, Mean, Min, Mul, Neg, Not (at the end), PRelu, Pad, Pow (whole powers), Reciprocal (at the end), ReduceL1, ReduceL2 (at the end), ReduceLogSumExp (at the end), ReduceMax, ReduceMean, ReduceMin, ReduceProd (of 8 at most), \
-ReduceSum, ReduceSumSquare, Relu, Reshape, Resize, Shape, Sigmoid (at the end), Slice, Softmax (at the end), Softplus (at the end), SpaceToDepth, Split, Sqrt (at the end), Squeeze, Sub, Sum, Tanh (at the end), Tile, Transpose, \
-Unsqueeze, Upsample, Where (by constants)";
+pub const SUPPORTED: &str = "Abs, Add, ArgMax (at the end), ArgMin (at the end), AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, ConstantOfShape, \
+Conv, ConvTranspose, DepthToSpace, DequantizeLinear (of weights), Div (by constants), Dropout, Exp (at the end), Expand, Flatten, \
+Gather, Gemm, GlobalAveragePool, GlobalMaxPool, HardSigmoid, HardSwish, Identity, If (of constants), LeakyRelu, Log (at the end), \
+LogSoftmax (at the end), LpNormalization (at the end), MatMul, Max, MaxPool, Mean, Min, Mul, Neg, Not (at the end), PRelu, Pad, Pow \
+(whole powers), Reciprocal (at the end), ReduceL1, ReduceL2 (at the end), ReduceLogSumExp (at the end), ReduceMax, ReduceMean, \
+ReduceMin, ReduceProd (of 8 at most), ReduceSum, ReduceSumSquare, Relu, Reshape, Resize, Shape, Sigmoid (at the end), Sign (at the \
+end), Slice, Softmax (at the end), Softplus (at the end), SpaceToDepth, Split, Sqrt (at the end), Squeeze, Sub, Sum, Tanh (at the \
+end), Tile, Transpose, Unsqueeze, Upsample, Where (by constants)";
 
 impl Importer {
     /// The meaning of a node's first output.
@@ -69,9 +72,11 @@ impl Importer {
         if name == "Constant" {
             return attributes.constant().map(Some);
         }
-        if let ("Shape" | "Size", Ok(Meaning::Value(value))) = (name, self.meaning(node, 0)) {
+        if matches!(name, "Shape" | "Size")
+            && let Ok(end) = self.end_of(node, 0)
+        {
             self.batch_read |= self.batch.is_followed();
-            let extents: Vec<i64> = self.extents(value)?.iter().map(|&extent| extent as i64).collect();
+            let extents: Vec<i64> = self.batch.extents(&end.view).iter().map(|&extent| extent as i64).collect();
             return match name {
                 "Shape" => fold::shape(&extents, attributes).map(Some),
                 _ => Ok(Some(Constant::Integers(Array::one(extents.iter().product())))),
