@@ -49,7 +49,7 @@ mod table;
 
 mod terminal {
     pub fn escaped(text: &str) -> String {
-        text.escape_debug().to_string()
+        text.into()
     }
 }
 
