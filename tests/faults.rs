@@ -154,7 +154,8 @@ fn who_does_not_belong_is_refused() {
     refused("another cluster.toml", "another cluster.toml", connect(other));
 
     refused("another version of the protocol", "version 7", MisbehavingClient::hello(&owner, 1, 7, None));
-    refused("a client that says it is party 2", "says that it is party 2", MisbehavingClient::hello(&owner, 0, 1, Some(2)));
+    refused("the version before models were numbered", "version 1", MisbehavingClient::hello(&owner, 1, 1, None));
+    refused("a client that says it is party 2", "says that it is party 2", MisbehavingClient::hello(&owner, 0, 2, Some(2)));
 
     // a party's server with another certificate than the one that the client pins
     let mut other = owner.clone();
