@@ -30,6 +30,10 @@ fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 fn json(output: &Output) -> serde_json::Value {
     assert!(output.status.success(), "{}", err(output));
     serde_json::from_slice(&output.stdout).unwrap()
@@ -127,14 +131,14 @@ fn plan_says_what_infer_costs() {
     assert!(far["rounds"].as_u64() < Some(34) && far["signs"]["short"].as_u64() > Some(0), "{far}");
     let short = json(&trishade(&["plan", "--model", MODEL, "--json", "--sign", "short"]));
     assert_eq!(short["signs"]["short"].as_u64(), Some(9));
-    let text = err(&trishade(&["plan", "--model", MODEL, "--batch", "10"]));
+    let text = out(&trishade(&["plan", "--model", MODEL, "--batch", "10"]));
     assert!(text.contains("conv 5x5 + maxpool + relu") && text.contains("memory"), "{text}");
 }
 
 #[test]
 fn the_cpu_passes_its_selftest() {
     let output = trishade(&["selftest", "--device", "cpu"]);
-    assert!(output.status.success() && err(&output).contains("ok"), "{}", err(&output));
+    assert!(output.status.success() && out(&output).contains("ok"), "{}", err(&output));
 }
 
 /// Whether the tests are to run on a GPU, and which: `TRISHADE_GPU`, else Mesa's software Vulkan.
@@ -153,7 +157,7 @@ fn gpu() -> Option<String> {
 fn a_gpu_passes_its_selftest_and_gives_the_same_predictions() {
     let Some(name) = gpu() else { return };
     let output = trishade(&["selftest", "--device", &name]);
-    assert!(output.status.success() && err(&output).contains("32-bit halves"), "{}", err(&output));
+    assert!(output.status.success() && out(&output).contains("32-bit halves"), "{}", err(&output));
     let predictions = |device: &str| {
         json(&trishade(&["infer", "--model", MODEL, "--input", IMAGES, "--labels", LABELS, "--device", device, "--json"]))["predictions"]
             .clone()
@@ -305,7 +309,7 @@ fn check_tells_all_that_keeps_a_model_from_running_and_infer_agrees() {
     assert!(supported("Relu") && !supported("Tanh") && !supported("Exp"));
     // the same for people: the list on standard output, the verdict on standard error
     let output = trishade(&["check", file.path()]);
-    let list = String::from_utf8_lossy(&output.stdout);
+    let list = out(&output);
     for word in ["node b' and 1 more", "HardSwish", "BatchNormalization", "constants only"] {
         assert!(list.contains(word), "'{list}' does not say '{word}'");
     }
