@@ -52,6 +52,8 @@ pub struct Importer {
     pub readers: HashMap<String, Vec<String>>,
     /// Names of what is computed in the clear.
     pub finished: HashMap<String, Finished>,
+    /// Names of comparisons.
+    pub comparisons: HashMap<String, Comparison>,
     /// Elements of minus infinity around a value, by its name and for each of its axes.
     pub framed: HashMap<String, Vec<(i64, i64)>>,
     /// Name of the node that is read, and how many operations it has become.
@@ -78,6 +80,15 @@ pub struct Finished {
     pub operator: String,
     /// The result of one item, as the model sees it.
     pub view: View,
+}
+
+/// Whether a value is negative or not, element by element.
+#[derive(Debug, Clone, Copy)]
+pub struct Comparison {
+    /// The value.
+    pub sign: ValueId,
+    /// True where it is negative.
+    pub negative: bool,
 }
 
 impl Importer {
@@ -113,6 +124,7 @@ impl Importer {
             opset,
             readers: readers(proto),
             finished: HashMap::new(),
+            comparisons: HashMap::new(),
             framed: HashMap::new(),
             node: Default::default(),
         })
@@ -161,6 +173,7 @@ impl Importer {
             (None, Some(Finished { operator, .. })) => Err(Error::Model(format!(
                 "input '{name}' is made by {operator}, which is supported only at the end, where whoever receives the result computes it in the clear"
             ))),
+            (None, None) if self.comparisons.contains_key(name) => Err(Self::of_comparison(name)),
             (None, None) => Err(Error::Model(format!("input '{name}' is neither made by an earlier node nor an initializer"))),
         }
     }

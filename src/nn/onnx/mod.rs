@@ -7,6 +7,7 @@
 mod array;
 mod attributes;
 mod batch;
+mod comparison;
 mod constant;
 mod elements;
 mod elementwise;

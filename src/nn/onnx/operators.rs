@@ -22,10 +22,10 @@ use crate::{
 
 /// The operators that an import understands. Arithmetic and layout operations are also computed on constants.
 pub const SUPPORTED: &str = "Abs, Add, ArgMax (at the end), AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, ConstantOfShape, Conv, \
-ConvTranspose, DepthToSpace, DequantizeLinear (of weights), Div (by constants), Dropout, Expand, Flatten, Gather, Gemm, GlobalAveragePool, GlobalMaxPool, \
-HardSigmoid, HardSwish, Identity, If (of constants), LeakyRelu, LogSoftmax (at the end), MatMul, Max, MaxPool, Mean, Min, Mul, Neg, PRelu, Pad, Pow (whole powers), ReduceMax, ReduceMean, \
+ConvTranspose, DepthToSpace, DequantizeLinear (of weights), Div (by constants), Dropout, Expand, Flatten, Gather, Gemm, GlobalAveragePool, GlobalMaxPool, Greater, GreaterOrEqual, \
+HardSigmoid, HardSwish, Identity, If (of constants), LeakyRelu, Less, LessOrEqual, LogSoftmax (at the end), MatMul, Max, MaxPool, Mean, Min, Mul, Neg, Not, PRelu, Pad, Pow (whole powers), ReduceMax, ReduceMean, \
 ReduceSum, Relu, Reshape, Resize, Shape, Sigmoid (at the end), Slice, Softmax (at the end), SpaceToDepth, Split, Squeeze, Sub, Sum, Tile, Transpose, \
-Unsqueeze, Upsample, Where (by constants)";
+Unsqueeze, Upsample, Where (by constants or comparisons)";
 
 impl Importer {
     /// The meaning of a node's first output.
@@ -44,7 +44,10 @@ impl Importer {
             "Cast" => {
                 attributes.ignore(&["saturate"]);
                 match tensor::is_float(attributes.int("to", 0) as i32)? {
-                    true => self.activation(node, 0),
+                    true => match node.input.first().and_then(|name| self.comparisons.get(name)) {
+                        Some(&comparison) => self.indicator(comparison),
+                        None => self.activation(node, 0),
+                    },
                     false => Err(Error::Model("an activation cannot be cast to integers".into())),
                 }
             }
@@ -81,7 +84,9 @@ impl Importer {
         }
         let mut inputs = Vec::new();
         for i in 0..node.input.len() {
-            match self.has(node, i).then(|| self.meaning(node, i)).transpose()? {
+            let compared = node.input.get(i).is_some_and(|name| self.comparisons.contains_key(name));
+            match self.has(node, i).then(|| self.meaning(node, i)).filter(|_| !compared).transpose()? {
+                None if compared => return Ok(None),
                 None => inputs.push(None),
                 Some(Meaning::Constant(constant)) => inputs.push(Some(constant)),
                 Some(Meaning::Value(_)) => return Ok(None),

@@ -101,6 +101,10 @@ impl Importer {
             self.finished.insert(made.clone(), finished);
             return attributes.done();
         }
+        if let Some(comparison) = self.comparison(proto)? {
+            self.comparisons.insert(made.clone(), comparison);
+            return attributes.done();
+        }
         let results = match proto.op_type.as_str() {
             "Split" => self.split(proto, &mut attributes)?,
             "If" => self.branch(proto, &mut attributes)?,
