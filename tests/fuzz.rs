@@ -21,7 +21,12 @@ use trishade::{
     device::Device,
     fixed::Fixed,
     net::fuzz,
-    nn::{Graph, builder::Builder, lower, onnx},
+    nn::{
+        Graph, Tensor,
+        builder::Builder,
+        lower, onnx,
+        ops::{Gate, Sum},
+    },
     party::{Party, Progress, Remote},
     protocol as mpc,
     shape::Shape,
@@ -156,7 +161,17 @@ fn graphs() -> Vec<Graph> {
         joined.average_pool(2, 2, 0).unwrap().flatten().unwrap().gather(&[5], [4, 3, 2, 1, 0].into()).unwrap().build(),
         branch.at(0).conv(3, 3, 1, 1).unwrap().sum_with(shortcut).unwrap().relu().unwrap().build(),
         first().grouped_conv(4, 3, 1, 0, 2).unwrap().global_average_pool().unwrap().flatten().unwrap().linear(2).unwrap().build(),
+        compared(),
     ]
+}
+
+/// A value that a constant is added to, and one that is let through by it.
+fn compared() -> Graph {
+    let mut graph = Graph::new(&[2, 3]);
+    let constant = graph.constant(Tensor::new([6], vec![0.5; 6]).unwrap());
+    let sum = graph.push("sum", Sum::of_two(), &[0, constant]);
+    let gate = graph.push("gate", Gate, &[0, sum]);
+    graph.with_outputs(&[("y", gate)])
 }
 
 /// A control message of each kind: of many short inputs those that are read, as this side writes them.

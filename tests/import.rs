@@ -377,7 +377,7 @@ fn every_operation_is_exported() {
     let none: &[(&[usize], f32)] = &[];
     /// Extents and value of a constant.
     type Constant<'a> = (&'a [usize], f32);
-    let operations: [(Op, usize, &[Constant<'_>]); 21] = [
+    let operations: [(Op, usize, &[Constant<'_>]); 24] = [
         (Sum { factors: vec![0.5, -2.0], constant: 0.25 }.into(), 2, none),
         (Affine.into(), 1, &[(&[2], 2.0), (&[2], 0.5)]),
         (Affine.into(), 1, &[(&[32], 0.5), (&[32], 0.25)]),
@@ -391,6 +391,9 @@ fn every_operation_is_exported() {
         (Concat { axis: 2 }.into(), 2, none),
         (Op::gather(vec![3], [NONE, 31, 0].into()), 1, none),
         (Multiply.into(), 2, none),
+        (Gate.into(), 2, none),
+        (Sum::of_two().into(), 1, &[(&[2], 0.5)]),
+        (Sum { factors: vec![1.0, -2.0], constant: 0.5 }.into(), 1, &[(&[32], 0.25)]),
         (MatMul { transposed: true }.into(), 1, &[(&[3, 4], 1.5), (&[3], 0.5)]),
         (MatMul { transposed: false }.into(), 2, none),
         (Conv { axes: [Axis::new(3), Axis { pad_end: 1, ..Axis::new(2) }], groups: 2 }.into(), 1, &[(&[4, 1, 3, 2], 0.5), (&[4], 1.0)]),

@@ -134,7 +134,7 @@ impl Lowering {
                 self.push(name, action, inputs, output)
             }
             Lowered::Step(action) => {
-                let inputs = self.aligned(&name, inputs)?;
+                let inputs = if matches!(action, Action::Concat(_)) { self.aligned(&name, inputs)? } else { inputs };
                 self.push(name, action, inputs, output)
             }
             Lowered::Replaced => Err(Error::Model(format!("node '{name}' was not normalised"))),

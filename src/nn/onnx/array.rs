@@ -31,6 +31,13 @@ impl<T: Copy> Array<T> {
         Array { extents: self.extents.clone(), values: self.values.iter().map(|&v| f(v)).collect() }
     }
 
+    /// A function of pairs of two arrays broadcast against each other.
+    pub fn paired<S>(&self, other: &Self, f: impl Fn(T, T) -> S) -> Result<Array<S>> {
+        let extents = broadcast(&self.extents, &other.extents)?;
+        let (a, b) = (self.broadcast(&extents)?, other.broadcast(&extents)?);
+        Ok(Array { extents, values: a.values.iter().zip(&b.values).map(|(&a, &b)| f(a, b)).collect() })
+    }
+
     pub fn rank(&self) -> usize {
         self.extents.len()
     }

@@ -177,7 +177,7 @@ fn binary(name: &str, a: &Constant, b: &Constant, fmod: i64) -> Result<Constant>
     match (a, b) {
         (Constant::Floats(a), Constant::Floats(b)) => {
             if let Some(f) = comparison(name) {
-                return pairs(a, b, |a, b| i64::from(a.partial_cmp(&b).is_some_and(f))).map(Constant::Integers);
+                return a.paired(b, |a, b| i64::from(a.partial_cmp(&b).is_some_and(f))).map(Constant::Integers);
             }
             let f: fn(f32, f32) -> f32 = match name {
                 "Add" => |a, b| a + b,
@@ -191,11 +191,11 @@ fn binary(name: &str, a: &Constant, b: &Constant, fmod: i64) -> Result<Constant>
                 "Mod" if fmod != 0 => |a, b| a % b,
                 _ => return Err(unknown("floats")),
             };
-            pairs(a, b, f).map(Constant::Floats)
+            a.paired(b, f).map(Constant::Floats)
         }
         (Constant::Integers(a), Constant::Integers(b)) => {
             if let Some(f) = comparison(name) {
-                return pairs(a, b, |a, b| i64::from(f(a.cmp(&b)))).map(Constant::Integers);
+                return a.paired(b, |a, b| i64::from(f(a.cmp(&b)))).map(Constant::Integers);
             }
             if let "Div" | "Mod" = name
                 && b.values.contains(&0)
@@ -220,15 +220,15 @@ fn binary(name: &str, a: &Constant, b: &Constant, fmod: i64) -> Result<Constant>
                 "BitwiseXor" => |a, b| a ^ b,
                 _ => return Err(unknown("integers")),
             };
-            pairs(a, b, f).map(Constant::Integers)
+            a.paired(b, f).map(Constant::Integers)
         }
         // the one operator whose operands may differ in type: the result has the first one's
         (Constant::Floats(_), Constant::Integers(b)) if name == "Pow" => binary(name, a, &Constant::Floats(b.map(|v| v as f32)), 0),
         (Constant::Integers(a), Constant::Floats(b)) if name == "Pow" => {
-            pairs(&a.map(|v| v as f32), b, |a, b| a.powf(b) as i64).map(Constant::Integers)
+            a.map(|v| v as f32).paired(b, |a, b| a.powf(b) as i64).map(Constant::Integers)
         }
         // a mean of integers divides by a number of its own
-        (Constant::Integers(a), Constant::Floats(b)) if name == "Div" => pairs(&a.map(|v| v as f32), b, |a, b| a / b).map(Constant::Floats),
+        (Constant::Integers(a), Constant::Floats(b)) if name == "Div" => a.map(|v| v as f32).paired(b, |a, b| a / b).map(Constant::Floats),
         _ => Err(Error::Model(format!("{name} of floats and integers"))),
     }
 }
@@ -253,12 +253,6 @@ fn power(a: i64, b: i64) -> i64 {
         }
         _ => 0,
     }
-}
-
-fn pairs<T: Copy, S>(a: &Array<T>, b: &Array<T>, f: impl Fn(T, T) -> S) -> Result<Array<S>> {
-    let extents = broadcast(&a.extents, &b.extents)?;
-    let (a, b) = (a.broadcast(&extents)?, b.broadcast(&extents)?);
-    Ok(Array { extents, values: a.values.iter().zip(&b.values).map(|(&a, &b)| f(a, b)).collect() })
 }
 
 fn choose(condition: &Constant, yes: &Constant, no: &Constant) -> Result<Constant> {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// An operand that is computed, or numbers of the model.
-enum Operand {
+pub enum Operand {
     Value(ValueId),
     Numbers(Array<f32>),
 }
@@ -134,22 +134,26 @@ impl Importer {
         Ok(power)
     }
 
-    /// One value or the other by a constant condition: `m yes + (1 - m) no`.
+    /// One value or the other by a comparison, or by a constant condition: `m yes + (1 - m) no`.
     fn masked(&mut self, node: &NodeProto) -> Result<ValueId> {
+        if let Some(&comparison) = node.input.first().and_then(|name| self.comparisons.get(name)) {
+            let (yes, no) = (self.operand(node, 1)?, self.operand(node, 2)?);
+            return self.chosen(comparison, yes, no);
+        }
         let Meaning::Constant(Constant::Integers(condition)) = self.meaning(node, 0)? else {
-            return Err(Error::Model("Where by a constant condition is supported".into()));
+            return Err(Error::Model("Where by a constant condition or a comparison is supported".into()));
         };
         let yes = condition.map(|c| if c != 0 { 1.0 } else { 0.0 });
         let no = yes.map(|m| 1.0 - m);
         let mut part = |i: usize, mask: Array<f32>| match self.operand(node, i)? {
             Value(x) => self.scaled(x, mask).map(Value),
-            Numbers(numbers) => pairs(&mask, &numbers, |m, v| if m == 0.0 { 0.0 } else { v }).map(Numbers),
+            Numbers(numbers) => mask.paired(&numbers, |m, v| if m == 0.0 { 0.0 } else { v }).map(Numbers),
         };
         let (yes, no) = (part(1, yes)?, part(2, no)?);
         self.plus(yes, no)
     }
 
-    fn operand(&self, node: &NodeProto, i: usize) -> Result<Operand> {
+    pub(super) fn operand(&self, node: &NodeProto, i: usize) -> Result<Operand> {
         match self.meaning(node, i)? {
             Meaning::Value(value) => Ok(Value(value)),
             Meaning::Constant(Constant::Floats(array)) => match array.values.iter().any(|v| v.is_infinite()) {
@@ -173,13 +177,13 @@ impl Importer {
         of_numbers: impl Fn(f32, f32) -> f32,
         f: impl Fn(&mut Self, Operand, Operand) -> Result<ValueId>,
     ) -> Result<ValueId> {
-        let (mut all, mut numbers) = (None, None);
+        let (mut all, mut numbers) = (None, None::<Array<f32>>);
         for i in 0..node.input.len() {
             match self.operand(node, i)? {
                 Numbers(c) => {
                     numbers = Some(match numbers {
                         None => c,
-                        Some(before) => pairs(&before, &c, &of_numbers)?,
+                        Some(before) => before.paired(&c, &of_numbers)?,
                     });
                 }
                 Value(x) => {
@@ -197,7 +201,7 @@ impl Importer {
         }
     }
 
-    fn plus(&mut self, a: Operand, b: Operand) -> Result<ValueId> {
+    pub(super) fn plus(&mut self, a: Operand, b: Operand) -> Result<ValueId> {
         match (a, b) {
             (Value(a), Value(b)) => self.combined(a, b, [1.0, 1.0]),
             (Value(x), Numbers(c)) | (Numbers(c), Value(x)) => self.shifted(x, c),
@@ -267,14 +271,14 @@ impl Importer {
         self.push(Sum { factors: factors.to_vec(), constant: 0.0 }, &[a, b])
     }
 
-    fn of_one_shape(&mut self, a: ValueId, b: ValueId) -> Result<[ValueId; 2]> {
+    pub(super) fn of_one_shape(&mut self, a: ValueId, b: ValueId) -> Result<[ValueId; 2]> {
         self.batch.meets(&self.view(a)?, &self.view(b)?)?;
         let extents = broadcast(&self.extents(a)?, &self.extents(b)?)?;
         Ok([self.moved(a, &Layout::Broadcast(extents.clone()))?, self.moved(b, &Layout::Broadcast(extents))?])
     }
 
     /// The value with the axes that a constant adds to it.
-    fn like(&mut self, x: ValueId, constant: &Array<f32>) -> Result<ValueId> {
+    pub(super) fn like(&mut self, x: ValueId, constant: &Array<f32>) -> Result<ValueId> {
         let extents = broadcast(&self.extents(x)?, &constant.extents)?;
         self.moved(x, &Layout::Broadcast(extents))
     }
@@ -312,12 +316,6 @@ impl Importer {
             false => numbers,
         })
     }
-}
-
-fn pairs(a: &Array<f32>, b: &Array<f32>, f: impl Fn(f32, f32) -> f32) -> Result<Array<f32>> {
-    let extents = broadcast(&a.extents, &b.extents)?;
-    let (a, b) = (a.broadcast(&extents)?, b.broadcast(&extents)?);
-    Ok(Array { extents, values: a.values.iter().zip(&b.values).map(|(&a, &b)| f(a, b)).collect() })
 }
 
 fn constants() -> Error {

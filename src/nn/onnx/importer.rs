@@ -60,6 +60,8 @@ pub struct Importer {
     pub texts: HashMap<String, Vec<String>>,
     /// Names of computed integers, and their element types.
     pub whole: HashMap<String, i32>,
+    /// Names of comparisons.
+    pub comparisons: HashMap<String, Comparison>,
     /// Elements of minus infinity around a value, by its name and for each of its axes.
     pub framed: HashMap<String, Vec<(i64, i64)>>,
     /// Name of the node that is read, and how many operations it has become.
@@ -103,6 +105,15 @@ pub struct Finished {
     pub view: View,
 }
 
+/// Whether a value is negative or not, element by element.
+#[derive(Debug, Clone, Copy)]
+pub struct Comparison {
+    /// The value.
+    pub sign: ValueId,
+    /// True where it is negative.
+    pub negative: bool,
+}
+
 impl Importer {
     /// Reads initializers and inputs.
     pub fn new((proto, opset): (&GraphProto, i64), folder: Option<&Folder>, shapes: &Shapes, batch: Batch) -> Result<Self> {
@@ -138,6 +149,7 @@ impl Importer {
             finished: HashMap::new(),
             texts,
             whole,
+            comparisons: HashMap::new(),
             framed: HashMap::new(),
             node: Default::default(),
         })
@@ -189,6 +201,7 @@ impl Importer {
             (None, None) if self.texts.contains_key(name) => {
                 Err(Error::Model(format!("input '{name}' holds texts where numbers are expected")))
             }
+            (None, None) if self.comparisons.contains_key(name) => Err(Self::of_comparison(name)),
             (None, None) => Err(Error::Model(format!("input '{name}' is neither made by an earlier node nor an initializer"))),
         }
     }

@@ -8,6 +8,7 @@ mod array;
 mod attributes;
 mod batch;
 mod classical;
+mod comparison;
 mod constant;
 mod elements;
 mod elementwise;

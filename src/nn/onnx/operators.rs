@@ -23,12 +23,12 @@ use crate::{
 /// The operators that an import understands. Arithmetic and layout operations are also computed on constants.
 pub const SUPPORTED: &str = "Abs, Add, ArgMax (at the end), ArgMin (at the end), AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, ConstantOfShape, \
 Conv, ConvTranspose, DepthToSpace, DequantizeLinear (of weights), Div (by constants), Dropout, Exp (at the end), Expand, Flatten, \
-Gather, Gemm, GlobalAveragePool, GlobalMaxPool, HardSigmoid, HardSwish, Identity, If (of constants), LeakyRelu, Log (at the end), \
-LogSoftmax (at the end), LpNormalization (at the end), MatMul, Max, MaxPool, Mean, Min, Mul, Neg, Not (at the end), PRelu, Pad, Pow \
+Gather, Gemm, GlobalAveragePool, GlobalMaxPool, Greater, GreaterOrEqual, HardSigmoid, HardSwish, Identity, If (of constants), LeakyRelu, Less, LessOrEqual, Log (at the end), \
+LogSoftmax (at the end), LpNormalization (at the end), MatMul, Max, MaxPool, Mean, Min, Mul, Neg, Not, PRelu, Pad, Pow \
 (whole powers), Reciprocal (at the end), ReduceL1, ReduceL2 (at the end), ReduceLogSumExp (at the end), ReduceMax, ReduceMean, \
 ReduceMin, ReduceProd (of 8 at most), ReduceSum, ReduceSumSquare, Relu, Reshape, Resize, Shape, Sigmoid (at the end), Sign (at the \
 end), Slice, Softmax (at the end), Softplus (at the end), SpaceToDepth, Split, Sqrt (at the end), Squeeze, Sub, Sum, Tanh (at the \
-end), Tile, Transpose, Unsqueeze, Upsample, Where (by constants)";
+end), Tile, Transpose, Unsqueeze, Upsample, Where (by constants or comparisons)";
 
 impl Importer {
     /// The meaning of a node's first output.
@@ -46,7 +46,11 @@ impl Importer {
             }
             "Cast" => {
                 attributes.ignore(&["saturate"]);
-                self.cast_whole(node, attributes.int("to", 0) as i32)
+                let to = attributes.int("to", 0) as i32;
+                match node.input.first().and_then(|name| self.comparisons.get(name)) {
+                    Some(&comparison) if tensor::is_float(to)? => self.indicator(comparison),
+                    _ => self.cast_whole(node, to),
+                }
             }
             "Conv" => self.conv(node, attributes),
             "ConvTranspose" => self.conv_transpose(node, attributes),
@@ -84,7 +88,9 @@ impl Importer {
         }
         let mut inputs = Vec::new();
         for i in 0..node.input.len() {
-            match self.has(node, i).then(|| self.meaning(node, i)).transpose()? {
+            let compared = node.input.get(i).is_some_and(|name| self.comparisons.contains_key(name));
+            match self.has(node, i).then(|| self.meaning(node, i)).filter(|_| !compared).transpose()? {
+                None if compared => return Ok(None),
                 None => inputs.push(None),
                 Some(Meaning::Constant(constant)) => inputs.push(Some(constant)),
                 Some(Meaning::Value(_)) => return Ok(None),
@@ -297,8 +303,8 @@ pub(super) fn refusal(name: &str) -> String {
         "LSTM" | "GRU" | "RNN" | "Loop" | "Scan" => {
             "a model whose course depends on its steps: unroll it, or use convolutions or attention"
         }
-        "Greater" | "Less" | "GreaterOrEqual" | "LessOrEqual" | "Equal" | "Not" | "And" | "Or" | "Xor" | "Sign" => {
-            "comparisons of computed values are no values of a model yet: Max, Min, Clip and Relu compare"
+        "Equal" | "And" | "Or" | "Xor" | "Sign" => {
+            "it makes bits of computed values, of which there are those of Greater, Less and their kin, before Where, Not or Cast"
         }
         "QuantizeLinear"
         | "DequantizeLinear"

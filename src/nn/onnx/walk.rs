@@ -115,6 +115,10 @@ impl Importer {
             return Err(Error::Model("the node has no output".into()));
         };
         let mut attributes = Attributes::new(proto);
+        if let Some(comparison) = self.comparison(proto)? {
+            self.comparisons.insert(made.clone(), comparison);
+            return attributes.done();
+        }
         self.keep_whole(proto)?;
         let results = match proto.domain.as_str() {
             "" | "ai.onnx" => match self.ended(proto, &mut attributes)? {

@@ -12,6 +12,7 @@ mod combine;
 mod concat;
 mod conv;
 mod expand;
+mod gate;
 mod gather;
 mod interval;
 mod matmul;
@@ -39,6 +40,7 @@ pub use combine::Combine;
 pub use concat::Concat;
 pub use conv::Conv;
 pub use expand::Expand;
+pub use gate::Gate;
 pub use gather::Gather;
 pub use interval::{CAP, Interval, Intervals};
 pub use matmul::MatMul;
@@ -126,6 +128,8 @@ closed! {
         Expand,
         /// Sum, mean or maximum along axes.
         Reduce,
+        /// One value where another is not negative.
+        Gate,
     }
 }
 
@@ -150,6 +154,8 @@ closed! {
         Gather,
         /// Other extents.
         Reshape,
+        /// One value where another is not negative.
+        Gate,
     }
 }
 
@@ -190,6 +196,7 @@ impl Op {
             Self::Concat(op) => Lowered::Step((*op).into()),
             Self::Gather(op) => Lowered::Step(op.clone().into()),
             Self::Reshape(op) => Lowered::Step(op.clone().into()),
+            Self::Gate(op) => Lowered::Step((*op).into()),
             Self::Affine(_) | Self::AveragePool(_) | Self::Tile(_) | Self::Expand(_) | Self::Reduce(_) => Lowered::Replaced,
         }
     }
