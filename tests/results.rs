@@ -244,7 +244,7 @@ fn what_are_no_classes_is_not_printed_as_such() {
         let checked = trishade(&["check", &model, "--calibrate", &x]);
         assert!(checked.status.success() && !err(&checked).contains("same prediction"), "{}", err(&checked));
     }
-    assert!(err(&trishade(&["check", LENET, "--calibrate", DIGITS])).contains("same prediction as with floats"));
+    assert!(out(&trishade(&["check", LENET, "--calibrate", DIGITS])).contains("same prediction as with floats"));
     // an index over several axes says nothing
     let model = folder.model("shift.onnx", &shift(&[1, 3, 3]));
     fails(&infer(&model, &x, &["--reveal", "argmax"]), 1, &["'image' is no row of scores"]);
