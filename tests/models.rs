@@ -106,7 +106,7 @@ fn a_model_is_checked_before_it_runs() {
     assert_eq!((&calibration["inputs"], &calibration["same_predictions"]), (&serde_json::json!(100), &serde_json::json!(100)));
     assert!(calibration["steps"].as_array().unwrap().iter().all(|step| step["bits"].as_u64().unwrap() < 62));
     // pixels as they are, 255 times as large, leave the range of this many fraction bits
-    fails(&["check", LENET, "--fraction-bits", "26", "--preprocess", "raw", "--calibrate", DIGITS], 5, &["conv1", "bits", "fraction bits"]);
+    fails(&["check", LENET, "--fraction-bits", "26", "--preprocess", "raw", "--calibrate", DIGITS], 5, &["conv2", "bits", "fraction bits"]);
     fails(&["check", "examples/data/README.md"], 1, &["not an ONNX model"]);
     fails(&["check", LENET, "--calibrate", "examples/data/chelsea.png", "--preprocess", "caffe"], 1, &["chelsea.png", "grey"]);
 }
