@@ -292,7 +292,6 @@ operator()(unary("Identity"))
 operator()(unary("LeakyRelu", alpha=(0.01, 0.9)))
 operator()(unary("HardSigmoid", alpha=(0.1, 0.5), beta=(0.2, 0.8)))
 operator(opsets=(14, 99))(unary("HardSwish"))
-operator(opsets=(10, 99))(unary("ThresholdedRelu", alpha=(0.1, 0.9)))
 
 
 @operator()

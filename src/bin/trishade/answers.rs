@@ -188,7 +188,8 @@ impl<'a> Results<'a> {
         let mut rows = vec![];
         match self.quality {
             Some(Quality::Accuracy(share)) => {
-                let one = self.first.numbers() == 1 && !self.first.gives_index();
+                let found = self.first.gives_index() || self.answer.class_labels().is_some();
+                let one = self.first.numbers() == 1 && !found;
                 let above = if one { format!(" (class 1 above {})", self.first.threshold()) } else { String::new() };
                 rows.push(("accuracy", format!("{:.2} %{above}", share * 100.0)));
             }

@@ -192,6 +192,10 @@ impl Batch {
         let (Self::Written(size), Place::Own(at), Ok(to)) = (self, view.place, resolve(&view.extents, &wanted.values, false)) else {
             return wanted;
         };
+        // a zero takes the batch over
+        if wanted.values.get(at) == Some(&0) {
+            return wanted;
+        }
         let before: usize = view.extents[..at].iter().product();
         let fits = |d: &usize| wanted.values.get(*d) == Some(&1) && to[..*d].iter().product::<usize>() == before;
         let mut wanted = wanted.clone();

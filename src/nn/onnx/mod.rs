@@ -152,9 +152,10 @@ fn import_from(proto: &(GraphProto, i64), folder: Option<&Folder>, options: &Opt
         Ok((graph, true)) if read(second).map_or(true, |(other, _)| other != graph) => Err(uneven()),
         Ok((graph, _)) => Ok(graph),
         // a model for any batch may hold shapes for one input
-        Err(_) => match read(Batch::Written(ANY_BATCH[0])).map_err(of_any_batch)? {
-            (_, true) => Err(uneven()),
-            (graph, false) => Ok(graph),
+        Err(first) => match read(Batch::Written(ANY_BATCH[0])) {
+            Ok((_, true)) => Err(uneven()),
+            Ok((graph, false)) => Ok(graph),
+            Err(second) => Err(of_any_batch(if first.to_string().contains('[') { second } else { first })),
         },
     }
 }
