@@ -209,6 +209,13 @@ fn devices_name_the_cpu() {
     assert!(trishade(&["devices"]).status.success());
 }
 
+#[test]
+fn adapters_are_listed_without_complaints_of_their_drivers() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trishade"));
+    let output = command.arg("devices").env_remove("XDG_RUNTIME_DIR").output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", err(&output));
+}
+
 #[track_caller]
 fn fails(args: &[&str], code: i32, words: &[&str]) {
     let output = trishade(args);

@@ -28,7 +28,7 @@ pub struct Builder {
     name: Option<String>,
     /// Factor of the next layer's random weights.
     gain: f64,
-    /// Weights are zeros.
+    /// Weights have a shape and no numbers.
     outline: bool,
 }
 
@@ -48,8 +48,8 @@ impl Builder {
         })
     }
 
-    /// The network with zeros for weights, which take no time to make: for its shapes and counts.
-    pub fn outline(self) -> Self {
+    /// The network without the numbers of its weights, which take time to make: for its shapes and counts alone.
+    pub(super) fn outline(self) -> Self {
         Self { outline: true, ..self }
     }
 
@@ -256,7 +256,7 @@ impl Builder {
             return weights.get(&format!("{}.weight", self.layer()?), &shape);
         }
         if self.outline {
-            return Ok(Tensor { values: vec![0.0; shape.elements()], shape });
+            return Ok(Tensor { shape, values: Vec::new() });
         }
         let fan_in = shape.elements() / shape.extents()[0];
         let limit = (6.0 / fan_in as f64).sqrt() * std::mem::replace(&mut self.gain, 1.0);

@@ -105,7 +105,7 @@ impl Graph {
 
     /// Number of secret parameters.
     pub fn parameters(&self) -> usize {
-        self.constants.values().map(|tensor| tensor.values.len()).sum()
+        self.constants.values().map(|tensor| tensor.shape.elements()).sum()
     }
 
     /// Parameters, multiply-adds and activations of one item.

@@ -28,12 +28,25 @@ use failure::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    #[cfg(all(target_os = "linux", feature = "gpu"))]
+    quiet_vulkan();
     match run(&Args::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             terminal::complain(&failure.to_string());
             ExitCode::from(failure.exit_code())
         }
+    }
+}
+
+/// Without this variable a layer of Mesa's writes complaints to standard error whenever adapters are listed. No socket lies below a file.
+#[cfg(all(target_os = "linux", feature = "gpu"))]
+#[allow(unsafe_code, reason = "other threads may read the environment; there is none yet")]
+fn quiet_vulkan() {
+    const FOLDER: &str = "XDG_RUNTIME_DIR";
+    if std::env::var_os(FOLDER).is_none() {
+        // SAFETY: the first thing that the program does, on its only thread
+        unsafe { std::env::set_var(FOLDER, "/dev/null") };
     }
 }
 

@@ -8,7 +8,11 @@ mod mobile;
 mod pooling;
 mod residual;
 
-use super::{builder::Builder, graph::Graph, weights::Weights};
+use super::{
+    builder::Builder,
+    graph::{Counts, Graph},
+    weights::Weights,
+};
 use crate::{Error, Result};
 use pooling::Pooling;
 use residual::Block;
@@ -48,8 +52,14 @@ pub fn network_with(name: &str, weights: Option<Arc<Weights>>) -> Result<Graph> 
     built(name, |extents, seed| Ok(Builder::new(extents, seed)?.with_weights(weights.clone())))
 }
 
-/// A network by name with zeros for weights, which take no time to make: for its shapes and counts.
-pub fn outline(name: &str) -> Result<Graph> {
+/// The extents of an input of a network by name, and its counts; its weights are not made.
+pub fn counts(name: &str) -> Result<(Vec<usize>, Counts)> {
+    let graph = outline(name)?;
+    Ok((graph.input_extents().to_vec(), graph.counts()?))
+}
+
+/// A network without the numbers of its weights.
+fn outline(name: &str) -> Result<Graph> {
     built(name, |extents, seed| Ok(Builder::new(extents, seed)?.outline()))
 }
 
@@ -91,8 +101,8 @@ mod tests {
     use super::*;
 
     /// Elements of the ReLUs' outputs, and multiply-adds.
-    fn counts(name: &str) -> (usize, u64) {
-        let counts = outline(name).unwrap().counts().unwrap();
+    fn sizes(name: &str) -> (usize, u64) {
+        let (_, counts) = counts(name).unwrap();
         (counts.activations as usize, counts.multiply_adds)
     }
 
@@ -101,12 +111,12 @@ mod tests {
         // the tables leave out the 8192 of the fully connected layers of vgg16-imagenet
         let relus = [15_220, 12_160, 67_968, 1_144_192, 276_992, 1_106_944, 13_555_712];
         for (name, relus) in NAMES.iter().zip(relus) {
-            assert_eq!(counts(name).0, relus, "{name}");
+            assert_eq!(sizes(name).0, relus, "{name}");
         }
         NAMES[..POOLED].iter().for_each(|name| assert!(outline(&format!("{name}-max")).is_ok(), "{name}"));
         for (name, relus, millions) in [("resnet50", 9_466_624, 4_060), ("resnet101", 14_584_576, 7_770), ("resnet152", 20_906_752, 11_500)]
         {
-            let (found, sums) = counts(name);
+            let (found, sums) = sizes(name);
             assert_eq!(found, relus, "{name}");
             assert!((sums / 1_000_000).abs_diff(millions) < 60, "{name}: {sums}");
         }
@@ -114,10 +124,15 @@ mod tests {
         for (name, millions, parameters) in
             [("alexnet", 714, 61_100_840), ("vgg16", 15_470, 138_357_544), ("mobilenet-v2", 301, 3_487_816), ("squeezenet", 349, 1_235_496)]
         {
-            assert!((counts(name).1 / 1_000_000).abs_diff(millions) <= millions / 50, "{name}: {}", counts(name).1);
+            assert!((sizes(name).1 / 1_000_000).abs_diff(millions) <= millions / 50, "{name}: {}", sizes(name).1);
             assert_eq!(outline(name).unwrap().parameters(), parameters, "{name}");
         }
-        assert_eq!(outline("lenet").unwrap().shapes(1).unwrap(), network("lenet").unwrap().shapes(1).unwrap());
+        let lenet = network("lenet").unwrap();
+        assert_eq!(outline("lenet").unwrap().shapes(1).unwrap(), lenet.shapes(1).unwrap());
+        assert_eq!(
+            counts("lenet").unwrap().1.parameters as usize,
+            lenet.constants.values().map(|tensor| tensor.values.len()).sum::<usize>()
+        );
         assert!(network("squeezenet-max").is_err());
         assert!(network("perceptron").unwrap_err().to_string().contains("resnet50"));
     }

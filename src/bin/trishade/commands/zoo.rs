@@ -30,14 +30,12 @@ fn list(as_json: bool) -> Result<(), Failure> {
     let mut rows = vec![["network", "input", "parameters", "multiply-adds", "compared"].map(String::from).to_vec()];
     let mut objects = Vec::new();
     for (i, name) in zoo::NAMES.iter().enumerate() {
-        let graph = zoo::outline(name)?;
-        let Counts { parameters, multiply_adds: products, activations: compared } = graph.counts()?;
-        let input: Vec<String> = graph.input_extents().iter().map(ToString::to_string).collect();
+        let (extents, Counts { parameters, multiply_adds: products, activations: compared }) = zoo::counts(name)?;
+        let input: Vec<String> = extents.iter().map(ToString::to_string).collect();
         let millions = |n: u64| format!("{:.2} M", n as f64 / 1e6);
         let title = if i < zoo::POOLED { format!("{name}, {name}-max") } else { (*name).into() };
         rows.push(vec![title, input.join(" x "), millions(parameters), millions(products), millions(compared)]);
-        objects
-            .push(json!({"name": name, "pooled_by_maxima_too": i < zoo::POOLED, "input": graph.input_extents(), "parameters": parameters,
+        objects.push(json!({"name": name, "pooled_by_maxima_too": i < zoo::POOLED, "input": extents, "parameters": parameters,
             "multiply_adds": products, "compared": compared}));
     }
     if as_json {

@@ -1,10 +1,6 @@
 //! Broadcasting of values and constants of every pair of ranks: NumPy's rule, or an error where it would move the batch.
-#![allow(missing_docs, reason = "tests")]
 
-#[path = "common/onnx.rs"]
-mod common;
-
-use common::*;
+use crate::common::*;
 use trishade::nn::onnx::schema::{ModelProto, TensorProto};
 
 /// An array of the test's own.

@@ -1,10 +1,6 @@
 //! Inputs and weights that are integers: casts, what keeps them, and what would wrap.
-#![allow(missing_docs, reason = "tests")]
 
-#[path = "common/models.rs"]
-mod models;
-
-use models::{floats, import, info, int, integers, model, node, run};
+use crate::models::{floats, import, info, int, integers, model, node, run};
 use trishade::nn::{graph::InputKind, onnx::schema::*};
 
 const FLOAT: i64 = 1;
@@ -19,7 +15,7 @@ fn cast(from: &str, to: &str, element_type: i64) -> NodeProto {
 fn inputs_of_every_integer_type_become_floats() {
     for (element_type, name) in ALL {
         let nodes = vec![
-            node("Transpose", &["x"], &["t"], vec![models::ints("perm", &[0, 2, 1])]),
+            node("Transpose", &["x"], &["t"], vec![crate::models::ints("perm", &[0, 2, 1])]),
             cast("t", "f", FLOAT),
             node("Div", &["f", "c"], &["y"], vec![]),
         ];

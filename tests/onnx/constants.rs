@@ -1,10 +1,6 @@
 //! Constants beside what is computed: put together with values, given as outputs, added for free, and larger than a product has room for.
-#![allow(missing_docs, reason = "tests")]
 
-#[path = "common/onnx.rs"]
-mod common;
-
-use common::*;
+use crate::common::*;
 use prost::Message;
 use trishade::nn::{
     Graph, lower,

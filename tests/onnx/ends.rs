@@ -1,10 +1,6 @@
 //! Ends of models in the clear: whoever receives the scores computes what follows them, and gets the values of the whole model.
-#![allow(missing_docs, reason = "tests")]
 
-#[path = "common/models.rs"]
-mod models;
-
-use models::{floats, import, info, int, integers, ints, model, node};
+use crate::models::{floats, import, info, int, integers, ints, model, node};
 use trishade::{
     device::Device,
     fixed::Fixed,

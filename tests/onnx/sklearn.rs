@@ -1,11 +1,7 @@
 //! Models of scikit-learn, as skl2onnx writes them: private inference gives the labels and values that onnxruntime gives. How the files in
 //! `tests/data/sklearn` were made: `make.py` beside them.
-#![allow(missing_docs, reason = "tests")]
 
-#[path = "common/models.rs"]
-mod models;
-
-use models::{floats, info, int, node};
+use crate::models::{floats, info, int, node};
 use prost::Message;
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, path::PathBuf, process::Command};
@@ -112,7 +108,7 @@ fn texts(name: &str, all: &[&str]) -> AttributeProto {
 }
 
 fn model(features: &str, nodes: Vec<NodeProto>, initializers: Vec<TensorProto>) -> ModelProto {
-    let mut model = models::model(vec![info("x", 1, &["N", features])], nodes, initializers);
+    let mut model = crate::models::model(vec![info("x", 1, &["N", features])], nodes, initializers);
     model.opset_import.push(OperatorSetIdProto { domain: "ai.onnx.ml".into(), version: 3 });
     model
 }
@@ -134,8 +130,8 @@ fn classifier(rows: usize, transform: &str, labels: AttributeProto) -> ModelProt
 #[test]
 fn every_transform_of_a_linear_classifier() {
     let x = [0.5, 0.3, -1.0, 0.7, 0.2, 0.6];
-    let (nan, three) = (f32::NAN, models::ints("classlabels_ints", &[1, 2, 3]));
-    let two = models::ints("classlabels_ints", &[5, 7]);
+    let (nan, three) = (f32::NAN, crate::models::ints("classlabels_ints", &[1, 2, 3]));
+    let two = crate::models::ints("classlabels_ints", &[5, 7]);
     // of onnxruntime; what is NaN or infinite there is left out
     for (rows, transform, labels, wanted) in [
         (1, "NONE", &two, vec![7.0, 0.55, 0.45, 5.0, 2.25, -1.25]),
@@ -148,7 +144,7 @@ fn every_transform_of_a_linear_classifier() {
         (3, "LOGISTIC", &three, vec![1.0, 0.6106, 0.5474, 0.4651, 3.0, 0.2227, 0.515, 0.8085, 2.0, 0.5, 0.5842, 0.5548]),
         (3, "PROBIT", &three, vec![1.0, -0.1257, -0.878, nan, 3.0, nan, -1.5547, nan, 2.0, nan, -0.4125, -0.7723]),
     ] {
-        let graph = models::import(&classifier(rows, transform, labels.clone())).unwrap();
+        let graph = crate::models::import(&classifier(rows, transform, labels.clone())).unwrap();
         let answer = answer(&graph, &x, Reveal::Logits).unwrap();
         let got: Vec<f32> = answer
             .outputs()
@@ -161,7 +157,7 @@ fn every_transform_of_a_linear_classifier() {
         }
     }
     // zeros stay out of the softmax
-    let graph = models::import(&classifier(3, "SOFTMAX_ZERO", three.clone())).unwrap();
+    let graph = crate::models::import(&classifier(3, "SOFTMAX_ZERO", three.clone())).unwrap();
     let finish = &graph.outputs[1].finish;
     let got = trishade::nn::finish::finished(finish, &[0.0, 0.34, 0.22]);
     assert!((got[1] - 0.53).abs() < 1e-4 && (got[2] - 0.47).abs() < 1e-4 && got[0] == 0.0, "{got:?}");
@@ -172,7 +168,7 @@ fn every_transform_of_a_linear_classifier() {
         (classifier(3, "NONE", two.clone()), "2 labels for 3 classes"),
         (classifier(3, "NONE", texts("classlabels_strings", &[])), "missing"),
     ] {
-        let error = models::import(&model).unwrap_err();
+        let error = crate::models::import(&model).unwrap_err();
         assert!(error.contains(word), "{error}");
     }
 }
@@ -181,15 +177,16 @@ fn every_transform_of_a_linear_classifier() {
 fn norms_and_columns_at_the_end() {
     for (norm, wanted) in [("MAX", [1.0, -1.333_333, 0.333_333]), ("L1", [0.375, -0.5, 0.125]), ("L2", [0.588_348, -0.784_465, 0.196_116])]
     {
-        let graph = models::import(&model("3", vec![classical("Normalizer", &["x"], &["y"], vec![text("norm", norm)])], vec![])).unwrap();
+        let graph =
+            crate::models::import(&model("3", vec![classical("Normalizer", &["x"], &["y"], vec![text("norm", norm)])], vec![])).unwrap();
         close(norm, &answer(&graph, &[3.0, -4.0, 1.0], Reveal::Logits).unwrap().outputs(), &[wanted.to_vec()]);
     }
     let columns = TensorProto { dims: vec![2], data_type: 7, int64_data: vec![2, 0], name: "i".into(), ..Default::default() };
     let taken = model("3", vec![classical("ArrayFeatureExtractor", &["x", "i"], &["y"], vec![])], vec![columns]);
-    assert_eq!(models::run(&taken, &[3.0, -4.0, 1.0]), [1.0, 3.0]);
+    assert_eq!(crate::models::run(&taken, &[3.0, -4.0, 1.0]), [1.0, 3.0]);
     let scaled = |offset: &[f32], scale: &[f32]| {
         let attributes = vec![numbers("offset", offset), numbers("scale", scale)];
-        models::import(&model("3", vec![classical("Scaler", &["x"], &["y"], attributes)], vec![]))
+        crate::models::import(&model("3", vec![classical("Scaler", &["x"], &["y"], attributes)], vec![]))
             .map(|graph| trishade::nn::reference::run_f32(&graph, &[3.0, -4.0, 1.0], 1).unwrap().values)
     };
     assert_eq!(scaled(&[1.0], &[2.0]).unwrap(), [4.0, -10.0, 0.0]);
@@ -201,7 +198,7 @@ fn norms_and_columns_at_the_end() {
 fn numbers_of_the_model_do_not_become_public_by_the_way() {
     let after = |c: &[f32]| {
         let nodes = vec![node("Sigmoid", &["x"], &["p"], vec![]), node("Mul", &["p", "c"], &["y"], vec![])];
-        models::import(&model("2", nodes, vec![floats("c", &[c.len() as i64], c)]))
+        crate::models::import(&model("2", nodes, vec![floats("c", &[c.len() as i64], c)]))
     };
     assert!(after(&[3.0, 3.0]).is_ok());
     let error = after(&[3.0, 4.0]).unwrap_err();
@@ -216,13 +213,13 @@ fn what_no_protocol_computes_is_refused_by_name() {
         ("Imputer", "before they are shared"),
         ("Binarizer", "before they are shared"),
     ] {
-        let error = models::import(&model("2", vec![classical(operator, &["x"], &["y"], vec![])], vec![])).unwrap_err();
+        let error = crate::models::import(&model("2", vec![classical(operator, &["x"], &["y"], vec![])], vec![])).unwrap_err();
         assert!(error.contains(operator) && error.contains(word) && error.contains("supported: ArrayFeatureExtractor"), "{error}");
     }
     // what stands for a missing value is never there
     let imputer = |replaced: f32| {
         let replaced = AttributeProto { name: "replaced_value_float".into(), f: replaced, r#type: 1, ..Default::default() };
-        models::import(&model(
+        crate::models::import(&model(
             "2",
             vec![classical("Imputer", &["x"], &["y"], vec![replaced, numbers("imputed_value_floats", &[1.0, 2.0])])],
             vec![],
@@ -230,7 +227,7 @@ fn what_no_protocol_computes_is_refused_by_name() {
     };
     assert!(imputer(f32::NAN).is_ok() && imputer(0.0).unwrap_err().contains("Imputer"));
     let hidden = vec![classical("Normalizer", &["x"], &["h"], vec![]), node("Gemm", &["h", "w"], &["y"], vec![int("transB", 1)])];
-    let error = models::import(&model("2", hidden, vec![floats("w", &[1, 2], &[1.0, 2.0])])).unwrap_err();
+    let error = crate::models::import(&model("2", hidden, vec![floats("w", &[1, 2], &[1.0, 2.0])])).unwrap_err();
     assert!(error.contains("'h' comes from Normalizer") && error.contains("only at the end"), "{error}");
 }
 

@@ -1,10 +1,6 @@
 //! Functions local to a model: their calls mean what their bodies do.
-#![allow(missing_docs, reason = "tests")]
 
-#[path = "common/models.rs"]
-mod models;
-
-use models::{floats, import, info, model, node, run};
+use crate::models::{floats, import, info, model, node, run};
 use trishade::nn::onnx::schema::*;
 
 const DOMAIN: &str = "local";

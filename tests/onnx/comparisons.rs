@@ -1,10 +1,6 @@
 //! Comparisons of what is computed: values chosen by them, and numbers made of them.
-#![allow(missing_docs, reason = "tests")]
 
-#[path = "common/onnx.rs"]
-mod common;
-
-use common::*;
+use crate::common::*;
 use trishade::nn::{
     onnx,
     onnx::schema::{NodeProto, TensorProto},

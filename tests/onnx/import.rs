@@ -1,5 +1,4 @@
 //! ONNX files: what each operator means, and that no file, however damaged, does more than give an error.
-#![allow(missing_docs, reason = "tests")]
 
 use proptest::prelude::*;
 use prost::Message;

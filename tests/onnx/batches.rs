@@ -1,10 +1,6 @@
 //! Models that move their batch among the axes, put it together with another, or have it written into their shapes.
-#![allow(missing_docs, reason = "tests")]
 
-#[path = "common/onnx.rs"]
-mod common;
-
-use common::*;
+use crate::common::*;
 use trishade::nn::onnx::schema::{NodeProto, TensorProto};
 
 fn numbers(n: usize) -> Vec<f32> {

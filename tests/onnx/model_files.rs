@@ -1,10 +1,6 @@
 //! Files of models: names that are made twice, and data beside a model, which is plain files of its own folder.
-#![allow(missing_docs, reason = "tests")]
 
-#[path = "common/models.rs"]
-mod models;
-
-use models::{floats, import, info, model, node};
+use crate::models::{floats, import, info, model, node};
 use prost::Message;
 use std::path::{Path, PathBuf};
 use trishade::nn::{
@@ -34,11 +30,11 @@ fn a_name_that_is_made_twice_is_refused_with_both_makers() {
         assert!(words.iter().all(|word| error.contains(word)), "{error}");
     }
     // an initializer is the default of an input of its name, and an output may be left out
-    let mut split = node("Split", &["x"], &["y", ""], vec![models::int("axis", 1)]);
+    let mut split = node("Split", &["x"], &["y", ""], vec![crate::models::int("axis", 1)]);
     split.output.push(String::new());
     let with_default =
         model(vec![x(), info("c", 1, &["1"])], vec![node("Add", &["x", "c"], &["y"], vec![])], vec![floats("c", &[1], &[1.0])]);
-    assert_eq!(models::run(&with_default, &[1.0, 2.0]), [2.0, 3.0]);
+    assert_eq!(crate::models::run(&with_default, &[1.0, 2.0]), [2.0, 3.0]);
     assert!(import(&model(vec![info("x", 1, &["N", "3"])], vec![split], vec![])).is_ok());
 }
 

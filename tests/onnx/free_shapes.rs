@@ -1,10 +1,6 @@
 //! Models that leave extents of their inputs free: they take those that are given, or those of the image or array at hand.
-#![allow(missing_docs, reason = "tests")]
 
-#[path = "common/models.rs"]
-mod models;
-
-use models::{floats, info, int, ints, model, node};
+use crate::models::{floats, info, int, ints, model, node};
 use prost::Message;
 use std::{
     path::PathBuf,
