@@ -3,10 +3,14 @@
 //! `tests/data/images` was made with Pillow 13.0: `expected.npz` has what `convert("RGB")` and `convert("L")` make of each.
 #![allow(missing_docs, reason = "tests")]
 
+#[path = "common/program.rs"]
+mod program;
+
+use program::*;
 use std::{
     io::{Cursor, Write},
-    path::{Path, PathBuf},
-    process::{Command, Output},
+    path::Path,
+    process::Output,
 };
 use trishade::{
     data::images::{self, Preprocess},
@@ -18,63 +22,9 @@ use trishade::{
     },
 };
 
-fn trishade(args: &[&str]) -> Output {
-    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("inputs");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trishade"));
-    command.args(args).current_dir(env!("CARGO_MANIFEST_DIR")).env("XDG_CACHE_HOME", &cache).env("LOCALAPPDATA", &cache);
-    command.output().unwrap()
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn json(output: &Output) -> serde_json::Value {
-    assert!(output.status.success(), "{}", err(output));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-#[track_caller]
-fn fails(args: &[&str], code: i32, words: &[&str]) {
-    let output = trishade(args);
-    let error = err(&output);
-    assert_eq!(output.status.code(), Some(code), "{error}");
-    assert!(output.stdout.is_empty() && !error.contains("panicked"), "{error}");
-    words.iter().for_each(|word| assert!(error.contains(word), "'{error}' does not say '{word}'"));
-}
-
-/// A folder of the test's own, gone when dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("trishade-inputs-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn at(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().into()
-    }
-
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
-        std::fs::create_dir_all(self.0.join(name).parent().unwrap()).unwrap();
-        std::fs::write(self.0.join(name), bytes).unwrap();
-        self.at(name)
-    }
-
-    /// A model whose output is its input, of these extents.
-    fn identity(&self, extents: &[usize]) -> String {
-        let graph = Graph::new(extents).with_outputs(&[("y", 0)]);
-        self.write(&format!("identity{extents:?}.onnx"), onnx::export(&graph, "identity").unwrap())
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// A model whose output is its input, of these extents.
+fn identity(folder: &Folder, extents: &[usize]) -> String {
+    folder.model(&format!("identity{extents:?}.onnx"), &Graph::new(extents).with_outputs(&[("y", 0)]))
 }
 
 fn infer<'a>(model: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -166,11 +116,11 @@ fn a_colour_image_for_a_grey_network_is_rec_601() {
     let folder = Folder::new("grey");
     let colours = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [12, 200, 99]];
     let picture = folder.write("picture.png", png(4, 1, |x, _| colours[x as usize]));
-    let output = trishade(&infer(&folder.identity(&[1, 1, 4]), &[&picture]));
+    let output = trishade(&infer(&identity(&folder, &[1, 1, 4]), &[&picture]));
     // 0.299 R + 0.587 G + 0.114 B
     close(&taken(&output), &[76.0, 150.0, 29.0, 132.0].map(|v| v / 255.0));
     assert!(err(&output).contains("pixels divided by 255"), "{}", err(&output));
-    close(&taken(&trishade(&infer(&folder.identity(&[1, 1, 4]), &[&picture, "--preprocess", "raw"]))), &[76.0, 150.0, 29.0, 132.0]);
+    close(&taken(&trishade(&infer(&identity(&folder, &[1, 1, 4]), &[&picture, "--preprocess", "raw"]))), &[76.0, 150.0, 29.0, 132.0]);
 }
 
 #[test]
@@ -179,7 +129,7 @@ fn a_folder_drops_no_image() {
     for i in 0..5u8 {
         folder.write(&format!("many/{i}.png"), png(1, 1, |_, _| [i; 3]));
     }
-    let model = folder.identity(&[1, 1, 1]);
+    let model = identity(&folder, &[1, 1, 1]);
     let many = folder.at("many");
     let run = |more: &[&str]| trishade(&[&infer(&model, &[&many, "--preprocess", "raw"])[..], more].concat());
     close(&taken(&run(&[])), &[0.0, 1.0, 2.0, 3.0, 4.0]);
@@ -193,7 +143,7 @@ fn a_folder_drops_no_image() {
 #[test]
 fn every_kind_of_npy_is_read() {
     let folder = Folder::new("npy");
-    let model = folder.identity(&[2, 3]);
+    let model = identity(&folder, &[2, 3]);
     let halves: Vec<u8> = [0x3c00u16, 0x4000, 0x4200, 0xc400, 0x4500, 0x3800].iter().flat_map(|v| v.to_le_bytes()).collect();
     let integers: Vec<u8> = [1i64, -2, 3, 4, 5, 70000].iter().flat_map(|v| v.to_be_bytes()).collect();
     let shorts: Vec<u8> = [1u16, 2, 3, 4, 5, 65535].iter().flat_map(|v| v.to_le_bytes()).collect();
@@ -216,7 +166,7 @@ fn every_kind_of_npy_is_read() {
 #[test]
 fn idx_and_cifar_are_read_packed_or_not() {
     let folder = Folder::new("idx");
-    let model = folder.identity(&[1, 2, 2]);
+    let model = identity(&folder, &[1, 2, 2]);
     let digits = idx(8, &[2, 2, 2], &[0, 51, 102, 153, 204, 255, 0, 51]);
     let wanted = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 0.0, 0.2];
     for (name, bytes) in [("t-images-idx3-ubyte", digits.clone()), ("t-images-idx3-ubyte.gz", gzip(&digits)), ("wrong.csv", digits)] {
@@ -227,8 +177,8 @@ fn idx_and_cifar_are_read_packed_or_not() {
     let doubles: Vec<u8> = [1.5f64, -2.0, 0.25, 8.0].iter().flat_map(|v| v.to_be_bytes()).collect();
     close(&taken(&trishade(&infer(&model, &[&folder.write("doubles", gzip(&idx(14, &[1, 2, 2], &doubles)))]))), &[1.5, -2.0, 0.25, 8.0]);
     let cifar = folder.write("data_batch_1.bin.gz", gzip(&[&[3][..], &[255; 3072]].concat()));
-    let output = trishade(&infer(&folder.identity(&[3, 32, 32]), &[&cifar, "--preprocess", "raw"]));
-    fails(&infer(&folder.identity(&[3, 32, 31]), &[&cifar]), 1, &["(1, 3, 32, 32)", "(N, 3, 32, 31)"]);
+    let output = trishade(&infer(&identity(&folder, &[3, 32, 32]), &[&cifar, "--preprocess", "raw"]));
+    fails(&infer(&identity(&folder, &[3, 32, 31]), &[&cifar]), 1, &["(1, 3, 32, 32)", "(N, 3, 32, 31)"]);
     // its labels are for scores: an output of images has none
     assert!(output.status.code() == Some(1) && err(&output).contains("1 labels for 1 inputs"), "{}", err(&output));
 }
@@ -237,10 +187,10 @@ fn idx_and_cifar_are_read_packed_or_not() {
 fn bytes_of_a_table_are_no_pixels() {
     let folder = Folder::new("bytes");
     let table = folder.write("table.npy", npy("|u1", false, "(2, 2)", &[1, 2, 3, 255]));
-    let output = trishade(&infer(&folder.identity(&[2]), &[&table]));
+    let output = trishade(&infer(&identity(&folder, &[2]), &[&table]));
     close(&taken(&output), &[1.0, 2.0, 3.0, 255.0]);
     assert!(err(&output).contains("uint8 taken as they are (--preprocess unit divides them by 255)"), "{}", err(&output));
-    let output = trishade(&infer(&folder.identity(&[2]), &[&table, "--preprocess", "unit"]));
+    let output = trishade(&infer(&identity(&folder, &[2]), &[&table, "--preprocess", "unit"]));
     close(&taken(&output), &[1.0, 2.0, 3.0, 255.0].map(|v| v / 255.0));
     assert!(!err(&output).contains("uint8"));
 }
@@ -248,7 +198,7 @@ fn bytes_of_a_table_are_no_pixels() {
 #[test]
 fn arrays_of_an_archive_are_chosen() {
     let folder = Folder::new("npz");
-    let model = folder.identity(&[2]);
+    let model = identity(&folder, &[2]);
     let array = |values: &[f32]| npy("<f4", false, &format!("({}, 2)", values.len() / 2), &floats(values));
     let one = folder.write("one.npz", npz(&[("anything", array(&[1.0, 2.0]))]));
     close(&taken(&trishade(&infer(&model, &[&one]))), &[1.0, 2.0]);
@@ -273,7 +223,7 @@ fn arrays_of_an_archive_are_chosen() {
 #[test]
 fn files_are_read_by_what_they_are() {
     let folder = Folder::new("names");
-    let model = folder.identity(&[1, 1, 2]);
+    let model = identity(&folder, &[1, 1, 2]);
     let array = npy("<f4", false, "(1, 1, 1, 2)", &floats(&[0.25, 0.5]));
     for name in ["array.png", "array", "array.csv", "array.bin"] {
         close(&taken(&trishade(&infer(&model, &[&folder.write(name, &array)]))), &[0.25, 0.5]);
@@ -293,7 +243,7 @@ fn files_are_read_by_what_they_are() {
 #[test]
 fn tables_are_read_with_their_labels() {
     let folder = Folder::new("csv");
-    let model = folder.identity(&[2]);
+    let model = identity(&folder, &[2]);
     let flowers = folder.write("flowers.csv", "length,\"width, cm\",species\n1,2,b\n4.5,3,a\n");
     let names = folder.write("names.txt", "a\nb\n");
     let labelled = [&flowers[..], "--label-column", "species"];
@@ -308,9 +258,9 @@ fn tables_are_read_with_their_labels() {
     let labels = folder.write("labels.csv", "label\n1\n0\n");
     assert_eq!(json(&trishade(&infer(&model, &[&plain, "--labels", &labels])))["accuracy"], serde_json::json!(1.0));
     // a row of numbers for an image
-    let output = trishade(&infer(&folder.identity(&[1, 1, 2]), &[&folder.write("pixels.csv", "label,p0,p1\n0,0,255\n")]));
+    let output = trishade(&infer(&identity(&folder, &[1, 1, 2]), &[&folder.write("pixels.csv", "label,p0,p1\n0,0,255\n")]));
     assert_eq!((taken(&output), &json(&output)["accuracy"]), (vec![0.0, 255.0], &serde_json::json!(0.0)));
-    let output = trishade(&infer(&folder.identity(&[1, 1, 2]), &[&folder.write("pixels.csv", "p0,p1\n0,255\n")]));
+    let output = trishade(&infer(&identity(&folder, &[1, 1, 2]), &[&folder.write("pixels.csv", "p0,p1\n0,255\n")]));
     close(&taken(&output), &[0.0, 255.0]);
     assert!(err(&output).contains("whole numbers to 255 taken as they are"), "{}", err(&output));
 }
@@ -318,7 +268,7 @@ fn tables_are_read_with_their_labels() {
 #[test]
 fn what_is_wrong_with_a_table_is_named_with_its_place() {
     let folder = Folder::new("wrong");
-    let model = folder.identity(&[2]);
+    let model = identity(&folder, &[2]);
     let table = |text: &str| folder.write("x.csv", text);
     fails(&infer(&model, &[&table("a,b\n1,2\n3,n/a\n")]), 1, &["x.csv: line 3, column 2 ('b') is 'n/a'"]);
     fails(&infer(&model, &[&table("1,2\n3,\n")]), 1, &["line 2, column 2 is empty"]);

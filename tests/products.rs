@@ -285,3 +285,21 @@ fn an_inference_tells_its_progress_and_ends_when_it_is_told() {
     // a session that was stopped goes on with the next inference
     assert_eq!(run(usize::MAX).unwrap(), whole);
 }
+
+#[test]
+fn a_constant_that_is_added_and_multiplied_must_fit_as_a_factor() {
+    let graph = |constant: f32, multiplied: bool| {
+        let mut graph = Graph::new(&[2, 2]);
+        let c = graph.constant(Tensor::new([2, 2], vec![constant; 4]).unwrap());
+        let [weights, bias] = weights(&mut graph, &[2, 2], 5);
+        let sum = graph.push("sum", Sum::of_two(), &[0, c]);
+        let product = graph.push("product", MatMul { transposed: true }, &[0, if multiplied { c } else { weights }, bias]);
+        lower(&graph.with_outputs(&[("sum", sum), ("product", product)]), Fixed::default())?
+            .parameters
+            .encoded()
+            .try_for_each(|one| one.map(drop))
+    };
+    graph(3.0, true).unwrap();
+    graph(1e9, false).unwrap();
+    assert!(matches!(graph(1e9, true), Err(trishade::Error::Range(_))));
+}

@@ -84,8 +84,8 @@ struct Lowering {
     steps: Vec<Step>,
     parameters: Vec<ProgramParameter>,
     tensors: Vec<Secret>,
-    /// The parameter that a constant has become, by its fraction bits.
-    placed: HashMap<(ValueId, u32), (ValueId, Arc<Tensor>)>,
+    /// The parameter that a constant has become, by its fraction bits and whether it is only added, which has wider bounds.
+    placed: HashMap<(ValueId, u32, bool), (ValueId, Arc<Tensor>)>,
 }
 
 impl Lowering {
@@ -361,7 +361,7 @@ impl Lowering {
             Source::Constant(constant, tensor) => (*constant, tensor),
         };
         // a constant that others read as well is shared once, unless one of them has changed it
-        if let Some((place, placed)) = self.placed.get(&(constant, fraction_bits))
+        if let Some((place, placed)) = self.placed.get(&(constant, fraction_bits, added))
             && Arc::ptr_eq(placed, tensor)
         {
             return Ok(*place);
@@ -370,7 +370,7 @@ impl Lowering {
         self.operands.push(Some(Operand { value: Value::whole(tensor.shape.clone()), fraction_bits }));
         self.parameters.push(ProgramParameter { value, shape: tensor.shape.clone(), fraction_bits });
         self.tensors.push(Secret { what: what(), tensor: tensor.clone(), fraction_bits, added });
-        self.placed.insert((constant, fraction_bits), (value, tensor.clone()));
+        self.placed.insert((constant, fraction_bits, added), (value, tensor.clone()));
         Ok(value)
     }
 

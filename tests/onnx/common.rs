@@ -1,28 +1,8 @@
-//! Models as tests write them, node by node.
+//! Models of one output a node, and what they give: in floats, in fixed point, on shares.
 #![allow(dead_code, reason = "each test uses a part")]
 
-use prost::Message;
-use trishade::nn::{
-    Graph, LoweredModel, lower,
-    onnx::{self, schema::*},
-    reference,
-};
-
-pub fn floats(name: &str, dims: &[i64], data: &[f32]) -> TensorProto {
-    TensorProto { dims: dims.to_vec(), data_type: 1, float_data: data.to_vec(), name: name.into(), ..Default::default() }
-}
-
-pub fn integers(name: &str, data: &[i64]) -> TensorProto {
-    TensorProto { dims: vec![data.len() as i64], data_type: 7, int64_data: data.to_vec(), name: name.into(), ..Default::default() }
-}
-
-pub fn ints(name: &str, ints: &[i64]) -> AttributeProto {
-    AttributeProto { name: name.into(), ints: ints.to_vec(), ..Default::default() }
-}
-
-pub fn int(name: &str, i: i64) -> AttributeProto {
-    AttributeProto { name: name.into(), i, ..Default::default() }
-}
+pub use crate::models::{floats, import, int, integers, ints};
+use trishade::nn::{Graph, LoweredModel, lower, onnx::schema::*, reference};
 
 pub fn node(op: &str, input: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {
     let input = input.iter().map(ToString::to_string).collect();
@@ -48,10 +28,6 @@ pub fn model(inputs: &[(&str, &[i64])], outputs: &[&str], node: Vec<NodeProto>, 
     };
     let opset = OperatorSetIdProto { domain: String::new(), version: 13 };
     ModelProto { ir_version: 8, graph: Some(graph), opset_import: vec![opset], ..Default::default() }
-}
-
-pub fn import(model: &ModelProto) -> Result<Graph, String> {
-    onnx::import(&model.encode_to_vec()).map_err(|e| e.to_string())
 }
 
 /// All outputs for items, which the reference in floats and the one in fixed point agree on.

@@ -1,6 +1,6 @@
 //! Models that leave extents of their inputs free: they take those that are given, or those of the image or array at hand.
 
-use crate::models::{floats, info, int, ints, model, node};
+use crate::models::{array, floats, info, int, ints, model, node};
 use prost::Message;
 use std::{
     path::PathBuf,
@@ -113,16 +113,6 @@ fn scores(output: &Output) -> Vec<f32> {
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let rows = answer["logits"].as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap());
     rows.map(|v| v.as_f64().unwrap() as f32).collect()
-}
-
-/// A .npy file of floats.
-fn array(shape: &[usize], values: &[f32]) -> Vec<u8> {
-    let extents: String = shape.iter().map(|extent| format!("{extent}, ")).collect();
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({extents}), }}");
-    header += &" ".repeat(63 - (header.len() + 10) % 64);
-    header.push('\n');
-    let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &data].concat()
 }
 
 /// A PNG of pixels (x, y, 0) in steps of ten.

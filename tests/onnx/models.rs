@@ -55,3 +55,13 @@ pub fn run(model: &ModelProto, x: &[f32]) -> Vec<f32> {
     let graph = import(model).unwrap();
     reference::run_f32(&graph, x, x.len() / graph.input_size()).unwrap().values
 }
+
+/// A .npy file of floats.
+pub fn array(shape: &[usize], values: &[f32]) -> Vec<u8> {
+    let extents: String = shape.iter().map(|extent| format!("{extent}, ")).collect();
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({extents}), }}");
+    header += &" ".repeat(63 - (header.len() + 10) % 64);
+    header.push('\n');
+    let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &data].concat()
+}

@@ -1,7 +1,7 @@
 //! Models of scikit-learn, as skl2onnx writes them: private inference gives the labels and values that onnxruntime gives. How the files in
 //! `tests/data/sklearn` were made: `make.py` beside them.
 
-use crate::models::{floats, info, int, node};
+use crate::models::{array, floats, info, int, node};
 use prost::Message;
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, path::PathBuf, process::Command};
@@ -247,16 +247,6 @@ fn ends_are_written_and_read_again() {
             close(name, &after.values, &before.values);
         }
     }
-}
-
-/// A .npy file of floats.
-fn array(shape: &[usize], values: &[f32]) -> Vec<u8> {
-    let extents: String = shape.iter().map(|extent| format!("{extent}, ")).collect();
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({extents}), }}");
-    header += &" ".repeat(63 - (header.len() + 10) % 64);
-    header.push('\n');
-    let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &data].concat()
 }
 
 #[test]

@@ -92,10 +92,10 @@ pub fn graph_at(model: &Path, shapes: &[NamedShape], inputs: &[PathBuf]) -> std:
     Ok(source.import(&options)?)
 }
 
-/// The operators of a model, and what keeps it from being imported; nothing of a network that the program knows.
-pub fn survey(model: &ModelChoice, inputs: &[PathBuf]) -> Result<Survey> {
+/// The operators of a model, and what keeps it from being imported, or its graph; of a network that the program knows the graph alone.
+pub fn survey(model: &ModelChoice, inputs: &[PathBuf]) -> std::result::Result<Survey, Failure> {
     if of_zoo(model.path()).is_some() {
-        return Ok(Survey::default());
+        return Ok(Survey { graph: Some(graph(model, inputs)?), ..Survey::default() });
     }
     let (source, options) = opened(model.path(), &model.shape, inputs)?;
     Ok(source.survey(&options))

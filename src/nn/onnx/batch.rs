@@ -3,8 +3,8 @@
 
 use super::{
     array::Array,
+    inputs::DeclaredInput,
     layout::{Layout, apart, resolve},
-    schema::{GraphProto, ValueInfoProto},
 };
 use crate::{Error, Result, kernels::gather::NONE};
 
@@ -91,8 +91,8 @@ fn mixed() -> Error {
 
 impl Batch {
     /// The batch that the inputs of a model declare; `None` if it is free. An error if they disagree.
-    pub fn declared<'a>(inputs: impl Iterator<Item = &'a ValueInfoProto>) -> Result<Option<Self>> {
-        let sizes = inputs.map(first_extent).collect::<Option<Vec<usize>>>();
+    pub fn declared(inputs: &[DeclaredInput]) -> Result<Option<Self>> {
+        let sizes = inputs.iter().map(DeclaredInput::first_extent).collect::<Option<Vec<usize>>>();
         let Some(sizes) = sizes else { return Ok(None) };
         match sizes.first() {
             None => Ok(None),
@@ -111,10 +111,10 @@ impl Batch {
     }
 
     /// Where the batch of an input lies.
-    pub fn of_input(self, input: &ValueInfoProto) -> Place {
+    pub fn of_input(self, input: &DeclaredInput) -> Place {
         match self {
             Self::Absent => Place::Nowhere,
-            Self::One if first_extent(input) != Some(1) => Place::Nowhere,
+            Self::One if input.first_extent() != Some(1) => Place::Nowhere,
             _ => Place::Own(0),
         }
     }
@@ -246,19 +246,4 @@ fn beside(from_end: usize) -> Error {
     Error::Model(format!(
         "broadcasting would put the batch, axis {from_end} from the end, beside another axis of the other value; give both as many axes"
     ))
-}
-
-/// The first extent of an input, if it is fixed.
-fn first_extent(input: &ValueInfoProto) -> Option<usize> {
-    let shape = input.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
-    shape.dim.first()?.dim_value.filter(|&extent| extent > 0).map(|extent| extent as usize)
-}
-
-/// The inputs of a graph that are no initializers.
-pub fn given(proto: &GraphProto) -> impl Iterator<Item = &ValueInfoProto> {
-    let is = |name: &str| {
-        let sparse = proto.sparse_initializer.iter().filter_map(|tensor| tensor.values.as_ref());
-        proto.initializer.iter().chain(sparse).any(|tensor| tensor.name == name)
-    };
-    proto.input.iter().filter(move |input| !is(&input.name))
 }

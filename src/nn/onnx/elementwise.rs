@@ -160,9 +160,7 @@ impl Importer {
                 false => Ok(Numbers(array)),
                 true => Err(Error::Range(format!("tensor '{}': an element is infinite", node.input[i]))),
             },
-            Meaning::Constant(Constant::Integers(array)) => {
-                Ok(Numbers(Array { extents: array.extents, values: array.values.iter().map(|&v| v as f32).collect() }))
-            }
+            Meaning::Constant(constant) => Ok(Numbers(constant.floats())),
         }
     }
 
@@ -239,7 +237,7 @@ impl Importer {
     }
 
     /// `factors[0] relu(x) + factors[1] x`.
-    pub(super) fn with_relu(&mut self, x: ValueId, factors: [f32; 2]) -> Result<ValueId> {
+    fn with_relu(&mut self, x: ValueId, factors: [f32; 2]) -> Result<ValueId> {
         let relu = self.push(Relu, &[x])?;
         self.push(Sum { factors: factors.to_vec(), constant: 0.0 }, &[relu, x])
     }

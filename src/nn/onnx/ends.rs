@@ -111,13 +111,12 @@ impl Importer {
     }
 
     fn operand_of(&self, node: &NodeProto, i: usize) -> Result<End> {
-        let finished = node.input.get(i).is_some_and(|name| self.finished.contains_key(name));
-        if finished || !matches!(self.meaning(node, i)?, Meaning::Constant(_)) {
+        if node.input.get(i).is_some_and(|name| self.finished.contains_key(name)) {
             return self.end_of(node, i).map(End::Finished);
         }
         let array = match self.meaning(node, i)? {
-            Meaning::Constant(Constant::Integers(array)) => array.map(|v| v as f32),
-            _ => self.floats(node, i)?.unwrap_or(Array::one(0.0)),
+            Meaning::Value(value) => return self.as_end(value).map(End::Finished),
+            Meaning::Constant(constant) => constant.floats(),
         };
         match array.values[..] {
             [one, ref rest @ ..] if rest.iter().all(|v| *v == one) => Ok(End::One(one, array.extents)),

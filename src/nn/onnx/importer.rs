@@ -2,7 +2,7 @@
 
 use super::{
     array::Array,
-    batch::{Batch, Place, View, given},
+    batch::{Batch, Place, View},
     constant::Constant,
     external::Folder,
     inputs::{self, Shapes},
@@ -126,9 +126,10 @@ impl Importer {
             let (name, constant) = tensor::sparse(sparse, folder)?;
             names.insert(name, Meaning::Constant(constant));
         }
-        let batch_axes: HashMap<ValueId, Place> = given(proto).map(|input| batch.of_input(input)).enumerate().collect();
+        let declared = inputs::declared(proto)?;
+        let batch_axes: HashMap<ValueId, Place> = declared.iter().map(|input| batch.of_input(input)).enumerate().collect();
         let fronts: Vec<usize> = (0..batch_axes.len()).map(|input| usize::from(batch_axes[&input] == Place::Own(0))).collect();
-        let inputs = inputs::resolved(&inputs::declared(proto)?, &fronts, shapes)?;
+        let inputs = inputs::resolved(&declared, &fronts, shapes)?;
         let mut shapes = HashMap::new();
         for (value, input) in inputs.iter().enumerate() {
             shapes.insert(value, Value::per_item(Shape::new([&[1], &input.extents[..]].concat())?));

@@ -39,6 +39,14 @@ impl DeclaredInput {
         self.extents.as_ref().is_none_or(|extents| extents.iter().skip(1).any(|extent| matches!(extent, Extent::Free(_))))
     }
 
+    /// The first extent, if it is fixed.
+    pub(super) fn first_extent(&self) -> Option<usize> {
+        match self.extents.as_ref()?.first()? {
+            Extent::Fixed(extent) => Some(*extent),
+            Extent::Free(_) => None,
+        }
+    }
+
     fn of(input: &ValueInfoProto) -> Result<Self> {
         let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
         let floats = tensor.map_or(Ok(true), |t| if t.elem_type == 0 { Ok(true) } else { tensor::is_float(t.elem_type) });

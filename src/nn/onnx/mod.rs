@@ -108,14 +108,14 @@ impl Source {
     /// The operators, and everything that keeps the model from being imported, each with a remedy where there is one.
     pub fn survey(&self, options: &Options) -> Survey {
         let folder = self.file.as_ref().map(|(_, folder)| folder);
-        let blockers = match import_from(&self.proto, folder, options) {
-            Ok(_) => Vec::new(),
+        match import_from(&self.proto, folder, options) {
+            Ok(graph) => Survey::new(&self.proto.0, Vec::new(), Some(graph)),
             Err(e) => {
-                let batch = Batch::declared(batch::given(&self.proto.0)).ok().flatten().unwrap_or(Batch::Many(1));
-                survey::blockers(&self.proto, folder, &options.shapes, batch, e)
+                let declared = self.inputs().and_then(|inputs| Batch::declared(&inputs));
+                let batch = declared.ok().flatten().unwrap_or(Batch::Many(1));
+                Survey::new(&self.proto.0, survey::blockers(&self.proto, folder, &options.shapes, batch, e), None)
             }
-        };
-        Survey::new(&self.proto.0, blockers)
+        }
     }
 
     /// The graph, where all extents are known.
@@ -141,7 +141,7 @@ fn named(path: &Path, error: Error) -> Error {
 
 fn import_from(proto: &(GraphProto, i64), folder: Option<&Folder>, options: &Options) -> Result<Graph> {
     let read = |batch| Importer::new((&proto.0, proto.1), folder, &options.shapes, batch)?.run(&proto.0);
-    let declared = if options.batched { Batch::declared(batch::given(&proto.0))? } else { Some(Batch::Absent) };
+    let declared = if options.batched { Batch::declared(&inputs::declared(&proto.0)?)? } else { Some(Batch::Absent) };
     if let Some(batch) = declared {
         return Ok(read(batch)?.0);
     }

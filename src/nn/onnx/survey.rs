@@ -10,16 +10,18 @@ use super::{
     operators::{self, SUPPORTED},
     schema::{GraphProto, NodeProto},
 };
-use crate::Error;
+use crate::{Error, nn::graph::Graph};
 use std::collections::{BTreeMap, HashSet};
 
 /// The operators of a model, and what keeps it from being imported.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Survey {
     /// Its operators by name.
     pub operators: Vec<Coverage>,
     /// Reasons in the order of the nodes; none if the model can be imported.
     pub blockers: Vec<Blocker>,
+    /// The graph, if there are none.
+    pub graph: Option<Graph>,
 }
 
 /// An operator of a model.
@@ -47,18 +49,18 @@ pub struct Blocker {
 }
 
 impl Survey {
-    /// The operators of a graph with these blockers.
-    pub(super) fn new(proto: &GraphProto, blockers: Vec<Blocker>) -> Self {
+    /// The operators of a model with these blockers, or of which this graph was made.
+    pub(super) fn new(proto: &GraphProto, blockers: Vec<Blocker>, graph: Option<Graph>) -> Self {
         let mut counts = BTreeMap::<String, usize>::new();
         proto.node.iter().for_each(|node| *counts.entry(full_name(node)).or_default() += 1);
         let supported = |operator: &String| blockers.iter().all(|one| one.operator != *operator);
         let operators = counts.into_iter().map(|(operator, nodes)| Coverage { supported: supported(&operator), operator, nodes }).collect();
-        Self { operators, blockers }
+        Self { operators, blockers, graph }
     }
 }
 
-/// Every reason that keeps a graph from being imported, which has ended with this error. Nothing is known of what follows a node that cannot be read: of
-/// the nodes there only operators that are not supported at all are told.
+/// Every reason that keeps a graph from being imported, which has ended with this error. Nothing is known of what follows a node that cannot
+/// be read: of the nodes there only operators that are not supported at all are told.
 pub(super) fn blockers(
     (proto, opset): &(GraphProto, i64),
     folder: Option<&Folder>,

@@ -45,18 +45,15 @@ pub fn run(options: &Check) -> Result<(), Failure> {
     if !options.json {
         coverage(&survey.operators);
     }
-    if !survey.blockers.is_empty() {
-        return Err(blocked(&survey, options.json));
-    }
-    let graph = engine::graph(&options.model, &options.calibrate)?;
+    let Some(graph) = &survey.graph else { return Err(blocked(&survey, options.json)) };
     let fixed = Fixed::new(options.fraction_bits)?;
-    let plan = engine::wait(plan_on(&Session::shape_only(fixed)?, &graph, None, options.batch, Reveal::Logits))?;
+    let plan = engine::wait(plan_on(&Session::shape_only(fixed)?, graph, None, options.batch, Reveal::Logits))?;
     let calibration = match &options.calibrate[..] {
         [] => None,
         paths => {
             let samples = inputs::read(paths, &graph.inputs, options.preprocess, None)?;
             samples.tell();
-            Some(calibrate(&graph, fixed, samples)?)
+            Some(calibrate(graph, fixed, samples)?)
         }
     };
     if options.json {

@@ -85,6 +85,12 @@ impl Source {
     }
 }
 
+/// The file of an argument `NAME=FILE` for this name, which may have the sign in it as well. A file of that whole name is no such argument.
+pub fn file_for(argument: &Path, name: &str) -> Option<PathBuf> {
+    let name_and_file = argument.to_str().filter(|_| !argument.exists())?;
+    Some(name_and_file.strip_prefix(name)?.strip_prefix('=')?.into())
+}
+
 /// The content of a file by its bytes, one that `gzip` has packed taken as what is in it. `name` is for errors.
 pub fn recognised(bytes: Vec<u8>, name: &str) -> Result<Content> {
     if !bytes.starts_with(PACKED) {

@@ -1,6 +1,6 @@
 //! Extents that a model leaves free: as the command line gives them, else as the inputs at hand have them.
 
-use super::content::{Content, Source};
+use super::content::{Content, Source, file_for};
 use crate::{args::NamedShape, files};
 use std::path::PathBuf;
 use trishade::{
@@ -38,12 +38,8 @@ pub fn shapes(declared: &[DeclaredInput], given: &[NamedShape], files: &[PathBuf
 
 /// The files of an input: `NAME=FILE` where there are several, all where there is one.
 fn files_of(input: &DeclaredInput, declared: &[DeclaredInput], files: &[PathBuf]) -> Vec<PathBuf> {
-    let named = |file: &PathBuf| {
-        let text = file.to_str().filter(|_| !file.exists())?;
-        Some(text.strip_prefix(&input.name)?.strip_prefix('=')?.into())
-    };
     let alone = declared.len() == 1;
-    files.iter().filter_map(|file| named(file).or_else(|| alone.then(|| file.clone()))).collect()
+    files.iter().filter_map(|file| file_for(file, &input.name).or_else(|| alone.then(|| file.clone()))).collect()
 }
 
 /// Extents of an item as the first file has them.

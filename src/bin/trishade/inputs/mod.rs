@@ -16,7 +16,7 @@ use crate::{
     outputs::Outline,
     terminal,
 };
-use content::{Content, Source};
+use content::{Content, Source, file_for};
 use items::{How, Items, shape_of};
 use labels::Labels;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ pub fn read(
 ) -> std::result::Result<Inputs, Failure> {
     let (mut files, mut unnamed) = (vec![Vec::new(); inputs.len()], Vec::new());
     for argument in arguments {
-        match named(argument, inputs) {
+        match inputs.iter().enumerate().find_map(|(i, input)| Some((i, file_for(argument, &input.name)?))) {
             Some((input, file)) => files[input].push(file),
             None => unnamed.push(argument.clone()),
         }
@@ -106,16 +106,6 @@ pub fn read(
         parts.push(items::read(files, &How { input, preprocess, label_column }, &mut notes)?);
     }
     Ok(Inputs { notes, ..together(parts, inputs)? })
-}
-
-/// The input that an argument `NAME=FILE` names, and the file. A file of that whole name is no such argument.
-fn named(argument: &Path, inputs: &[GraphInput]) -> Option<(usize, PathBuf)> {
-    let name_and_file = argument.to_str().filter(|_| !argument.exists());
-    // a name may have the sign in it as well
-    inputs.iter().enumerate().find_map(|(i, input)| {
-        let file = name_and_file?.strip_prefix(&input.name)?.strip_prefix('=')?;
-        Some((i, file.into()))
-    })
 }
 
 /// The inputs of which an archive has arrays, and these; none if it is no archive.
